@@ -1,0 +1,603 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libbeck: a log in a directory, spoken to in Kafka's terms.
+ *
+ * A store is a directory that holds topics; a topic has partitions; a partition is a sequence of
+ * records, each with an offset that is never used twice. Records travel and rest in Kafka
+ * RecordBatches of format v2 (KIP-98). Any number of threads and processes may have one store open
+ * at once: what one appends, the others see.
+ *
+ * A first program:
+ *
+ *     struct beck_store *store = NULL;
+ *     struct beck_partition *partition = NULL;
+ *     struct beck_error error;
+ *     if (beck_store_open("/var/lib/beck", 0, NULL, &store, &error) < 0 ||
+ *         beck_partition_open(store, "events", 0, &partition, &error) < 0)
+ *         errx(1, "%s", error.message);
+ *     struct beck_record record = {.key_size = -1, .value = "hi", .value_size = 2};
+ *     struct beck_append_result result;
+ *     if (beck_produce(partition, &record, 1, BECK_ACKS_ALL, &result, &error) < 0)
+ *         errx(1, "%s", error.message);
+ *     beck_partition_close(partition);
+ *     beck_store_close(store);
+ *
+ * RESULTS. A function returns 0 or a count, or a negative errno. The codes that mean something of
+ * their own here:
+ *
+ *     -EBADMSG          damaged data: in the store, or in a batch that was handed in
+ *     -ESTALE           a position that was trimmed, or a partition that was deleted
+ *     -EMSGSIZE         a record, batch or count that is above a named limit
+ *     -EPROTONOSUPPORT  a store, file or batch in a newer format than this library knows
+ *     -ENOENT           no such store, topic or partition
+ *     -EEXIST           a store or topic of that name exists
+ *     -EINVAL           an argument, name or record that can never be right
+ *     -EROFS            the store was opened read-only
+ *     -EBUSY            another process holds the role asked for
+ *     -EIO              a disk refused; the partition takes no more appends until it was read anew
+ *     -ENODEV           the handle crossed a fork(2), or the store's file system cannot serve it
+ *
+ * A function that takes a `struct beck_error *` (which may be NULL) fills it when it fails: one
+ * sentence, and the place where there is one. Out-parameters are named ret_... and are left
+ * untouched on failure.
+ *
+ * THREADS AND PROCESSES. Every function may be called by any thread, unless its comment says that
+ * an object belongs to one thread at a time. The library starts no threads, installs no signal
+ * handlers, prints nothing and never exits. A handle is of no use after fork(2): calls answer
+ * -ENODEV in the child; open the store anew there.
+ *
+ * DURABILITY. A record that beck_append() acknowledged survives the death of any process. One that
+ * beck_sync() covered survives power loss. See enum beck_acks.
+ */
+#ifndef BECK_H
+#define BECK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define BECK_VERSION_MAJOR 0
+#define BECK_VERSION_MINOR 1
+#define BECK_VERSION_PATCH 0
+
+/* The version of the library that runs, "major.minor.patch"; lives for ever. */
+const char *beck_version(void);
+
+/* ---- limits ------------------------------------------------------------------------------- */
+
+#define BECK_TOPIC_NAME_BYTES 249      /* the longest topic name, without a final NUL */
+#define BECK_PARTITIONS_MAX 65536      /* partitions in one store */
+#define BECK_WAITING_PROCESSES_MAX 64  /* processes with a doorbell; further ones poll each 10 ms */
+#define BECK_BATCH_HEADER_BYTES 61     /* what a RecordBatch v2 has before its first record */
+#define BECK_BATCH_BYTES_DEFAULT (1048576 + 12) /* max.message.bytes where a topic sets none */
+#define BECK_BATCH_BYTES_LIMIT (100 * 1024 * 1024) /* what max.message.bytes may be set to */
+#define BECK_ID_BYTES 16               /* a store's or topic's id: a random (version 4) UUID */
+
+/* ---- errors ------------------------------------------------------------------------------- */
+
+/*
+ * What went wrong, and where. `message` is one sentence that begins with the place and ends
+ * without a full stop or newline. The place's parts stand beside it for programs: an empty topic
+ * or a negative number means that the failure has no such part.
+ */
+struct beck_error {
+    int code; /* the negative errno that the function returned */
+    char message[512];
+    char topic[BECK_TOPIC_NAME_BYTES + 1];
+    int32_t partition;
+    int64_t offset; /* record offset */
+    int64_t byte;   /* position in the segment file */
+};
+
+/* ---- the store ---------------------------------------------------------------------------- */
+
+struct beck_store;
+
+enum beck_open_flags {
+    /* Change nothing: needs only read permission on the files. If no other process has the store
+     * open for writing, the view is that of the moment of opening. Waiting polls. */
+    BECK_OPEN_READ_ONLY = 1 << 0,
+    /* Make the store where the directory is missing or empty. */
+    BECK_OPEN_CREATE = 1 << 1,
+};
+
+/* Zero means the default, for each. */
+struct beck_store_options {
+    uint64_t map_bytes; /* LMDB's address space for each of its two files; default 1 TiB */
+};
+
+/*
+ * Make a store in `path`, a directory that is missing or empty, and sync it: it survives power loss
+ * when this returns 0. -EEXIST: there is a store. -ENOTEMPTY: there is something else.
+ */
+int beck_store_create(const char *path, const struct beck_store_options *options,
+                      struct beck_error *error);
+
+/*
+ * Open the store in `path`. A store that is open in this process already is shared: each open needs
+ * its beck_store_close(). Where no other process has the store open, what an earlier one left behind
+ * is recovered first: from the last checkpoint on, every batch's CRC is checked, a torn tail is cut
+ * off, and beck_store_recovery() tells what was done.
+ *
+ * -ENOENT: no directory, or no store in it. -ENOTDIR. -EPROTONOSUPPORT: made by a newer beck.
+ * -ENODEV: on a network file system, or open in another pid namespace. -EACCES. -EBADMSG: meta.mdb is
+ * damaged (see beck-repair). -ENOSPC: no room for the slots.
+ */
+int beck_store_open(const char *path, unsigned flags, const struct beck_store_options *options,
+                    struct beck_store **ret_store, struct beck_error *error);
+
+/*
+ * Give the store back. The last close in a process checkpoints what it can, so that the next open
+ * has nothing to scan. Partitions and readers of the store must have been closed. Takes NULL; returns
+ * NULL.
+ */
+struct beck_store *beck_store_close(struct beck_store *store);
+
+struct beck_store_info {
+    uint8_t id[BECK_ID_BYTES];
+    const char *path; /* as given to open; lives as long as the store */
+    uint32_t format_version;
+    uint32_t topic_count;
+    uint32_t partition_count;
+    pid_t broker_pid; /* of the process that holds the broker role; 0: none */
+    bool read_only;
+    bool flush_os; /* the store's flush.policy is "os" */
+};
+
+int beck_store_info(struct beck_store *store, struct beck_store_info *ret_info,
+                    struct beck_error *error);
+
+/* What recovery did to one partition; kept in the store until beck_store_recovery_forget(). */
+struct beck_recovery {
+    int64_t time_ms; /* when, since the epoch */
+    char topic[BECK_TOPIC_NAME_BYTES + 1];
+    int32_t partition;
+    int64_t next_offset;    /* of the partition after recovery */
+    int64_t segment;        /* base offset of the segment that was cut */
+    uint64_t position;      /* the segment's size after the cut, bytes */
+    uint64_t truncated_bytes; /* what was cut off behind it */
+    char reason[128];       /* why the first batch that went was not good */
+};
+
+/*
+ * The `index`th entry (from 0, oldest first) of what recovery had to cut. Returns 1, or 0 when there
+ * are no more.
+ */
+int beck_store_recovery(struct beck_store *store, uint32_t index, struct beck_recovery *ret_entry,
+                        struct beck_error *error);
+int beck_store_recovery_forget(struct beck_store *store, struct beck_error *error);
+
+/*
+ * Take the broker role, which one process at a time may hold, until beck_store_close() or the
+ * process's death. -EBUSY: another process has it; the message names its pid.
+ */
+int beck_store_become_broker(struct beck_store *store, struct beck_error *error);
+
+/*
+ * Do what is due: checkpoints (sync, then commit positions and index entries to index.mdb). Returns 0
+ * and the time until something is next due. Cheap when nothing is due; may block for the length of an
+ * fdatasync when something is, so call it from where that hurts nobody. When another process is at it
+ * already, returns at once. `all`: checkpoint whatever is not, due or not, and wait for whoever is at it.
+ */
+int beck_store_maintain(struct beck_store *store, bool all, uint32_t *ret_next_ms,
+                        struct beck_error *error);
+
+/* ---- producer ids ------------------------------------------------------------------------- */
+
+/*
+ * A producer id that this store never gave out before (KIP-98). Ids come from durable blocks of
+ * 1,000: after a crash some are skipped, none repeats.
+ */
+int beck_producer_id_new(struct beck_store *store, int64_t *ret_producer_id,
+                         struct beck_error *error);
+
+/* ---- topics ------------------------------------------------------------------------------- */
+
+/* A configuration entry under Kafka's name for it, "retention.ms" say; value NULL: the default. */
+struct beck_config {
+    const char *name;
+    const char *value;
+};
+
+struct beck_topic_options {
+    uint32_t partition_count; /* 0: 1 */
+    const struct beck_config *configs;
+    size_t config_count;
+    uid_t uid; /* owner, group and mode as the mount shows them; all 0: the caller's, and 0755 */
+    gid_t gid;
+    mode_t mode; /* permission bits; 0: 0755 */
+};
+
+struct beck_topic {
+    char name[BECK_TOPIC_NAME_BYTES + 1];
+    uint8_t id[BECK_ID_BYTES];
+    uint32_t number; /* never used for another topic of the store: makes inodes */
+    uint32_t partition_count;
+    int64_t created_ms; /* since the epoch */
+    uid_t uid;
+    gid_t gid;
+    mode_t mode; /* permission bits of the directory */
+};
+
+/* Is this a name that a topic may have: 1 to 249 of [a-zA-Z0-9._-], and not "." or ".."? */
+bool beck_topic_name_valid(const char *name);
+
+/*
+ * Make a topic; it survives power loss when this returns. -EINVAL: name, a configuration's name or
+ * value. -EEXIST. -EMSGSIZE: more partitions than BECK_PARTITIONS_MAX in the store. -ENOSPC.
+ */
+int beck_topic_create(struct beck_store *store, const char *name,
+                      const struct beck_topic_options *options, struct beck_topic *ret_topic,
+                      struct beck_error *error);
+
+/*
+ * Delete a topic and its data; it stays deleted after power loss when this returns. Handles to its
+ * partitions, here and in other processes, answer -ESTALE from then on. -ENOENT.
+ */
+int beck_topic_delete(struct beck_store *store, const char *name, struct beck_error *error);
+
+/* Look a topic up by name, or by id. -ENOENT. */
+int beck_topic_find(struct beck_store *store, const char *name, struct beck_topic *ret_topic,
+                    struct beck_error *error);
+int beck_topic_find_id(struct beck_store *store, const uint8_t id[BECK_ID_BYTES],
+                       struct beck_topic *ret_topic, struct beck_error *error);
+
+/*
+ * The first topic whose name sorts (by bytes) after `after`; NULL or "": the very first. Returns 1,
+ * or 0 when there is none.
+ */
+int beck_topic_next(struct beck_store *store, const char *after, struct beck_topic *ret_topic,
+                    struct beck_error *error);
+
+/* Set owner, group and permission bits. (uid_t)-1, (gid_t)-1 or (mode_t)-1 leave one as it is. */
+int beck_topic_set_access(struct beck_store *store, const char *name, uid_t uid, gid_t gid,
+                          mode_t mode, struct beck_error *error);
+
+/*
+ * The `index`th (from 0) of the configuration entries that topics know, in a fixed order, with its
+ * value for this topic. Returns 1, or 0 when there are no more.
+ */
+struct beck_config_entry {
+    const char *name; /* these three live as long as the library */
+    const char *default_value;
+    const char *documentation;
+    char value[256];
+    bool is_default; /* nobody set it for this topic */
+};
+
+int beck_topic_config(struct beck_store *store, const char *name, uint32_t index,
+                      struct beck_config_entry *ret_entry, struct beck_error *error);
+
+/*
+ * A number that changes whenever a topic is created, deleted or altered by any process. Reading it
+ * costs one load: compare it before using anything that was remembered of the topics.
+ */
+uint64_t beck_store_generation(struct beck_store *store);
+
+/*
+ * Which partition of `partition_count` a record belongs to when its producer named none: by murmur2
+ * of the key as Kafka's Java producer does; where the key is NULL, round-robin over all processes.
+ */
+uint32_t beck_partition_for_key(struct beck_store *store, const void *key, int32_t key_size,
+                                uint32_t partition_count);
+
+/* ---- partitions --------------------------------------------------------------------------- */
+
+struct beck_partition;
+
+/*
+ * Open a partition. Handles may be shared by threads; opening one twice costs little. -ENOENT: no such
+ * topic or partition.
+ */
+int beck_partition_open(struct beck_store *store, const char *topic, int32_t partition,
+                        struct beck_partition **ret_partition, struct beck_error *error);
+
+/* Takes NULL; returns NULL. */
+struct beck_partition *beck_partition_close(struct beck_partition *partition);
+
+/* One consistent moment of a partition. Reading it takes no lock. */
+struct beck_partition_state {
+    int64_t log_start_offset;   /* the oldest offset that can be read */
+    int64_t last_stable_offset; /* the end for read_committed, and of the file view */
+    int64_t high_watermark;     /* the end for readers: below it, nothing goes away by power loss
+                                   unless its producer did not ask for more */
+    int64_t next_offset;        /* the end of the log, readable or not yet */
+    int64_t synced_offset;      /* below it, all survives power loss */
+    uint64_t view_bytes;        /* size of the file view */
+    int64_t last_append_ms;     /* time of the last append, since the epoch; creation where none */
+    int32_t leader_epoch;
+    bool failed; /* the disk refused a write or sync: no appends until the store was opened anew */
+};
+
+/* -ESTALE: the topic was deleted. */
+int beck_partition_state(struct beck_partition *partition, struct beck_partition_state *ret_state,
+                         struct beck_error *error);
+
+/* The topic as it was when the partition was opened. Lives as long as the handle. */
+const struct beck_topic *beck_partition_topic(const struct beck_partition *partition);
+int32_t beck_partition_number(const struct beck_partition *partition);
+
+/* Bytes that the partition's segment files occupy. */
+int beck_partition_disk_bytes(struct beck_partition *partition, uint64_t *ret_bytes,
+                              struct beck_error *error);
+
+/* ---- records and batches ------------------------------------------------------------------ */
+
+/*
+ * One record. Key and value are byte strings, or null (size -1, pointer ignored); empty is not null.
+ * `headers` is the sequence of `header_count` headers in RecordBatch v2 encoding, walked with
+ * beck_header_next(). When handed in for appending, `offset` is ignored, and a timestamp of 0 or less
+ * means now. When handed out, pointers are valid as long as the function that filled it says.
+ */
+struct beck_record {
+    int64_t offset;
+    int64_t timestamp_ms; /* since the epoch */
+    const void *key;
+    const void *value;
+    const void *headers;
+    int32_t key_size;
+    int32_t value_size;
+    uint32_t headers_size; /* bytes, without the count before them */
+    uint32_t header_count;
+    bool log_append_time; /* the broker set the timestamp, not the producer */
+};
+
+struct beck_header {
+    const char *name; /* not NUL-terminated */
+    const void *value;
+    int32_t name_size;
+    int32_t value_size; /* -1: null */
+};
+
+/*
+ * Walk a record's headers: begin with *position == 0. Returns 1 and a header that points into the
+ * record, 0 after the last, -EBADMSG.
+ */
+int beck_header_next(const struct beck_record *record, size_t *position,
+                     struct beck_header *ret_header);
+
+enum beck_compression {
+    BECK_COMPRESSION_NONE = 0,
+    BECK_COMPRESSION_GZIP = 1,
+    BECK_COMPRESSION_SNAPPY = 2,
+    BECK_COMPRESSION_LZ4 = 3,
+    BECK_COMPRESSION_ZSTD = 4,
+};
+
+/*
+ * Builds one batch out of records. Belongs to one thread at a time. Its memory grows to the largest
+ * batch that was built and is kept for the next one.
+ */
+struct beck_batch_builder;
+
+int beck_batch_builder_new(enum beck_compression compression, uint32_t max_bytes,
+                           struct beck_batch_builder **ret_builder, struct beck_error *error);
+struct beck_batch_builder *beck_batch_builder_free(struct beck_batch_builder *builder);
+
+/*
+ * Add one record, copying it. 0; -EMSGSIZE: the batch would be above max_bytes and was left as it
+ * was: take it, begin a new one and add again. (A single record that is too large for an empty batch
+ * answers -EMSGSIZE too.)
+ */
+int beck_batch_builder_add(struct beck_batch_builder *builder, const struct beck_record *record);
+
+/* The records added so far. */
+uint32_t beck_batch_builder_count(const struct beck_batch_builder *builder);
+
+/*
+ * The finished batch, with base offset 0: for beck_append(). It stays valid, and the builder full,
+ * until the next beck_batch_builder_reset(). -ENODATA: there are no records.
+ */
+int beck_batch_builder_finish(struct beck_batch_builder *builder, const void **ret_batch,
+                              size_t *ret_size, struct beck_error *error);
+void beck_batch_builder_reset(struct beck_batch_builder *builder);
+
+/* ---- appending ---------------------------------------------------------------------------- */
+
+/* When a record becomes visible to readers, and what its producer was promised. */
+enum beck_acks {
+    BECK_ACKS_NONE = 0, /* as BECK_ACKS_LEADER, for producers that do not listen */
+    /* Visible at once, unless an unsynced BECK_ACKS_ALL record is before it. Survives the death of
+     * any process. */
+    BECK_ACKS_LEADER = 1,
+    /* Visible when synced. The caller acknowledges after beck_sync() up to the next offset; then it
+     * survives power loss. With flush.policy=os it means BECK_ACKS_LEADER. */
+    BECK_ACKS_ALL = -1,
+};
+
+struct beck_append_result {
+    int64_t base_offset;   /* of the batch's first record */
+    int64_t next_offset;   /* what beck_sync() has to cover */
+    int64_t append_time_ms; /* the timestamp given, where message.timestamp.type is LogAppendTime;
+                               else -1 */
+    int64_t log_start_offset;
+};
+
+/*
+ * Append one RecordBatch v2 as it came from the wire or from a builder. It is checked whole first:
+ * lengths, magic, CRC-32C, counts, offsets and, decompressed, every record; a batch that fails changes
+ * nothing. Base offset and leader epoch are set in the log; `batch` is not written to. Allocates
+ * nothing and takes one lock.
+ *
+ * -EBADMSG: length or CRC is wrong. -EINVAL: a record, count or attribute is wrong. -EMSGSIZE: above
+ * the topic's max.message.bytes, or grows beyond BECK_BATCH_BYTES_LIMIT decompressed.
+ * -EPROTONOSUPPORT: magic or codec unknown. -ENOSPC: the disk is full; going on works when there is
+ * room again. -EIO. -ESTALE: the topic was deleted. -EROFS.
+ */
+int beck_append(struct beck_partition *partition, const void *batch, size_t size,
+                enum beck_acks acks, struct beck_append_result *ret_result,
+                struct beck_error *error);
+
+/*
+ * Wait until everything below `offset` survives power loss (a group commit: one fdatasync serves
+ * whoever waits, over all processes). At once with flush.policy=os. -EIO: the disk refused, for this
+ * and all later calls.
+ */
+int beck_sync(struct beck_partition *partition, int64_t offset, struct beck_error *error);
+
+/* Build batches out of records, append them and, with BECK_ACKS_ALL, wait for the sync. The result is
+ * of all: base offset of the first batch, next offset after the last. For convenience: it allocates. */
+int beck_produce(struct beck_partition *partition, const struct beck_record *records, size_t count,
+                 enum beck_acks acks, struct beck_append_result *ret_result,
+                 struct beck_error *error);
+
+/* ---- reading batches ---------------------------------------------------------------------- */
+
+enum beck_isolation {
+    BECK_READ_UNCOMMITTED = 0, /* up to the high watermark */
+    BECK_READ_COMMITTED = 1,   /* up to the last stable offset */
+};
+
+/*
+ * Whole batches as a range of a segment file, for sendfile(2). The range begins with the batch that
+ * contains the offset asked for, ends at a batch's end, and was checked by CRC since this process has
+ * the store open. `fd` belongs to the library and is valid until beck_range_release().
+ */
+struct beck_range {
+    int fd;
+    uint64_t position; /* in the file */
+    size_t size;       /* bytes; 0: nothing there yet */
+    int64_t next_offset; /* the offset after the last batch of the range */
+    void *pin;
+};
+
+/*
+ * Find the batches from `offset` on: at most `max_bytes`, but at least one whole batch (KIP-74), and
+ * never across a segment's end. -ERANGE: the offset is below the log start or above the end. At the
+ * end: 0 and a range of size 0, which needs no release but takes one.
+ * -EBADMSG: the data there is damaged; the error names the place.
+ */
+int beck_read_range(struct beck_partition *partition, int64_t offset, size_t max_bytes,
+                    enum beck_isolation isolation, struct beck_range *ret_range,
+                    struct beck_error *error);
+void beck_range_release(struct beck_range *range);
+
+/* The same, copied: returns the bytes put into `buffer`. -EMSGSIZE: not even one batch fits. */
+ssize_t beck_read(struct beck_partition *partition, int64_t offset, void *buffer, size_t size,
+                  enum beck_isolation isolation, struct beck_error *error);
+
+/*
+ * The first record whose timestamp is at least `timestamp_ms`: its offset and timestamp. Returns 1,
+ * or 0 when there is none.
+ */
+int beck_offset_for_time(struct beck_partition *partition, int64_t timestamp_ms,
+                         enum beck_isolation isolation, int64_t *ret_offset,
+                         int64_t *ret_timestamp_ms, struct beck_error *error);
+
+/* The record with the largest timestamp, the first of such. Returns 1, or 0: no records. */
+int beck_offset_of_max_time(struct beck_partition *partition, int64_t *ret_offset,
+                            int64_t *ret_timestamp_ms, struct beck_error *error);
+
+/* ---- reading records ---------------------------------------------------------------------- */
+
+/*
+ * A place in a partition from which records, or bytes of the file view, are read on. Holds buffers
+ * that grow to the largest batch met. Belongs to one thread at a time. Its partition must stay open.
+ */
+struct beck_reader;
+
+int beck_reader_new(struct beck_partition *partition, enum beck_isolation isolation,
+                    struct beck_reader **ret_reader, struct beck_error *error);
+struct beck_reader *beck_reader_free(struct beck_reader *reader);
+
+/* Go to `offset`, which need not exist yet. -ERANGE: it is below the log start or above the end. */
+int beck_reader_seek(struct beck_reader *reader, int64_t offset, struct beck_error *error);
+
+/*
+ * The next record. Returns 1; or 0 at the end, for now. Each batch's CRC is checked as it is read.
+ * The record's pointers are valid until the next call with this reader. Control records and those of
+ * aborted transactions are passed over. -EBADMSG: damage; the reader stays before it.
+ */
+int beck_reader_next(struct beck_reader *reader, struct beck_record *ret_record,
+                     struct beck_error *error);
+
+/*
+ * Read the file view: for each record its value and one newline. Returns the bytes put into `buffer`
+ * from byte `position` of the view on: fewer than `size` only at the view's end, 0 there or beyond.
+ * Reading on where the last call ended needs no search. -EBADMSG: damage.
+ */
+ssize_t beck_reader_view(struct beck_reader *reader, uint64_t position, void *buffer, size_t size,
+                         struct beck_error *error);
+
+/* ---- the lossless JSON form --------------------------------------------------------------- */
+
+/*
+ * Write a record as one JSON object and a newline, for instance
+ *   {"offset":12,"timestamp":1763719200123,"key":"k","value":"v","headers":[["name","value"]]}
+ * Fixed key order, no spaces. A byte string is a JSON string where it is valid UTF-8, else
+ * {"base64":"..."}. `topic` (may be NULL: then topic and partition are left out) and `partition` come
+ * first. Like snprintf: returns the bytes that it takes, and writes nothing beyond `size`; there is no
+ * final NUL. -EBADMSG: the record's headers are damaged.
+ */
+ssize_t beck_record_json(const struct beck_record *record, const char *topic, int32_t partition,
+                         void *buffer, size_t size);
+
+/* ---- waiting ------------------------------------------------------------------------------ */
+
+/*
+ * Wait until a reader of that isolation could read `offset`, or the topic was deleted, or the time is
+ * over. Returns 1 when there is something (or -ESTALE), 0 when the time is over. -1 ms: no limit. Does
+ * not poll, unless BECK_WAITING_PROCESSES_MAX processes wait already or the store is read-only.
+ * -EINTR: a signal came.
+ */
+int beck_partition_wait(struct beck_partition *partition, int64_t offset,
+                        enum beck_isolation isolation, int timeout_ms, struct beck_error *error);
+
+/*
+ * For programs with a loop of their own. The store's one descriptor, which becomes readable when
+ * something that was armed since has changed. Returns the descriptor, which belongs to the library.
+ * -EROFS, -EUSERS: there is none to be had; poll each 10 ms instead.
+ *
+ * The order that misses nothing: arm, look whether there is something already, and only then poll the
+ * descriptor; when it is readable, clear it first, then look at everything that was armed. Being rung
+ * disarms. Rings may come for nothing.
+ */
+int beck_store_wake_fd(struct beck_store *store, struct beck_error *error);
+void beck_store_wake_clear(struct beck_store *store);
+/* Ring when the high watermark or last stable offset moves, or the topic is deleted. */
+void beck_partition_arm(struct beck_partition *partition);
+/* Ring when topics are created, deleted or altered. */
+void beck_store_arm(struct beck_store *store);
+
+/* ---- verification ------------------------------------------------------------------------- */
+
+/* One piece of damage. Fields that do not apply are empty or -1. */
+struct beck_damage {
+    char file[320]; /* relative to the store's directory */
+    char topic[BECK_TOPIC_NAME_BYTES + 1];
+    int32_t partition;
+    int64_t offset; /* of the batch or record */
+    int64_t byte;   /* in the file */
+    char what[192]; /* one sentence */
+};
+
+struct beck_verify_totals {
+    uint64_t partitions;
+    uint64_t segments;
+    uint64_t batches;
+    uint64_t records;
+    uint64_t bytes; /* of segments */
+};
+
+/*
+ * Read everything and compare it: each batch's CRC and records, offsets in order, the index and the
+ * segment list against the segments. Calls `damage` for each thing found, and `progress` (may be NULL)
+ * now and then with bytes done and in all. Either may return non-zero to stop. `topic` NULL: all.
+ * Returns the number of damages found.
+ */
+int beck_store_verify(struct beck_store *store, const char *topic,
+                      int (*damage)(void *context, const struct beck_damage *found),
+                      int (*progress)(void *context, uint64_t done_bytes, uint64_t all_bytes),
+                      void *context, struct beck_verify_totals *ret_totals,
+                      struct beck_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
