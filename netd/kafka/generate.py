@@ -17,6 +17,8 @@ import re
 import sys
 from pathlib import Path
 
+sys.dont_write_bytecode = True  # a build leaves nothing in the source tree
+
 from schema import (Api, Field, Message, Schema, SchemaError, Struct, Versions,
                     element_least_bytes, load)
 
@@ -160,8 +162,8 @@ class HeaderWriter:
  * a count of 0; NULL with errno as kafka_arena_alloc() leaves it.
  *
  * X_decode(reader, version, arena, ret), for each message: reads the rest of the reader's bytes
- * into *ret, which borrows from these bytes and from the arena. Fields that the version lacks are as
- * after X_init(). Returns 0, or with *ret untouched: -EBADMSG malformed, or bytes were left over;
+ * into *ret, which borrows from these bytes and from the arena. Fields that the version lacks are
+ * as after X_init(). Returns 0, or with *ret untouched: -EBADMSG malformed, or bytes were left over;
  * -EMSGSIZE above the arena's limit; -ENOMEM; -EPROTONOSUPPORT not a version of this message.
  *
  * X_encode(writer, version, message), for each message: appends it to the writer. Fields that the
