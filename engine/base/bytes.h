@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Integers in byte strings. Kafka's formats are big-endian, the store's own are little-endian; each
- * load and store says which. Pointers need no alignment. Also the explicit-endian types that on-disk
- * structures are made of, which cannot be mixed up with plain integers.
+ * load and store says which. Pointers need no alignment. Also the explicit-endian types that
+ * on-disk structures are made of, which cannot be mixed up with plain integers.
  */
 #ifndef BASE_BYTES_H
 #define BASE_BYTES_H

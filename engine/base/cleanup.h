@@ -22,7 +22,7 @@ static inline void cleanup_closep(const int *fd)
         (void)close(*fd);
 }
 
-#define _cleanup_free_ _cleanup_(cleanup_freep)
+#define _cleanup_free_  _cleanup_(cleanup_freep)
 #define _cleanup_close_ _cleanup_(cleanup_closep)
 
 /* Make `cleanup_x_free` for a destructor that takes and returns a pointer, as x_free() does. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * RecordBatch v2 (KIP-98): the header, and whether a batch is what it claims to be. Pure: no I/O, no
- * state. Nothing in a batch is believed before it was checked against the bytes that are there.
+ * RecordBatch v2 (KIP-98): the header, and whether a batch is what it claims to be. Pure: no I/O,
+ * no state. Nothing in a batch is believed before it was checked against the bytes that are there.
  *
  *     offset  0  base offset       8      21  attributes          2
  *             8  length (after it) 4      23  last offset delta   4
@@ -51,8 +51,9 @@ struct batch_header {
 
 /*
  * Read a header. `available` is how many bytes stand at `data`, at least BATCH_HEADER_BYTES, or
- * -ENODATA. Checks what the header alone can show: length, magic, counts not negative. The batch may
- * be longer than what is available: compare with batch_bytes(). -EBADMSG; -EPROTONOSUPPORT: magic.
+ * -ENODATA. Checks what the header alone can show: length, magic, counts not negative. The batch
+ * may be longer than what is available: compare with batch_bytes(). -EBADMSG; -EPROTONOSUPPORT:
+ * magic.
  */
 int batch_header_read(const void *data, size_t available, struct batch_header *ret_header,
                       struct beck_error *error);
@@ -78,15 +79,17 @@ uint32_t batch_crc(const void *batch, size_t size);
 /* What checking a batch tells. */
 struct batch_summary {
     struct batch_header header;
-    uint64_t view_bytes;      /* of its records in the file view: sum of value size + 1; 0: control */
-    int64_t max_timestamp_ms; /* of its records, whatever the header says */
+    uint64_t view_bytes; /* of its records in the file view: sum of value size + 1; 0: control */
+    int64_t max_timestamp_ms;           /* of its records, whatever the header says */
     int64_t max_timestamp_offset_delta; /* of the first record that has it */
-    uint64_t record_bytes;    /* of its records, decompressed */
+    uint64_t record_bytes;              /* of its records, decompressed */
 };
 
 enum batch_rules {
-    /* From a producer: offsets are 0, 1, 2, ...; no control batches; at least one record; no delete
-     * horizon. A max timestamp in the header that differs from the records' is no error. */
+    /* From a producer, as Kafka's broker wants it: base offset 0, offset deltas 0, 1, 2, ..., at
+     * least one record; no control batch, LogAppendTime or delete horizon; a sequence where there
+     * is a producer id. A max timestamp in the header that differs from the records' is no error.
+     */
     BATCH_FROM_PRODUCER = 1,
     /* From a log: offsets rise but may have holes (compaction), and there may be no records. */
     BATCH_FROM_LOG = 2,
@@ -96,9 +99,14 @@ struct decompressor;
 
 /*
  * Check a whole batch: header, CRC and every record, decompressing with `decompressor` (which keeps
- * its memory) up to `record_bytes_max`. `size` must be the batch's exactly. Allocates nothing for an
- * uncompressed batch. -EBADMSG: length or CRC; -EINVAL: a count, record or attribute; -EMSGSIZE:
- * grows too large; -EPROTONOSUPPORT: magic or codec; -ENOMEM.
+ * its memory; may be NULL for an uncompressed batch) up to `record_bytes_max`. `size` must be the
+ * batch's exactly. Allocates nothing for an uncompressed batch. What the CRC does not cover is base
+ * offset, length, leader epoch and magic: of these only the leader epoch is taken as it is.
+ *
+ * -EBADMSG: the bytes are not those that were sent: length or CRC, or a header that cannot be.
+ * -EINVAL: they are, but a count, record or attribute is wrong. -EMSGSIZE: grows too large.
+ * -EPROTONOSUPPORT: magic or codec. -ENOMEM. The text names record and byte; the error's byte
+ * counts from the batch's begin (report_place() with the sum makes it one in the file).
  */
 int batch_check(const void *batch, size_t size, enum batch_rules rules,
                 struct decompressor *decompressor, size_t record_bytes_max,
