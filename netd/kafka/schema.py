@@ -273,9 +273,9 @@ class MessageParser:
             one = self.parse_field(line)
             if any(one.name == other.name for other in struct.fields):
                 raise SchemaError(one.place, f"a second field '{one.name}' in the same struct")
-            if any(one.name in (f"{other.name}_count",) for other in struct.fields
-                   if other.is_array):
-                raise SchemaError(one.place, f"'{one.name}' is the name of an array's count")
+            for array, other in [(one, f) for f in struct.fields] + [(f, one) for f in struct.fields]:
+                if array.is_array and other.name == f"{array.name}_count":
+                    raise SchemaError(one.place, f"'{other.name}' is the name of an array's count")
             struct.fields.append(one)
         self.message.structs.append(struct)
 
