@@ -163,8 +163,8 @@ class HeaderWriter:
  *
  * X_decode(reader, version, arena, ret), for each message: reads the rest of the reader's bytes
  * into *ret, which borrows from these bytes and from the arena. Fields that the version lacks are
- * as after X_init(). Returns 0, or with *ret untouched: -EBADMSG malformed, or bytes were left over;
- * -EMSGSIZE above the arena's limit; -ENOMEM; -EPROTONOSUPPORT not a version of this message.
+ * as after X_init(). Returns 0, or with *ret untouched: -EBADMSG malformed, or bytes were left
+ * over; -EMSGSIZE above the arena's limit; -ENOMEM; -EPROTONOSUPPORT not a version of this message.
  *
  * X_encode(writer, version, message), for each message: appends it to the writer. Fields that the
  * version lacks are left out. Returns 0, or: -EMSGSIZE a string or the whole is too long; -ENOMEM,
@@ -192,7 +192,8 @@ class HeaderWriter:
 
     def message(self, message: Message) -> None:
         flexible = f", flexible {message.flexible}" if message.flexible else ""
-        self.out(f"/* ---- {camel_case(message.name)}, versions {message.versions}{flexible} ---- */")
+        title = f"{camel_case(message.name)}, versions {message.versions}{flexible}"
+        self.out(f"/* ---- {title} ---- */")
         self.out()
         for struct in message.structs:
             self.struct(message, struct)
@@ -371,7 +372,8 @@ class StructWriter:
         source = f"x->{field.name}"
         nullable = self.nullable(field)
         if field.is_array:
-            null = {"false": "false", "true": f"!{source}"}.get(nullable, f"!{source} && {nullable}")
+            null = {"false": "false", "true": f"!{source}"}
+            null = null.get(nullable, f"!{source} && {nullable}")
             body(f"kafka_write_array(writer, {source}_count, {null});")
             body(f"for (uint32_t i = 0; i < {source}_count; i++)")
             body(f"    {self.write_value(field, f'{source}[i]', 'false')}")

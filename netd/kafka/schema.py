@@ -273,7 +273,8 @@ class MessageParser:
             one = self.parse_field(line)
             if any(one.name == other.name for other in struct.fields):
                 raise SchemaError(one.place, f"a second field '{one.name}' in the same struct")
-            for array, other in [(one, f) for f in struct.fields] + [(f, one) for f in struct.fields]:
+            for array, other in ([(one, f) for f in struct.fields]
+                                 + [(f, one) for f in struct.fields]):
                 if array.is_array and other.name == f"{array.name}_count":
                     raise SchemaError(one.place, f"'{other.name}' is the name of an array's count")
             struct.fields.append(one)
@@ -419,7 +420,9 @@ def element_least_bytes(message: Message, parent: Struct, one: Field) -> int:
 def parse_versions(words: Words) -> tuple[Versions, Versions]:
     words.expect("versions")
     versions = words.versions("the range of versions")
-    flexible = words.versions("the range of 'flexible'") if words.option("flexible") else NO_VERSIONS
+    flexible = NO_VERSIONS
+    if words.option("flexible"):
+        flexible = words.versions("the range of 'flexible'")
     if versions.last == VERSION_MAX:
         raise SchemaError(words.place, "the versions that are served need an end")
     if flexible and flexible.last != VERSION_MAX:

@@ -115,8 +115,7 @@ class Mistakes(unittest.TestCase):
         self.field_refused("a int8 2+ tag 0", "not flexible")
 
     def test_tag_twice(self):
-        self.refused(f"{API}    a int8 3+ tag 0\n    b int8 3+ tag 0\nresponse\n    ok int8 0+\n", 3,
-                     "has the tag of 'b'")
+        self.refused(f"{API}    a int8 3+ tag 0\n    b int8 3+ tag 0\n", 3, "has the tag of 'b'")
 
     def test_tagged_records(self):
         self.field_refused("a records 3+ tag 0", "neither an array nor tagged")

@@ -191,6 +191,54 @@ static void numbers_are_big_endian(void **state)
     kafka_writer_done(&writer);
 }
 
+static void varints_above_32_bits_are_refused(void **state)
+{
+    (void)state;
+    static const uint8_t most[] = {0xff, 0xff, 0xff, 0xff, 0x0f};
+    static const uint8_t more[] = {0xff, 0xff, 0xff, 0xff, 0x1f};
+    static const uint8_t longer[] = {0x80, 0x80, 0x80, 0x80, 0x80, 0x00};
+    struct kafka_reader reader;
+    kafka_reader_init(&reader, most, sizeof(most));
+    assert_int_equal(kafka_read_uvarint(&reader), UINT32_MAX);
+    assert_int_equal(kafka_reader_finish(&reader), 0);
+    kafka_reader_init(&reader, more, sizeof(more));
+    assert_int_equal(kafka_read_uvarint(&reader), 0);
+    assert_int_equal(reader.error, -EBADMSG);
+    kafka_reader_init(&reader, longer, sizeof(longer));
+    assert_int_equal(kafka_read_uvarint(&reader), 0);
+    assert_int_equal(reader.error, -EBADMSG);
+}
+
+static void strings_are_read_up_to_their_limit(void **state)
+{
+    (void)state;
+    static uint8_t bytes[KAFKA_STRING_MAX_BYTES + 4] = {0x80, 0x80, 0x02}; /* 32,767 and one */
+    struct kafka_reader reader;
+    kafka_reader_init(&reader, bytes, sizeof(bytes));
+    reader.flexible = true;
+    assert_int_equal(kafka_read_string(&reader, false).length, KAFKA_STRING_MAX_BYTES);
+    assert_int_equal(reader.error, 0);
+    bytes[0]++;
+    kafka_reader_init(&reader, bytes, sizeof(bytes));
+    reader.flexible = true;
+    assert_int_equal(kafka_read_string(&reader, false).length, 0);
+    assert_int_equal(reader.error, -EBADMSG);
+}
+
+static void a_tagged_value_must_be_read_to_its_end(void **state)
+{
+    (void)state;
+    static const uint8_t bytes[] = {1, 0, 2, 7, 7, 7};
+    struct kafka_tag tag;
+    struct kafka_reader reader;
+    kafka_reader_init(&reader, bytes, sizeof(bytes));
+    struct kafka_tag_section section = kafka_read_tag_section(&reader);
+    assert_true(kafka_read_tag_begin(&reader, &section, &tag));
+    assert_int_equal(kafka_read_int8(&reader), 7);
+    kafka_read_tag_end(&reader, &tag);
+    assert_int_equal(reader.error, -EBADMSG);
+}
+
 static void after_an_error_the_reader_gives_nothing(void **state)
 {
     (void)state;
@@ -421,6 +469,9 @@ int main(void)
         TEST(arena_copies_and_formats),
         TEST(numbers_come_back),
         TEST(numbers_are_big_endian),
+        TEST(varints_above_32_bits_are_refused),
+        TEST(strings_are_read_up_to_their_limit),
+        TEST(a_tagged_value_must_be_read_to_its_end),
         TEST(after_an_error_the_reader_gives_nothing),
         TEST(frames_stand_behind_each_other),
         TEST(frame_length_counts_its_own_attachments_only),
