@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The merge: a heap of the partitions that have a record at hand, ordered by that record's
+ * timestamp, then its offset. A partition's record was read ahead into its reader's buffer and
+ * stays there until it was handed out and the next call comes; only then is the partition read on.
+ * Partitions that have come to their end stand behind the heap in the same array: done for ever,
+ * or, where it follows, until they are looked at again.
+ *
+ * Waiting: arm every partition, look at those at their end once more, and only then poll the
+ * store's descriptor; so nothing is missed. Where there is no descriptor to be had, it looks each
+ * 10 ms.
+ */
+#include "merge.h"
+
+#include "signals.h"
+#include "tool.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+enum {
+    POLL_MS = 10, /* where there is no wake descriptor */
+    REARM_NSEC = 1000000,
+    LOOK_AGAIN = 4096, /* records of busy partitions between looks at idle ones */
+};
+
+struct source {
+    struct beck_partition *partition;
+    struct beck_reader *reader;
+    struct beck_record record;
+    int64_t end; /* hand out nothing from here on */
+    int32_t number;
+};
+
+struct merge {
+    struct beck_store *store;
+    enum beck_isolation isolation;
+    bool follow;
+    bool handed_out; /* the top's record was given to the caller: read on before anything else */
+    uint32_t count;
+    uint32_t ready; /* sources[0..ready) are the heap */
+    uint32_t until_look;
+    struct timespec last_wait;
+    struct source sources[];
+};
+
+static int open_source(struct merge *merge, const struct beck_topic *topic, int32_t number,
+                       struct source *source)
+{
+    struct beck_error error;
+
+    source->number = number;
+    int code = tool_open_partition(merge->store, topic, number, &source->partition);
+    if (code != TOOL_OK)
+        return code;
+    if (beck_reader_new(source->partition, merge->isolation, &source->reader, &error) < 0)
+        return tool_failed_error(&error);
+    return TOOL_OK;
+}
+
+int merge_new(struct beck_store *store, const struct beck_topic *topic, int32_t number,
+              enum beck_isolation isolation, struct merge **ret_merge)
+{
+    uint32_t count = number < 0 ? topic->partition_count : 1;
+    struct merge *merge = calloc(1, sizeof(*merge) + count * sizeof(struct source));
+    if (merge == NULL)
+        return tool_failed("not enough memory for %u partitions", count);
+    merge->store = store;
+    merge->isolation = isolation;
+    merge->count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        int code = open_source(merge, topic, number < 0 ? (int32_t)i : number, &merge->sources[i]);
+        if (code != TOOL_OK) {
+            (void)merge_free(merge);
+            return code;
+        }
+    }
+    *ret_merge = merge;
+    return TOOL_OK;
+}
+
+struct merge *merge_free(struct merge *merge)
+{
+    if (merge == NULL)
+        return NULL;
+    for (uint32_t i = 0; i < merge->count; i++) {
+        (void)beck_reader_free(merge->sources[i].reader);
+        (void)beck_partition_close(merge->sources[i].partition);
+    }
+    free(merge);
+    return NULL;
+}
+
+/* ---- where to begin ----------------------------------------------------------------------- */
+
+static int start_offset(const struct merge *merge, const struct source *source,
+                        const struct beck_partition_state *state, int64_t end,
+                        const struct merge_start *start, int64_t *ret_offset)
+{
+    struct beck_error error;
+    int64_t timestamp;
+    int64_t first = state->log_start_offset;
+
+    *ret_offset = first;
+    switch (start->from) {
+    case MERGE_BEGINNING:
+        return TOOL_OK;
+    case MERGE_END:
+        *ret_offset = end;
+        return TOOL_OK;
+    case MERGE_LAST:
+        if (end - start->number > first)
+            *ret_offset = end - start->number;
+        return TOOL_OK;
+    case MERGE_OFFSET:
+        *ret_offset = start->number;
+        if (start->number >= first && start->number <= end)
+            return TOOL_OK;
+        return tool_failed("offset %lld is out of range: partition %d has %lld up to %lld",
+                           (long long)start->number, (int)source->number, (long long)first,
+                           (long long)end);
+    case MERGE_TIMESTAMP:
+        break;
+    }
+    int found = beck_offset_for_time(source->partition, start->number, merge->isolation, ret_offset,
+                                     &timestamp, &error);
+    if (found == 0)
+        *ret_offset = end;
+    return found < 0 ? tool_failed_error(&error) : TOOL_OK;
+}
+
+static int seek_source(const struct merge *merge, struct source *source,
+                       const struct merge_start *start)
+{
+    struct beck_partition_state state;
+    struct beck_error error;
+    int64_t offset;
+
+    if (beck_partition_state(source->partition, &state, &error) < 0)
+        return tool_failed_error(&error);
+    int64_t end =
+        merge->isolation == BECK_READ_COMMITTED ? state.last_stable_offset : state.high_watermark;
+    int code = start_offset(merge, source, &state, end, start, &offset);
+    if (code != TOOL_OK)
+        return code;
+    if (beck_reader_seek(source->reader, offset, &error) < 0)
+        return tool_failed_error(&error);
+    source->end = merge->follow ? INT64_MAX : end;
+    return TOOL_OK;
+}
+
+/* ---- the heap ----------------------------------------------------------------------------- */
+
+static bool before(const struct source *a, const struct source *b)
+{
+    if (a->record.timestamp_ms != b->record.timestamp_ms)
+        return a->record.timestamp_ms < b->record.timestamp_ms;
+    if (a->record.offset != b->record.offset)
+        return a->record.offset < b->record.offset;
+    return a->number < b->number;
+}
+
+static void swap_sources(struct merge *merge, uint32_t a, uint32_t b)
+{
+    struct source kept = merge->sources[a];
+
+    merge->sources[a] = merge->sources[b];
+    merge->sources[b] = kept;
+}
+
+static void sift_down(struct merge *merge, uint32_t at)
+{
+    for (;;) {
+        uint32_t first = at;
+        for (uint32_t child = 2 * at + 1; child <= 2 * at + 2; child++) {
+            if (child < merge->ready && before(&merge->sources[child], &merge->sources[first]))
+                first = child;
+        }
+        if (first == at)
+            return;
+        swap_sources(merge, at, first);
+        at = first;
+    }
+}
+
+static void sift_up(struct merge *merge, uint32_t at)
+{
+    while (at > 0 && before(&merge->sources[at], &merge->sources[(at - 1) / 2])) {
+        swap_sources(merge, at, (at - 1) / 2);
+        at = (at - 1) / 2;
+    }
+}
+
+/* Read a source's next record. 1; 0: it is at its end; a negative exit code. */
+static int advance(struct source *source)
+{
+    struct beck_error error;
+
+    int result = beck_reader_next(source->reader, &source->record, &error);
+    if (result < 0)
+        return -tool_failed_error(&error);
+    return result > 0 && source->record.offset < source->end ? 1 : 0;
+}
+
+/* Look at the sources that are at their end. Returns 0, or a negative exit code. */
+static int look_at_idle(struct merge *merge)
+{
+    merge->until_look = LOOK_AGAIN;
+    for (uint32_t i = merge->ready; i < merge->count; i++) {
+        int result = advance(&merge->sources[i]);
+        if (result < 0)
+            return result;
+        if (result == 0)
+            continue;
+        swap_sources(merge, i, merge->ready);
+        sift_up(merge, merge->ready++);
+    }
+    return 0;
+}
+
+/* Replace the record at the top, which was handed out, by its partition's next one. */
+static int replace_top(struct merge *merge)
+{
+    merge->handed_out = false;
+    int result = advance(&merge->sources[0]);
+    if (result < 0)
+        return result;
+    if (result == 0)
+        swap_sources(merge, 0, --merge->ready);
+    sift_down(merge, 0);
+    return 0;
+}
+
+int merge_seek(struct merge *merge, const struct merge_start *start, bool follow)
+{
+    merge->follow = follow;
+    merge->ready = 0;
+    merge->handed_out = false;
+    for (uint32_t i = 0; i < merge->count; i++) {
+        int code = seek_source(merge, &merge->sources[i], start);
+        if (code != TOOL_OK)
+            return code;
+    }
+    return -look_at_idle(merge);
+}
+
+int merge_next(struct merge *merge, struct beck_record *ret_record, int32_t *ret_partition)
+{
+    int result = 0;
+
+    if (merge->handed_out)
+        result = replace_top(merge);
+    if (result == 0 && merge->follow && (merge->ready == 0 || merge->until_look-- == 0))
+        result = look_at_idle(merge);
+    if (result < 0)
+        return result;
+    if (merge->ready == 0)
+        return 0;
+    *ret_record = merge->sources[0].record;
+    *ret_partition = merge->sources[0].number;
+    merge->handed_out = true;
+    return 1;
+}
+
+/* ---- waiting ------------------------------------------------------------------------------ */
+
+/* Under load, rings come by the thousand: take them a millisecond at a time. */
+static void pace(struct merge *merge)
+{
+    struct timespec now;
+    struct timespec rest = {.tv_nsec = REARM_NSEC};
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    if (now.tv_sec == merge->last_wait.tv_sec &&
+        now.tv_nsec - merge->last_wait.tv_nsec < REARM_NSEC)
+        (void)nanosleep(&rest, NULL);
+    (void)clock_gettime(CLOCK_MONOTONIC, &merge->last_wait);
+}
+
+int merge_wait(struct merge *merge)
+{
+    struct beck_error error;
+
+    pace(merge);
+    int fd = beck_store_wake_fd(merge->store, &error);
+    for (uint32_t i = 0; fd >= 0 && i < merge->count; i++)
+        beck_partition_arm(merge->sources[i].partition);
+    int result = look_at_idle(merge);
+    if (result < 0 || merge->ready > 0)
+        return result;
+    (void)signals_poll(fd, POLLIN, fd >= 0 ? -1 : POLL_MS);
+    if (fd >= 0)
+        beck_store_wake_clear(merge->store);
+    return 0;
+}

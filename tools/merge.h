@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reading one or all partitions of a topic as one stream of records: each partition in its own
+ * order, several in the order of their timestamps, as far as the records are there already. Ends
+ * where the partitions ended when it began, or follows them.
+ *
+ * The merge does not own the store, which must outlive it. Belongs to one thread.
+ */
+#ifndef TOOLS_MERGE_H
+#define TOOLS_MERGE_H
+
+#include "beck.h"
+
+#include <stdbool.h>
+
+struct merge;
+
+/* Where to begin, in each partition. */
+struct merge_start {
+    enum {
+        MERGE_BEGINNING,
+        MERGE_END,
+        MERGE_OFFSET,    /* at `number`; it has to be within the partition */
+        MERGE_LAST,      /* `number` records before the end */
+        MERGE_TIMESTAMP, /* at the first record of `number` ms since the epoch or later */
+    } from;
+    int64_t number;
+};
+
+/*
+ * Open partition `number` of the topic, or all of them where it is -1. Like everything here that
+ * fails: says so and returns an exit code.
+ */
+int merge_new(struct beck_store *store, const struct beck_topic *topic, int32_t number,
+              enum beck_isolation isolation, struct merge **ret_merge);
+struct merge *merge_free(struct merge *merge);
+
+/* Go to the start, and remember where the partitions end now, unless it is to `follow` them. */
+int merge_seek(struct merge *merge, const struct merge_start *start, bool follow);
+
+/*
+ * The next record and its partition: 1. 0: there is none, for now where it follows. A negative exit
+ * code: said. The record's pointers are valid until the next call.
+ */
+int merge_next(struct merge *merge, struct beck_record *ret_record, int32_t *ret_partition);
+
+/* Wait until merge_next() has something, or a signal came. 0, or a negative exit code. */
+int merge_wait(struct merge *merge);
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What all subcommands share: the table that the dispatcher looks a command up in, the store that
+ * was named on the command line, and the one way in which things are said to go wrong. A function
+ * that fails has said so on stderr, in one sentence, and returns the exit code.
+ */
+#ifndef TOOLS_TOOL_H
+#define TOOLS_TOOL_H
+
+#include "beck.h"
+
+#include <getopt.h>
+#include <stdbool.h>
+
+enum tool_exit {
+    TOOL_OK = 0,
+    TOOL_FAILED = 1, /* it could not be done, or damage was found */
+    TOOL_USAGE = 2,  /* the command line is wrong */
+};
+
+struct tool {
+    const char *store_path; /* from --store or BECK_STORE; NULL: neither */
+    const struct command *command;
+};
+
+struct command {
+    const char *name;
+    const char *summary; /* for the list of commands */
+    const char *usage;   /* all that --help prints, below the first line's "usage: " */
+    int (*run)(struct tool *tool, int argc, char **argv);
+};
+
+extern const struct command store_command;
+extern const struct command topic_command;
+extern const struct command produce_command;
+extern const struct command consume_command;
+extern const struct command dump_command;
+extern const struct command verify_command;
+extern const struct command stat_command;
+
+/* Long options that every subcommand takes, and their values. */
+enum tool_option {
+    TOOL_OPTION_STORE = 1000,
+    TOOL_OPTION_HELP,
+    TOOL_OPTION_FIRST, /* a command's own long options begin here */
+};
+
+/* clang-format off */
+#define TOOL_LONG_OPTIONS                                                                          \
+    {"store", required_argument, NULL, TOOL_OPTION_STORE},                                         \
+    {"help", no_argument, NULL, TOOL_OPTION_HELP},                                                 \
+    {NULL, 0, NULL, 0}
+/* clang-format on */
+
+/* What getopt_long() answered and the command does not know itself: --store is taken (returns -1:
+ * go on), --help is printed (TOOL_OK: stop), all else is misuse (TOOL_USAGE: stop). */
+int tool_common_option(struct tool *tool, int option, char **argv);
+
+/* Say "beck: ..." on stderr. Returns TOOL_FAILED. */
+int tool_failed(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Say what the library said. */
+int tool_failed_error(const struct beck_error *error);
+
+/* Say what is wrong with the command line, and where to read on. Returns TOOL_USAGE. */
+int tool_misused(const struct tool *tool, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+enum tool_access {
+    TOOL_READ,  /* read and write where it may, so that waiting needs no polling; else read-only */
+    TOOL_WRITE, /* it is of no use otherwise */
+    TOOL_LOOK,  /* change nothing, whatever state the store is in */
+};
+
+/* Open the store that was named. Never makes one. */
+int tool_open(const struct tool *tool, enum tool_access access, struct beck_store **ret_store);
+
+/* Look up a topic. */
+int tool_find_topic(struct beck_store *store, const char *name, struct beck_topic *ret_topic);
+
+/* Open one partition; says which ones there are where there is no such. */
+int tool_open_partition(struct beck_store *store, const struct beck_topic *topic, int32_t number,
+                        struct beck_partition **ret_partition);
+
+/* Is this argument a segment file, and not the name of a topic? A slash is in it, or it ends in
+ * .log and such a file is there. */
+bool tool_is_segment_file(const char *argument);
+
+#endif

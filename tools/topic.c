@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* beck topic: create, list, show, delete. */
+#include "parse.h"
+#include "table.h"
+#include "tool.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char usage[] =
+    "beck topic create NAME [-p COUNT] [-c SETTING=VALUE]...\n"
+    "       beck topic list [-l]\n"
+    "       beck topic show NAME [-a]\n"
+    "       beck topic delete NAME...\n\n"
+    "  -p, --partitions COUNT  partitions of the new topic; default: 1\n"
+    "  -c, --config S=VALUE    a setting under Kafka's name for it, retention.ms say\n"
+    "  -l, --long              partitions, records and bytes too\n"
+    "  -a, --all               the settings that nobody changed too\n\n"
+    "A topic that is deleted is gone, with all its records.\n";
+
+enum { CONFIGS_MAX = 64 };
+
+struct topic_options {
+    struct beck_config configs[CONFIGS_MAX];
+    size_t config_count;
+    uint32_t partition_count;
+    bool is_long;
+    bool all;
+};
+
+static int create(struct tool *tool, struct beck_store *store, const struct topic_options *options,
+                  char **names, int count)
+{
+    struct beck_topic_options wanted = {
+        .partition_count = options->partition_count,
+        .configs = options->configs,
+        .config_count = options->config_count,
+    };
+    struct beck_topic topic;
+    struct beck_error error;
+
+    if (count != 1)
+        return tool_misused(tool, count == 0 ? "which topic?" : "one topic at a time");
+    if (beck_topic_create(store, names[0], &wanted, &topic, &error) < 0)
+        return tool_failed_error(&error);
+    (void)printf("created topic %s with %u partition%s\n", topic.name, topic.partition_count,
+                 topic.partition_count == 1 ? "" : "s");
+    return TOOL_OK;
+}
+
+static int list(struct tool *tool, struct beck_store *store, const struct topic_options *options,
+                char **names, int count)
+{
+    struct beck_topic topic = {0};
+    struct beck_error error;
+    int result;
+
+    (void)names;
+    if (count > 0)
+        return tool_misused(tool, "list takes no names (see: beck topic show)");
+    while ((result = beck_topic_next(store, topic.name, &topic, &error)) > 0) {
+        struct table_totals totals = {0};
+        (void)printf("%s", topic.name);
+        if (options->is_long) {
+            int code = table_partitions(store, &topic, false, &totals);
+            if (code != TOOL_OK)
+                return code;
+            (void)printf("\t%u partitions\t%llu records\t%llu bytes", topic.partition_count,
+                         (unsigned long long)totals.records, (unsigned long long)totals.disk_bytes);
+        }
+        (void)putchar('\n');
+    }
+    return result < 0 ? tool_failed_error(&error) : TOOL_OK;
+}
+
+static int show_settings(struct beck_store *store, const char *name, bool all)
+{
+    struct beck_config_entry entry;
+    struct beck_error error;
+    int result;
+
+    for (uint32_t i = 0; (result = beck_topic_config(store, name, i, &entry, &error)) > 0; i++) {
+        if (!entry.is_default || all)
+            (void)printf("setting %s=%s%s\n", entry.name, entry.value,
+                         entry.is_default ? " (default)" : "");
+    }
+    return result < 0 ? tool_failed_error(&error) : TOOL_OK;
+}
+
+static int show(struct tool *tool, struct beck_store *store, const struct topic_options *options,
+                char **names, int count)
+{
+    struct table_totals totals = {0};
+    struct beck_topic topic;
+    char id[TABLE_ID_TEXT];
+    char created[TABLE_TIME_TEXT];
+
+    if (count != 1)
+        return tool_misused(tool, count == 0 ? "which topic?" : "one topic at a time");
+    int code = tool_find_topic(store, names[0], &topic);
+    if (code != TOOL_OK)
+        return code;
+    (void)printf("topic %s\nid %s\npartitions %u\ncreated %s\nowner %u:%u mode %04o\n", topic.name,
+                 table_id_text(topic.id, id), topic.partition_count,
+                 table_time_text(topic.created_ms, created), topic.uid, topic.gid, topic.mode);
+    code = show_settings(store, topic.name, options->all);
+    return code != TOOL_OK ? code : table_partitions(store, &topic, true, &totals);
+}
+
+static int delete (struct tool *tool, struct beck_store *store, const struct topic_options *options,
+                   char **names, int count)
+{
+    struct beck_error error;
+    int code = TOOL_OK;
+
+    (void)options;
+    if (count == 0)
+        return tool_misused(tool, "which topic?");
+    for (int i = 0; i < count; i++) {
+        int result = beck_topic_delete(store, names[i], &error);
+        if (result == 0)
+            (void)printf("deleted topic %s\n", names[i]);
+        else if (result == -ENOENT)
+            code = tool_failed("there is no topic %s", names[i]);
+        else
+            code = tool_failed_error(&error);
+    }
+    return code;
+}
+
+struct action {
+    const char *name;
+    enum tool_access access;
+    int (*run)(struct tool *tool, struct beck_store *store, const struct topic_options *options,
+               char **names, int count);
+};
+
+static const struct action actions[] = {
+    {"create", TOOL_WRITE, create},
+    {"list", TOOL_READ, list},
+    {"show", TOOL_READ, show},
+    {"delete", TOOL_WRITE, delete},
+};
+
+static int take_option(struct tool *tool, struct topic_options *options, int option, char **argv)
+{
+    int64_t number;
+
+    switch (option) {
+    case 'p':
+        if (!parse_number(optarg, 1, BECK_PARTITIONS_MAX, &number))
+            return tool_misused(tool, "'%s' is no number of partitions: 1 to %d", optarg,
+                                BECK_PARTITIONS_MAX);
+        options->partition_count = (uint32_t)number;
+        return -1;
+    case 'c':
+        if (strchr(optarg, '=') == NULL || options->config_count == CONFIGS_MAX)
+            return tool_misused(tool, "'%s' is no setting: NAME=VALUE", optarg);
+        struct beck_config *config = &options->configs[options->config_count++];
+        config->name = optarg;
+        *strchr(optarg, '=') = '\0';
+        config->value = optarg + strlen(optarg) + 1;
+        return -1;
+    case 'l':
+        options->is_long = true;
+        return -1;
+    case 'a':
+        options->all = true;
+        return -1;
+    default:
+        return tool_common_option(tool, option, argv);
+    }
+}
+
+static int perform(struct tool *tool, const struct topic_options *options, int argc, char **argv)
+{
+    struct beck_store *store = NULL;
+
+    if (argc < 1)
+        return tool_misused(tool, "what about topics? create, list, show or delete");
+    for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
+        if (strcmp(actions[i].name, argv[0]) != 0)
+            continue;
+        int code = tool_open(tool, actions[i].access, &store);
+        if (code == TOOL_OK)
+            code = actions[i].run(tool, store, options, argv + 1, argc - 1);
+        (void)beck_store_close(store);
+        return code;
+    }
+    return tool_misused(tool, "'%s' is none of create, list, show and delete", argv[0]);
+}
+
+static int run(struct tool *tool, int argc, char **argv)
+{
+    static const struct option long_options[] = {
+        {"partitions", required_argument, NULL, 'p'},
+        {"config", required_argument, NULL, 'c'},
+        {"long", no_argument, NULL, 'l'},
+        {"all", no_argument, NULL, 'a'},
+        TOOL_LONG_OPTIONS,
+    };
+    struct topic_options options = {.partition_count = 1};
+    int option;
+
+    while ((option = getopt_long(argc, argv, ":p:c:la", long_options, NULL)) != -1) {
+        int code = take_option(tool, &options, option, argv);
+        if (code >= 0)
+            return code;
+    }
+    return perform(tool, &options, argc - optind, argv + optind);
+}
+
+const struct command topic_command = {
+    .name = "topic", .summary = "create, list, show or delete topics", .usage = usage, .run = run};
