@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+#
+# Which Debian packages beck needs, and installing those that are missing: the one list, for ./try and
+# ./check. To be sourced.
+
+packages_build=(
+    gcc meson ninja-build pkg-config python3
+    libevent-dev libfuse3-dev libisal-dev liblmdb-dev liblz4-dev libsnappy-dev libxxhash-dev
+    libzstd-dev zlib1g-dev
+)
+
+# What the session of ./try uses besides.
+packages_try=("${packages_build[@]}" fuse3 kcat)
+
+# What the tests use besides.
+# shellcheck disable=SC2034 # ./check uses it
+packages_check=(
+    "${packages_try[@]}"
+    clang clang-format g++ libclang-rt-14-dev libcmocka-dev librdkafka-dev mandoc
+    python3-confluent-kafka python3-kafka
+)
+
+# Run a command as root: as it is, or by sudo.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    else
+        sudo "$@"
+    fi
+}
+
+# Is this package installed?
+package_installed() {
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null || true)" = installed ]
+}
+
+# Install those of the named packages that are missing, saying which.
+install_packages() {
+    local missing=() package
+    if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+        echo "This is no Debian: see to it that you have what these packages have:"
+        echo "    $*"
+        return 0
+    fi
+    for package in "$@"; do
+        package_installed "$package" || missing+=("$package")
+    done
+    if [ "${#missing[@]}" -eq 0 ]; then
+        return 0
+    fi
+    echo "Installing packages: ${missing[*]}"
+    as_root apt-get update -q </dev/null
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
+        -o DPkg::Lock::Timeout=300 "${missing[@]}" </dev/null
+}
