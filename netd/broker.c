@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Starting and stopping what the loops share; see broker.h. In order: the store (with its
+ * recovery), the broker role, so that a second daemon goes no further, then the threads.
+ */
+#include "broker.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static void cluster_id_set(struct broker *broker, const uint8_t id[BECK_ID_BYTES])
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    for (size_t i = 0; i < BROKER_CLUSTER_ID_BYTES; i++) {
+        unsigned value = 0;
+        for (size_t bit = 6 * i; bit < 6 * i + 6; bit++) {
+            unsigned one = bit < 8 * BECK_ID_BYTES ? (unsigned)id[bit / 8] >> (7 - bit % 8) & 1 : 0;
+            value = value << 1 | one;
+        }
+        broker->cluster_id[i] = digits[value];
+    }
+    broker->cluster_id[BROKER_CLUSTER_ID_BYTES] = '\0';
+}
+
+static int start_threads(struct broker *broker, struct beck_error *error)
+{
+    int result = workers_start(&broker->workers);
+    if (result == 0) {
+        result = maintenance_start(&broker->maintenance, broker->store);
+        if (result < 0)
+            workers_stop(&broker->workers);
+    }
+    if (result < 0) {
+        error->code = result;
+        snprintf(error->message, sizeof(error->message), "cannot start a thread: %s",
+                 strerror(-result));
+    }
+    return result;
+}
+
+int broker_start(struct broker *broker, const struct broker_config *config,
+                 struct beck_error *error)
+{
+    *broker = (struct broker){.config = config};
+    int result = beck_store_open(config->store_path, BECK_OPEN_CREATE, NULL, &broker->store, error);
+    if (result < 0)
+        return result;
+    struct beck_store_info info;
+    result = beck_store_become_broker(broker->store, error);
+    if (result >= 0)
+        result = beck_store_info(broker->store, &info, error);
+    if (result >= 0) {
+        cluster_id_set(broker, info.id);
+        result = start_threads(broker, error);
+    }
+    if (result < 0)
+        broker->store = beck_store_close(broker->store);
+    return result < 0 ? result : 0;
+}
+
+void broker_stop(struct broker *broker)
+{
+    workers_stop(&broker->workers);
+    maintenance_stop(&broker->maintenance);
+    broker->store = beck_store_close(broker->store);
+}

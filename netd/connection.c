@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The life of a connection; see connection.h.
+ *
+ * The happy path: bytes come, whole requests are dispatched, ready answers at the front of the
+ * queue are encoded behind each other and sent; the buffers are empty again. When the client does
+ * not read, the writable event takes over and reading stops until its answers are gone. Whatever is
+ * wrong ends this connection with one line in the log, and touches no other.
+ */
+#include "connection.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "kafka/dispatch.h"
+#include "loop.h"
+
+/* Silence after which buffers are given back. */
+#define BUFFERS_IDLE_MS 2000
+
+static bool has_room(const struct connection *connection)
+{
+    const struct kafka_writer *writer = &connection->output.writer;
+    return connection->request_count < CONNECTION_REQUESTS &&
+           writer->size < CONNECTION_OUTPUT_BYTES &&
+           writer->attachments_count < CONNECTION_OUTPUT_RANGES;
+}
+
+/* Dispatches what has arrived whole, as far as there is room; then reads, or does not. */
+static void serve(struct connection *connection)
+{
+    struct loop *loop = connection->loop;
+    size_t limit = (size_t)loop->broker->config->socket_request_max_bytes;
+    while (!connection->ended && !loop->stopping && has_room(connection)) {
+        const uint8_t *data;
+        int32_t size;
+        int result = input_next(&connection->input, limit, &data, &size);
+        if (result == 0)
+            break;
+        if (result < 0) {
+            connection_end(connection, "announced a request of %d bytes (the limit is %zu)", size,
+                           limit);
+            return;
+        }
+        dispatch(connection, data, (size_t)size);
+    }
+    if (connection->ended)
+        return;
+    bool reading = !connection->half && !loop->stopping && has_room(connection);
+    if (reading != connection->reading) {
+        connection->reading = reading;
+        if (reading)
+            event_add(connection->readable, NULL);
+        else
+            event_del(connection->readable);
+    }
+}
+
+/* Reads once; false: not now. Memory is counted over all connections. */
+static bool read_once(struct connection *connection, size_t *total, bool *ret_full)
+{
+    struct loop *loop = connection->loop;
+    struct input *input = &connection->input;
+    size_t most = (size_t)loop->broker->config->queued_max_request_bytes;
+    size_t room = most > loop->input_bytes ? most - loop->input_bytes : 0;
+    loop->input_bytes -= input->capacity;
+    long size = input_read(input, connection->fd, room, ret_full);
+    loop->input_bytes += input->capacity;
+    if (size == -EAGAIN || size == -EINTR)
+        return false;
+    if (size == -ENOBUFS) {
+        connection_end(connection, "no memory for its request (queued.max.request.bytes is %zu)",
+                       most);
+        return false;
+    }
+    if (size < 0) {
+        connection_end(connection, NULL); /* reset by the client: nothing worth a line */
+        return false;
+    }
+    if (size == 0) {
+        connection->half = true;
+        return false;
+    }
+    *total += (size_t)size;
+    return true;
+}
+
+static void readable_event(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd, (void)what;
+    struct connection *connection = context;
+    struct loop *loop = connection->loop;
+    size_t total = 0;
+    bool full = true;
+    while (connection->reading && !connection->ended && full && total < CONNECTION_TURN_BYTES &&
+           read_once(connection, &total, &full))
+        serve(connection);
+    connection->active_ms = clock_ms();
+    connection_answer(connection);
+    loop_settle(loop);
+}
+
+static void writable_event(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd, (void)what;
+    struct connection *connection = context;
+    connection_answer(connection);
+    loop_settle(connection->loop);
+}
+
+void connection_open(struct loop *loop, int fd, const char *peer)
+{
+    struct connection *connection = calloc(1, sizeof(*connection));
+    if (connection) {
+        connection->readable =
+            event_new(loop->base, fd, EV_READ | EV_PERSIST, readable_event, connection);
+        connection->writable = event_new(loop->base, fd, EV_WRITE, writable_event, connection);
+    }
+    if (!connection || !connection->readable || !connection->writable ||
+        event_add(connection->readable, NULL) < 0) {
+        log_limited(&loop->log_limit, "%s: closed: no memory for a connection", peer);
+        if (connection && connection->readable)
+            event_free(connection->readable);
+        if (connection && connection->writable)
+            event_free(connection->writable);
+        free(connection);
+        close(fd);
+        return;
+    }
+    connection->loop = loop;
+    connection->fd = fd;
+    connection->reading = true;
+    connection->active_ms = clock_ms();
+    snprintf(connection->peer, sizeof(connection->peer), "%s", peer);
+    output_init(&connection->output);
+    TAILQ_INIT(&connection->requests);
+    TAILQ_INSERT_TAIL(&loop->connections, connection, link);
+    loop->connection_count++;
+}
+
+static void log_end(struct connection *connection, const char *why, va_list arguments)
+{
+    char text[256];
+    vsnprintf(text, sizeof(text), why, arguments);
+    log_limited(&connection->loop->log_limit, "%s: closed: %s", connection->peer, text);
+}
+
+void connection_end(struct connection *connection, const char *why, ...)
+{
+    struct loop *loop = connection->loop;
+    if (connection->ended)
+        return;
+    if (why) {
+        va_list arguments;
+        va_start(arguments, why);
+        log_end(connection, why, arguments);
+        va_end(arguments);
+    }
+    connection->ended = true;
+    event_free(connection->readable);
+    event_free(connection->writable);
+    close(connection->fd);
+    TAILQ_REMOVE(&loop->connections, connection, link);
+    loop->connection_count--;
+    TAILQ_INSERT_TAIL(&loop->ended, connection, link);
+    if (connection->queued)
+        TAILQ_REMOVE(&loop->answering, connection, answering);
+    connection->queued = true; /* for good: nothing queues it again */
+}
+
+void connection_free(struct connection *connection)
+{
+    struct request *request;
+    while ((request = TAILQ_FIRST(&connection->requests))) {
+        TAILQ_REMOVE(&connection->requests, request, link);
+        request_orphan(request);
+    }
+    connection->loop->input_bytes -= connection->input.capacity;
+    input_done(&connection->input);
+    output_done(&connection->output);
+    free(connection);
+}
+
+void connection_answer(struct connection *connection)
+{
+    if (connection->queued)
+        return;
+    connection->queued = true;
+    TAILQ_INSERT_TAIL(&connection->loop->answering, connection, answering);
+}
+
+/* Encodes the answers that are ready, as far as none is missing before them. */
+static int encode(struct connection *connection)
+{
+    struct kafka_writer *writer = &connection->output.writer;
+    struct request *request;
+    while ((request = TAILQ_FIRST(&connection->requests)) && request->ready) {
+        int result = 0;
+        if (!request->silent && !request->response)
+            return -ENOMEM;
+        if (!request->silent) {
+            kafka_response_begin(writer, request->api, request->version, request->correlation_id);
+            request->api->response.encode(writer, request->version, request->response);
+            result = kafka_writer_frame_end(writer);
+        }
+        if (result < 0)
+            return result;
+        if (request->encoded)
+            request->encoded(request);
+        TAILQ_REMOVE(&connection->requests, request, link);
+        connection->request_count--;
+        request_free(request);
+    }
+    return 0;
+}
+
+static void hurry(struct connection *connection)
+{
+    struct request *request;
+    TAILQ_FOREACH(request, &connection->requests, link)
+    if (!request->ready && request->hurry)
+        request->hurry(request);
+}
+
+static bool send_answers(struct connection *connection)
+{
+    if (output_empty(&connection->output))
+        return true;
+    int result = output_send(&connection->output, connection->fd, CONNECTION_TURN_BYTES);
+    if (result < 0) {
+        bool gone = result == -EPIPE || result == -ECONNRESET;
+        connection_end(connection, gone ? NULL : "cannot send: %s", strerror(-result));
+        return false;
+    }
+    connection->active_ms = clock_ms();
+    if (result == 0)
+        event_add(connection->writable, NULL);
+    return true;
+}
+
+void connection_settle(struct connection *connection)
+{
+    if (connection->half)
+        hurry(connection);
+    int result = encode(connection);
+    if (result < 0) {
+        connection_end(connection, "its answer cannot be encoded: %s", strerror(-result));
+        return;
+    }
+    if (!send_answers(connection))
+        return;
+    serve(connection);
+    bool last = connection->half || connection->loop->stopping;
+    if (!connection->ended && last && TAILQ_EMPTY(&connection->requests) &&
+        output_empty(&connection->output))
+        connection_end(connection, NULL);
+}
+
+void connection_finish(struct connection *connection)
+{
+    hurry(connection);
+    connection_answer(connection);
+}
+
+static void give_back(struct connection *connection)
+{
+    if (input_size(&connection->input) == 0) {
+        connection->loop->input_bytes -= connection->input.capacity;
+        input_done(&connection->input);
+    }
+    output_shrink(&connection->output);
+}
+
+void connection_sweep(struct connection *connection, int64_t now_ms)
+{
+    int64_t silent_ms = now_ms - connection->active_ms;
+    if (silent_ms >= BUFFERS_IDLE_MS)
+        give_back(connection);
+    bool stuck = !output_empty(&connection->output);
+    bool waits = !TAILQ_EMPTY(&connection->requests);
+    if (silent_ms < connection->loop->broker->config->connections_max_idle_ms || (waits && !stuck))
+        return;
+    if (stuck)
+        connection_end(connection, "takes no answers for %lld ms", (long long)silent_ms);
+    else if (input_size(&connection->input) > 0)
+        connection_end(connection, "sent half a request and nothing for %lld ms",
+                       (long long)silent_ms);
+    else
+        connection_end(connection, NULL);
+}

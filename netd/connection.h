@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One client's connection: reads requests, hands them to kafka/dispatch.c, sends the answers in
+ * order.
+ *
+ * Memory is taken for bytes that have arrived, never for a length that was announced, and what is
+ * kept between requests is given back when the connection falls silent. A client that asks faster
+ * than it reads is no longer read from.
+ */
+#ifndef BECK_NETD_CONNECTION_H
+#define BECK_NETD_CONNECTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "input.h"
+#include "output.h"
+#include "request.h"
+
+/* Requests under way at a time; more are left in the socket. */
+#define CONNECTION_REQUESTS 256
+/* Above this much that was not taken by the client, no further request is looked at. */
+#define CONNECTION_OUTPUT_BYTES  (1U << 20)
+#define CONNECTION_OUTPUT_RANGES 1024
+/* What is read or sent before others have their turn. */
+#define CONNECTION_TURN_BYTES (4U << 20)
+
+#define CONNECTION_NAME_BYTES 64
+
+struct event;
+struct loop;
+
+struct connection {
+    TAILQ_ENTRY(connection) link;      /* loop->connections, or loop->ended */
+    TAILQ_ENTRY(connection) answering; /* loop->answering, if `queued` */
+    struct loop *loop;
+    int fd;
+    struct event *readable;
+    struct event *writable;
+    struct input input;
+    struct output output;
+    struct request_list requests; /* by arrival */
+    unsigned request_count;
+    int64_t active_ms;                /* when bytes last came or went */
+    char peer[CONNECTION_NAME_BYTES]; /* address and port, for the log */
+    bool queued;                      /* in loop->answering */
+    bool reading;                     /* the event is set */
+    bool half;                        /* the client sends no more; answer, then end */
+    bool ended;
+};
+
+TAILQ_HEAD(connection_list, connection);
+
+/* Takes the socket over, whatever happens. */
+void connection_open(struct loop *loop, int fd, const char *peer);
+
+/* Ends the connection; the memory stays until loop_settle(). `why`, if not NULL, goes into the log.
+ */
+void connection_end(struct connection *connection, const char *why, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Notes that an answer may be ready to go. */
+void connection_answer(struct connection *connection);
+/* Sends what is ready and takes further requests; called by loop_settle(). */
+void connection_settle(struct connection *connection);
+void connection_free(struct connection *connection);
+
+/* No more requests: answers what can be answered now and ends when the rest is out. */
+void connection_finish(struct connection *connection);
+
+/* Gives memory back, or ends the connection, if it has been silent for so long. */
+void connection_sweep(struct connection *connection, int64_t now_ms);
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Header, version, body, handler; see dispatch.h. As in Kafka, only ApiVersions has an answer for a
+ * version that is not served; any other such request ends the connection.
+ */
+#include "kafka/dispatch.h"
+
+#include <errno.h>
+
+#include "connection.h"
+#include "kafka/handlers.h"
+#include "loop.h"
+
+struct handler {
+    int16_t key;
+    bool keeps_body; /* the body is used after the handler returned: its bytes are copied */
+    void (*handle)(struct request *request);
+};
+
+static const struct handler handlers[] = {
+    {KAFKA_API_PRODUCE, false, produce_handle},
+    {KAFKA_API_FETCH, false, fetch_handle},
+    {KAFKA_API_LIST_OFFSETS, true, list_offsets_handle},
+    {KAFKA_API_METADATA, true, metadata_handle},
+    {KAFKA_API_API_VERSIONS, false, api_versions_handle},
+    {KAFKA_API_CREATE_TOPICS, true, create_topics_handle},
+    {KAFKA_API_DELETE_TOPICS, true, delete_topics_handle},
+    {KAFKA_API_INIT_PRODUCER_ID, true, init_producer_id_handle},
+};
+
+static const struct handler *find_handler(int16_t key)
+{
+    for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++)
+        if (handlers[i].key == key)
+            return &handlers[i];
+    return NULL;
+}
+
+/* Body and response, in the request's arena. 0, -EBADMSG, -EMSGSIZE or -ENOMEM. */
+static int prepare(struct request *request, const struct handler *handler,
+                   struct kafka_reader *reader)
+{
+    const struct kafka_api *api = request->api;
+    if (handler->keeps_body) {
+        size_t size = kafka_reader_left(reader);
+        void *copy = kafka_arena_copy(&request->arena, reader->at, size);
+        if (!copy)
+            return -ENOMEM;
+        kafka_reader_init(reader, copy, size);
+    }
+    request->body = kafka_arena_alloc(&request->arena, 1, api->request.size);
+    request->response = kafka_arena_alloc(&request->arena, 1, api->response.size);
+    if (!request->body || !request->response)
+        return -ENOMEM;
+    api->response.init(request->response);
+    return api->request.decode(reader, request->version, &request->arena, request->body);
+}
+
+static struct request *enqueue(struct connection *connection, const struct kafka_api *api,
+                               const struct kafka_request_header *header)
+{
+    struct request *request = request_new(connection->loop, connection);
+    if (!request) {
+        connection_end(connection, "no memory for a request");
+        return NULL;
+    }
+    request->api = api;
+    request->version = header->request_api_version;
+    request->correlation_id = header->correlation_id;
+    TAILQ_INSERT_TAIL(&connection->requests, request, link);
+    connection->request_count++;
+    return request;
+}
+
+static void refuse_version(struct connection *connection, const struct kafka_api *api,
+                           const struct kafka_request_header *header)
+{
+    if (api->key != KAFKA_API_API_VERSIONS) {
+        connection_end(connection, "asked for version %d of %s, which is served from %d to %d",
+                       header->request_api_version, api->name, api->min_version, api->max_version);
+        return;
+    }
+    struct request *request = enqueue(connection, api, header);
+    if (request)
+        api_versions_refuse(request);
+}
+
+void dispatch(struct connection *connection, const uint8_t *data, size_t size)
+{
+    struct kafka_reader reader;
+    struct kafka_request_header header;
+    const struct kafka_api *api = NULL;
+    kafka_reader_init(&reader, data, size);
+    if (kafka_request_header_read(&reader, &header, &api) < 0) {
+        connection_end(connection, "sent %zu bytes that are no request", size);
+        return;
+    }
+    const struct handler *handler = api ? find_handler(api->key) : NULL;
+    if (!handler) {
+        connection_end(connection, "asked for API %d, which is not served", header.request_api_key);
+        return;
+    }
+    if (!kafka_api_serves(api, header.request_api_version)) {
+        refuse_version(connection, api, &header);
+        return;
+    }
+    struct request *request = enqueue(connection, api, &header);
+    if (!request)
+        return;
+    if (prepare(request, handler, &reader) < 0) {
+        connection_end(connection, "sent a malformed request (%s version %d, %zu bytes)", api->name,
+                       header.request_api_version, size);
+        return;
+    }
+    handler->handle(request);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * libbeck's negative errno to Kafka's codes; see errors.h. What a caller knows better (a topic's
+ * name, a configuration) it says itself before it asks here.
+ */
+#include "kafka/errors.h"
+
+#include <errno.h>
+
+int16_t kafka_error_of(int result)
+{
+    if (result >= 0)
+        return KAFKA_NONE;
+    switch (-result) {
+    case EBADMSG:
+        return KAFKA_CORRUPT_MESSAGE;
+    case EINVAL:
+    case EPROTONOSUPPORT: /* a magic or codec that nobody knows */
+        return KAFKA_INVALID_RECORD;
+    case EMSGSIZE:
+        return KAFKA_MESSAGE_TOO_LARGE;
+    case ENOENT:
+    case ESTALE:
+        return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    case ERANGE:
+        return KAFKA_OFFSET_OUT_OF_RANGE;
+    case ENOSPC:
+    case EDQUOT:
+    case EIO:
+    case EROFS:
+    case ENOMEM:
+        return KAFKA_KAFKA_STORAGE_ERROR;
+    default:
+        return KAFKA_UNKNOWN_SERVER_ERROR;
+    }
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The protocol's error codes that are answered here, and the one place where the library's are
+ * mapped to them.
+ */
+#ifndef BECK_NETD_KAFKA_ERRORS_H
+#define BECK_NETD_KAFKA_ERRORS_H
+
+#include <stdint.h>
+
+enum kafka_error {
+    KAFKA_UNKNOWN_SERVER_ERROR = -1,
+    KAFKA_NONE = 0,
+    KAFKA_OFFSET_OUT_OF_RANGE = 1,
+    KAFKA_CORRUPT_MESSAGE = 2,
+    KAFKA_UNKNOWN_TOPIC_OR_PARTITION = 3,
+    KAFKA_MESSAGE_TOO_LARGE = 10,
+    KAFKA_INVALID_TOPIC_EXCEPTION = 17,
+    KAFKA_INVALID_REQUIRED_ACKS = 21,
+    KAFKA_UNSUPPORTED_VERSION = 35,
+    KAFKA_TOPIC_ALREADY_EXISTS = 36,
+    KAFKA_INVALID_PARTITIONS = 37,
+    KAFKA_INVALID_REPLICATION_FACTOR = 38,
+    KAFKA_INVALID_REPLICA_ASSIGNMENT = 39,
+    KAFKA_INVALID_CONFIG = 40,
+    KAFKA_INVALID_REQUEST = 42,
+    KAFKA_KAFKA_STORAGE_ERROR = 56,
+    KAFKA_FETCH_SESSION_ID_NOT_FOUND = 70,
+    KAFKA_FENCED_LEADER_EPOCH = 74,
+    KAFKA_UNKNOWN_LEADER_EPOCH = 75,
+    KAFKA_UNSUPPORTED_COMPRESSION_TYPE = 76,
+    KAFKA_INVALID_RECORD = 87,
+    KAFKA_UNKNOWN_TOPIC_ID = 100,
+};
+
+/* The code for what the library answered; 0 for 0 and counts. */
+int16_t kafka_error_of(int result);
+
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What serves each API, one file a family. A handler is called on the loop with a decoded body and
+ * an initialised response, and either calls request_ready() or arranges that it is called (see
+ * request.h). A response of NULL means that there was no memory for it: the connection ends.
+ */
+#ifndef BECK_NETD_KAFKA_HANDLERS_H
+#define BECK_NETD_KAFKA_HANDLERS_H
+
+#include "kafka/messages.h"
+#include "request.h"
+
+void api_versions_handle(struct request *request);
+/* The answer to a version of ApiVersions that is not known: version 0, with the error that makes
+ * the client ask again. */
+void api_versions_refuse(struct request *request);
+void metadata_handle(struct request *request);
+void produce_handle(struct request *request);
+void fetch_handle(struct request *request);
+void list_offsets_handle(struct request *request);
+void create_topics_handle(struct request *request);
+void delete_topics_handle(struct request *request);
+void init_producer_id_handle(struct request *request);
+
+#endif

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * CreateTopics and DeleteTopics. Each topic of a request is done or refused on its own, with a
+ * sentence that says why. What was answered as done survives power loss.
+ *
+ * Runs on a worker: both write the store's database and wait for the disk.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "kafka/errors.h"
+#include "kafka/handlers.h"
+#include "kafka/topic_text.h"
+#include "loop.h"
+
+/* Where a configuration's value comes from, in the protocol's numbers. */
+#define SOURCE_TOPIC   1
+#define SOURCE_DEFAULT 5
+
+/* ---- CreateTopics ---- */
+
+struct creation {
+    struct request *request;
+    const struct kafka_create_topics_request_topic *asked;
+    struct kafka_create_topics_response_topic *answer;
+    const char *name;
+    struct beck_topic_options options;
+};
+
+__attribute__((format(printf, 3, 4))) static int refuse(struct creation *creation, int16_t code,
+                                                        const char *format, ...)
+{
+    char text[640];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    creation->answer->error_code = code;
+    creation->answer->error_message =
+        kafka_string_of(kafka_arena_copy(&creation->request->arena, text, strlen(text)));
+    return -EINVAL;
+}
+
+/* Partitions placed by hand: 0, 1, 2, ... each on the one broker. */
+static int check_assignments(struct creation *creation)
+{
+    const struct kafka_create_topics_request_topic *asked = creation->asked;
+    if (asked->num_partitions != -1 || asked->replication_factor != -1)
+        return refuse(creation, KAFKA_INVALID_REQUEST,
+                      "both numPartitions or replicationFactor and replicasAssignments were set");
+    for (uint32_t i = 0; i < asked->assignments_count; i++) {
+        const struct kafka_create_topics_request_assignment *one = &asked->assignments[i];
+        if (one->partition_index != (int32_t)i || one->broker_ids_count != 1 ||
+            one->broker_ids[0] != BROKER_NODE_ID)
+            return refuse(creation, KAFKA_INVALID_REPLICA_ASSIGNMENT,
+                          "partitions are assigned in order, each to broker %d alone",
+                          BROKER_NODE_ID);
+    }
+    creation->options.partition_count = asked->assignments_count;
+    return 0;
+}
+
+static int check_counts(struct creation *creation)
+{
+    const struct kafka_create_topics_request_topic *asked = creation->asked;
+    if (asked->assignments_count > 0)
+        return check_assignments(creation);
+    if (asked->num_partitions != -1 && asked->num_partitions <= 0)
+        return refuse(creation, KAFKA_INVALID_PARTITIONS,
+                      "a topic has at least 1 partition, not %d", asked->num_partitions);
+    if (asked->num_partitions > BECK_PARTITIONS_MAX)
+        return refuse(creation, KAFKA_INVALID_PARTITIONS,
+                      "a store has at most %d partitions, not %d", BECK_PARTITIONS_MAX,
+                      asked->num_partitions);
+    if (asked->replication_factor != -1 && asked->replication_factor != 1)
+        return refuse(creation, KAFKA_INVALID_REPLICATION_FACTOR,
+                      "replication factor %d, but there is 1 broker", asked->replication_factor);
+    int32_t initial = creation->request->loop->broker->config->num_partitions;
+    creation->options.partition_count =
+        (uint32_t)(asked->num_partitions == -1 ? initial : asked->num_partitions);
+    return 0;
+}
+
+static int take_configs(struct creation *creation)
+{
+    const struct kafka_create_topics_request_topic *asked = creation->asked;
+    struct kafka_arena *arena = &creation->request->arena;
+    struct beck_config *configs = kafka_arena_alloc(arena, asked->configs_count, sizeof(*configs));
+    if (!configs)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < asked->configs_count; i++) {
+        struct kafka_string value = asked->configs[i].value;
+        configs[i].name = topic_text(arena, asked->configs[i].name);
+        configs[i].value = value.data ? topic_text(arena, value) : NULL;
+        if (!configs[i].name || (value.data && !configs[i].value))
+            return -ENOMEM;
+    }
+    creation->options.configs = configs;
+    creation->options.config_count = asked->configs_count;
+    return 0;
+}
+
+/* All configurations with their values, as versions from 5 on tell them. */
+static int describe_configs(struct creation *creation)
+{
+    struct beck_store *store = creation->request->loop->broker->store;
+    struct kafka_arena *arena = &creation->request->arena;
+    struct beck_config_entry entry;
+    uint32_t count = 0;
+    while (beck_topic_config(store, creation->name, count, &entry, NULL) > 0)
+        count++;
+    struct kafka_create_topics_response_config *configs =
+        kafka_create_topics_response_config_array(arena, count);
+    if (!configs)
+        return -ENOMEM;
+    uint32_t filled = 0;
+    while (filled < count && beck_topic_config(store, creation->name, filled, &entry, NULL) > 0) {
+        const char *value = kafka_arena_copy(arena, entry.value, strlen(entry.value));
+        if (!value)
+            return -ENOMEM;
+        configs[filled].name = kafka_string_of(entry.name);
+        configs[filled].value = kafka_string_of(value);
+        configs[filled].config_source = entry.is_default ? SOURCE_DEFAULT : SOURCE_TOPIC;
+        filled++;
+    }
+    creation->answer->configs = configs;
+    creation->answer->configs_count = filled;
+    return 0;
+}
+
+static int make_topic(struct creation *creation)
+{
+    struct beck_store *store = creation->request->loop->broker->store;
+    struct beck_topic topic;
+    struct beck_error error = {.message = ""};
+    int result = beck_topic_create(store, creation->name, &creation->options, &topic, &error);
+    switch (-result) {
+    case EEXIST:
+        return refuse(creation, KAFKA_TOPIC_ALREADY_EXISTS, "topic '%s' already exists",
+                      creation->name);
+    case EINVAL:
+        return refuse(creation, KAFKA_INVALID_CONFIG, "%s", error.message);
+    case EMSGSIZE:
+        return refuse(creation, KAFKA_INVALID_PARTITIONS, "%s", error.message);
+    default:
+        break;
+    }
+    if (result < 0)
+        return refuse(creation, kafka_error_of(result), "%s", error.message);
+    memcpy(creation->answer->topic_id.bytes, topic.id, sizeof(topic.id));
+    return describe_configs(creation);
+}
+
+/* -ENOMEM, or 0, or another error that is in the answer. */
+static int create_topic(struct creation *creation)
+{
+    struct beck_store *store = creation->request->loop->broker->store;
+    const struct kafka_create_topics_request *body = creation->request->body;
+    struct beck_topic topic;
+    creation->answer->name = creation->asked->name;
+    creation->name = topic_text(&creation->request->arena, creation->asked->name);
+    if (!creation->name)
+        return -ENOMEM;
+    if (!beck_topic_name_valid(creation->name))
+        return refuse(creation, KAFKA_INVALID_TOPIC_EXCEPTION,
+                      "a topic's name is 1 to %d of [a-zA-Z0-9._-], and not . or ..",
+                      BECK_TOPIC_NAME_BYTES);
+    if (beck_topic_find(store, creation->name, &topic, NULL) >= 0)
+        return refuse(creation, KAFKA_TOPIC_ALREADY_EXISTS, "topic '%s' already exists",
+                      creation->name);
+    int result = check_counts(creation);
+    if (result >= 0)
+        result = take_configs(creation);
+    if (result >= 0 && !body->validate_only)
+        result = make_topic(creation);
+    if (result >= 0) {
+        creation->answer->num_partitions = (int32_t)creation->options.partition_count;
+        creation->answer->replication_factor = 1;
+    }
+    return result;
+}
+
+static void create_topics(struct request *request)
+{
+    const struct kafka_create_topics_request *body = request->body;
+    struct kafka_create_topics_response *response = request->response;
+    response->topics =
+        kafka_create_topics_response_topic_array(&request->arena, body->topics_count);
+    response->topics_count = body->topics_count;
+    for (uint32_t i = 0; response->topics && i < body->topics_count; i++) {
+        struct creation creation = {
+            .request = request, .asked = &body->topics[i], .answer = &response->topics[i]};
+        if (create_topic(&creation) == -ENOMEM)
+            response->topics = NULL;
+    }
+    if (!response->topics)
+        request->response = NULL;
+}
+
+void create_topics_handle(struct request *request)
+{
+    request_submit(request, create_topics);
+}
+
+/* ---- DeleteTopics ---- */
+
+static int delete_topic(struct request *request, struct kafka_string name, struct kafka_uuid id,
+                        struct kafka_delete_topics_response_topic *answer)
+{
+    struct beck_store *store = request->loop->broker->store;
+    struct beck_topic topic;
+    struct beck_error error = {.message = ""};
+    bool by_id = !name.data;
+    int result;
+    answer->name = name;
+    answer->topic_id = id;
+    if (by_id) {
+        result = beck_topic_find_id(store, id.bytes, &topic, &error);
+    } else {
+        const char *text = topic_text(&request->arena, name);
+        if (!text)
+            return -ENOMEM;
+        result =
+            beck_topic_name_valid(text) ? beck_topic_find(store, text, &topic, &error) : -ENOENT;
+    }
+    if (result >= 0) {
+        const char *text = kafka_arena_copy(&request->arena, topic.name, strlen(topic.name));
+        if (!text)
+            return -ENOMEM;
+        answer->name = kafka_string_of(text);
+        memcpy(answer->topic_id.bytes, topic.id, sizeof(topic.id));
+        result = beck_topic_delete(store, topic.name, &error);
+    }
+    answer->error_code =
+        by_id && result == -ENOENT ? KAFKA_UNKNOWN_TOPIC_ID : kafka_error_of(result);
+    if (result < 0 && error.message[0])
+        answer->error_message = kafka_string_of(
+            kafka_arena_copy(&request->arena, error.message, strlen(error.message)));
+    return 0;
+}
+
+/* Versions before 6 have a list of names, later ones a list of names or ids. */
+static void delete_topics(struct request *request)
+{
+    const struct kafka_delete_topics_request *body = request->body;
+    struct kafka_delete_topics_response *response = request->response;
+    uint32_t count = body->topic_names_count + body->topics_count;
+    response->responses = kafka_delete_topics_response_topic_array(&request->arena, count);
+    response->responses_count = count;
+    for (uint32_t i = 0; response->responses && i < count; i++) {
+        struct kafka_delete_topics_request_topic topic = {.topic_id = {.bytes = {0}}};
+        if (i < body->topic_names_count)
+            topic.name = body->topic_names[i];
+        else
+            topic = body->topics[i - body->topic_names_count];
+        int result = delete_topic(request, topic.name, topic.topic_id, &response->responses[i]);
+        if (result < 0)
+            response->responses = NULL;
+    }
+    if (!response->responses)
+        request->response = NULL;
+}
+
+void delete_topics_handle(struct request *request)
+{
+    request_submit(request, delete_topics);
+}

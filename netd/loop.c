@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The loop's own events and its order of business; see loop.h.
+ */
+#include "loop.h"
+
+#include <errno.h>
+#include <event2/event.h>
+
+#include "clock.h"
+#include "kafka/fetch.h"
+
+#define SWEEP_MS 1000
+
+static void inbox_event(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd, (void)what;
+    struct loop *loop = context;
+    inbox_finish(&loop->inbox);
+    loop_settle(loop);
+}
+
+static void after_wake(void *context)
+{
+    struct loop *loop = context;
+    fetch_look_again(loop);
+    loop_settle(loop);
+}
+
+static void sweep_event(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd, (void)what;
+    struct loop *loop = context;
+    int64_t now_ms = clock_ms();
+    struct connection *connection = TAILQ_FIRST(&loop->connections);
+    while (connection) {
+        struct connection *next = TAILQ_NEXT(connection, link);
+        connection_sweep(connection, now_ms);
+        connection = next;
+    }
+    partitions_sweep(&loop->partitions);
+    loop_settle(loop);
+}
+
+static void deadline_event(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd, (void)what;
+    struct loop *loop = context;
+    event_base_loopbreak(loop->base);
+}
+
+static int make_events(struct loop *loop)
+{
+    struct timeval sweep = {.tv_sec = SWEEP_MS / 1000};
+    loop->inbox_event =
+        event_new(loop->base, loop->inbox.event_fd, EV_READ | EV_PERSIST, inbox_event, loop);
+    loop->sweep = event_new(loop->base, -1, EV_PERSIST, sweep_event, loop);
+    loop->deadline = evtimer_new(loop->base, deadline_event, loop);
+    if (!loop->inbox_event || !loop->sweep || !loop->deadline ||
+        event_add(loop->inbox_event, NULL) < 0 || event_add(loop->sweep, &sweep) < 0)
+        return -ENOMEM;
+    return wake_init(&loop->wake, loop->base, loop->broker->store, after_wake, loop);
+}
+
+int loop_init(struct loop *loop, struct broker *broker)
+{
+    *loop = (struct loop){.broker = broker};
+    TAILQ_INIT(&loop->connections);
+    TAILQ_INIT(&loop->answering);
+    TAILQ_INIT(&loop->ended);
+    TAILQ_INIT(&loop->spares);
+    TAILQ_INIT(&loop->moved);
+    partitions_init(&loop->partitions, broker->store);
+    int result = inbox_init(&loop->inbox);
+    if (result < 0)
+        return result;
+    loop->base = event_base_new();
+    result = loop->base ? make_events(loop) : -ENOMEM;
+    if (result < 0)
+        loop_done(loop);
+    return result;
+}
+
+static void end_connections(struct loop *loop)
+{
+    struct connection *connection;
+    while ((connection = TAILQ_FIRST(&loop->connections)))
+        connection_end(connection, "the daemon ends");
+    loop_settle(loop);
+}
+
+void loop_done(struct loop *loop)
+{
+    end_connections(loop);
+    wake_done(&loop->wake);
+    if (loop->inbox_event)
+        event_free(loop->inbox_event);
+    if (loop->sweep)
+        event_free(loop->sweep);
+    if (loop->deadline)
+        event_free(loop->deadline);
+    if (loop->base)
+        event_base_free(loop->base);
+    inbox_done(&loop->inbox);
+    request_spares_done(loop);
+    partitions_done(&loop->partitions);
+}
+
+static bool at_rest(const struct loop *loop)
+{
+    return TAILQ_EMPTY(&loop->connections) && loop->inbox.submitted == 0;
+}
+
+void loop_run(struct loop *loop)
+{
+    event_base_dispatch(loop->base);
+    end_connections(loop);
+    /* Works that still run refer to the loop: a sync that hangs in the disk is waited for. */
+    while (loop->inbox.submitted > 0) {
+        event_base_loop(loop->base, EVLOOP_ONCE);
+        loop_settle(loop);
+    }
+}
+
+void loop_stop(struct loop *loop)
+{
+    if (loop->stopping) {
+        event_base_loopbreak(loop->base);
+        return;
+    }
+    struct timeval after = {.tv_sec = LOOP_STOP_MS / 1000};
+    loop->stopping = true;
+    event_add(loop->deadline, &after);
+    struct connection *connection;
+    TAILQ_FOREACH(connection, &loop->connections, link)
+    connection_finish(connection);
+    loop_settle(loop);
+}
+
+void loop_settle(struct loop *loop)
+{
+    struct connection *connection;
+    while ((connection = TAILQ_FIRST(&loop->answering))) {
+        TAILQ_REMOVE(&loop->answering, connection, answering);
+        connection->queued = false;
+        connection_settle(connection);
+    }
+    while ((connection = TAILQ_FIRST(&loop->ended))) {
+        TAILQ_REMOVE(&loop->ended, connection, link);
+        connection_free(connection);
+    }
+    if (loop->stopping && at_rest(loop))
+        event_base_loopbreak(loop->base);
+}
+
+void loop_appended(struct loop *loop, size_t bytes)
+{
+    loop->appended_bytes += (uint32_t)bytes;
+    if (loop->appended_bytes < LOOP_MAINTENANCE_BYTES)
+        return;
+    loop->appended_bytes = 0;
+    maintenance_kick(&loop->broker->maintenance);
+}

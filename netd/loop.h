@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One event loop and all that belongs to it: its connections, the partitions they use, who waits
+ * for what. Everything in here is touched by the loop's thread alone, apart from the inbox, through
+ * which workers answer. Several loops would share the broker and nothing else.
+ *
+ * Every callback ends with loop_settle(): whatever happened in it, answers that became ready are
+ * sent then, and connections that ended are freed then, so that none disappears under a caller.
+ */
+#ifndef BECK_NETD_LOOP_H
+#define BECK_NETD_LOOP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "broker.h"
+#include "connection.h"
+#include "log.h"
+#include "partitions.h"
+#include "request.h"
+#include "wake.h"
+#include "workers.h"
+
+/* Bytes appended through a loop before maintenance is asked whether something is due. */
+#define LOOP_MAINTENANCE_BYTES (4U << 20)
+/* How long a daemon that was told to end waits for requests that are under way. */
+#define LOOP_STOP_MS 5000
+
+struct event;
+struct event_base;
+struct fetch;
+
+TAILQ_HEAD(fetch_list, fetch);
+
+struct loop {
+    struct broker *broker;
+    struct event_base *base;
+    struct event *inbox_event;
+    struct event *sweep;
+    struct event *deadline; /* of stopping */
+    struct inbox inbox;
+    struct wake wake;
+    struct partitions partitions;
+    struct log_limit log_limit; /* for what peers cause */
+
+    struct connection_list connections;
+    struct connection_list answering; /* with an answer that may be ready, or room for requests */
+    struct connection_list ended;     /* to be freed */
+    size_t connection_count;
+    size_t input_bytes; /* memory of all input buffers */
+
+    struct request_list spares;
+    size_t spare_count;
+    struct fetch_list moved; /* waiting fetches whose partitions moved; kafka/fetch.c */
+
+    uint32_t appended_bytes; /* since maintenance was last asked */
+    bool stopping;
+};
+
+/* 0 or a negative errno. */
+int loop_init(struct loop *loop, struct broker *broker);
+/* Everything must be at rest: after loop_run(). */
+void loop_done(struct loop *loop);
+
+/* Runs until loop_stop() and everything under way is answered, or LOOP_STOP_MS are over. */
+void loop_run(struct loop *loop);
+
+/* Takes no more requests, answers what is there, then ends. On a second call, ends at once. */
+void loop_stop(struct loop *loop);
+
+void loop_settle(struct loop *loop);
+
+/* Counts what was appended, so that maintenance comes in time. */
+void loop_appended(struct loop *loop, size_t bytes);
+
+#endif

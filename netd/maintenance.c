@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Sleeps until the library says that something is due, or until it is kicked; see maintenance.h. A
+ * failure is logged once until it goes away: appends go on without maintenance, recovery just has
+ * more to read.
+ */
+#include "maintenance.h"
+
+#include <time.h>
+
+#include "beck.h"
+#include "log.h"
+
+/* However far off the next time is said to be, other processes' appends may bring it nearer. */
+#define LONGEST_SLEEP_MS       5000
+#define SLEEP_AFTER_FAILURE_MS 1000
+
+static uint32_t maintain(struct maintenance *maintenance, bool *failing)
+{
+    struct beck_error error;
+    uint32_t next_ms = LONGEST_SLEEP_MS;
+    if (beck_store_maintain(maintenance->store, false, &next_ms, &error) < 0) {
+        if (!*failing)
+            log_line("maintenance of the store fails, will be tried again: %s", error.message);
+        *failing = true;
+        return SLEEP_AFTER_FAILURE_MS;
+    }
+    if (*failing)
+        log_line("maintenance of the store works again");
+    *failing = false;
+    return next_ms < LONGEST_SLEEP_MS ? next_ms : LONGEST_SLEEP_MS;
+}
+
+/* Sleeps until it is time or somebody calls. Under the lock. */
+static void sleep_ms(struct maintenance *maintenance, uint32_t ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    while (!maintenance->wanted && !maintenance->stopping)
+        if (pthread_cond_timedwait(&maintenance->changed, &maintenance->lock, &until) != 0)
+            break;
+    maintenance->wanted = false;
+}
+
+static void *maintenance_main(void *argument)
+{
+    struct maintenance *maintenance = argument;
+    bool failing = false;
+    pthread_mutex_lock(&maintenance->lock);
+    while (!maintenance->stopping) {
+        pthread_mutex_unlock(&maintenance->lock);
+        uint32_t ms = maintain(maintenance, &failing);
+        pthread_mutex_lock(&maintenance->lock);
+        sleep_ms(maintenance, ms > 0 ? ms : 1);
+    }
+    pthread_mutex_unlock(&maintenance->lock);
+    return NULL;
+}
+
+int maintenance_start(struct maintenance *maintenance, struct beck_store *store)
+{
+    *maintenance = (struct maintenance){.store = store};
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&maintenance->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    pthread_mutex_init(&maintenance->lock, NULL);
+    int error = pthread_create(&maintenance->thread, NULL, maintenance_main, maintenance);
+    if (error != 0) {
+        pthread_cond_destroy(&maintenance->changed);
+        pthread_mutex_destroy(&maintenance->lock);
+    }
+    return -error;
+}
+
+void maintenance_kick(struct maintenance *maintenance)
+{
+    pthread_mutex_lock(&maintenance->lock);
+    maintenance->wanted = true;
+    pthread_cond_signal(&maintenance->changed);
+    pthread_mutex_unlock(&maintenance->lock);
+}
+
+void maintenance_stop(struct maintenance *maintenance)
+{
+    pthread_mutex_lock(&maintenance->lock);
+    maintenance->stopping = true;
+    pthread_cond_signal(&maintenance->changed);
+    pthread_mutex_unlock(&maintenance->lock);
+    pthread_join(maintenance->thread, NULL);
+    pthread_cond_destroy(&maintenance->changed);
+    pthread_mutex_destroy(&maintenance->lock);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One thread that does the store's maintenance when it is due, because it may wait for the disk and
+ * the loop may not.
+ */
+#ifndef BECK_NETD_MAINTENANCE_H
+#define BECK_NETD_MAINTENANCE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct beck_store;
+
+struct maintenance {
+    struct beck_store *store;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* on the monotonic clock */
+    bool wanted;            /* under lock: look now, whatever was said about the next time */
+    bool stopping;          /* under lock */
+};
+
+/* 0 or a negative errno. Signals must be blocked by the caller. */
+int maintenance_start(struct maintenance *maintenance, struct beck_store *store);
+/* Something may be due sooner than it was: much was appended. */
+void maintenance_kick(struct maintenance *maintenance);
+void maintenance_stop(struct maintenance *maintenance);
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One request from its decoding to its answer. It stands in its connection's queue in the order of
+ * arrival and is answered in that order, whenever it got ready.
+ *
+ *     made -> handled -> ready -> encoded -> freed
+ *
+ * A handler (see kafka/handlers.h) reads `body`, sets `response` and either calls request_ready()
+ * at once, or sees to it that it is called later. Everything it needs until then lives in the
+ * arena. `body` borrows from the connection's buffer and is gone when the handler returns, unless
+ * the API is one whose bytes are kept.
+ *
+ * Belongs to one loop. A worker that has a hold may use the arena, body and response, nothing else.
+ */
+#ifndef BECK_NETD_REQUEST_H
+#define BECK_NETD_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "kafka/api.h"
+#include "kafka/arena.h"
+#include "workers.h"
+
+/* What one request may take for its arrays and its answer. */
+#define REQUEST_ARENA_BYTES (64U << 20)
+/* Requests that a loop keeps for the next ones, and what each may keep of its arena. */
+#define REQUEST_SPARES           64
+#define REQUEST_SPARE_KEEP_BYTES (16U << 10)
+
+struct connection;
+struct loop;
+
+struct request {
+    TAILQ_ENTRY(request) link; /* in the connection's queue, or the loop's spares */
+    struct loop *loop;
+    struct connection *connection; /* NULL: it ended before the answer */
+    const struct kafka_api *api;
+    int16_t version;
+    int32_t correlation_id;
+    bool ready;
+    bool silent;    /* there will be no answer: produce with acks=0 */
+    unsigned holds; /* works and waits that refer to it; see request_unhold() */
+    struct kafka_arena arena;
+    void *body;     /* the API's request struct */
+    void *response; /* the API's response struct */
+    void *context;  /* the handler's own */
+
+    /* Any may be NULL. Answer now with what there is: the daemon or the connection ends. */
+    void (*hurry)(struct request *request);
+    /* The answer was encoded: file ranges are the connection's now. */
+    void (*encoded)(struct request *request);
+    /* Lets go of everything outside of the arena. Not called while there are holds. */
+    void (*cleanup)(struct request *request);
+
+    struct work work; /* for request_submit() */
+    void (*work_run)(struct request *request);
+};
+
+TAILQ_HEAD(request_list, request);
+
+/* NULL: no memory. */
+struct request *request_new(struct loop *loop, struct connection *connection);
+void request_free(struct request *request);
+void request_spares_done(struct loop *loop);
+
+/* The response can be encoded as soon as it is its turn. May free the request. */
+void request_ready(struct request *request);
+
+/* One that was held counts down to being ready. */
+static inline void request_hold(struct request *request)
+{
+    request->holds++;
+}
+void request_unhold(struct request *request);
+
+/* Runs `run` on a worker, then the request is ready. `run` fills in the response. */
+void request_submit(struct request *request, void (*run)(struct request *request));
+
+/* The connection ended. Frees the request, or leaves it to the last hold. It is out of the queue.
+ */
+void request_orphan(struct request *request);
+
+#endif

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Arming, ringing, looking; see wake.h.
+ */
+#include "wake.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stddef.h>
+
+#include "beck.h"
+#include "clock.h"
+#include "partitions.h"
+
+#define WINDOW_USEC 1000
+
+static void timer_set(struct wake *wake, int ms)
+{
+    struct timeval after = {.tv_usec = ms * 1000};
+    if (!evtimer_pending(wake->timer, NULL))
+        evtimer_add(wake->timer, &after);
+}
+
+/* Did the partition move since it was last looked at? A deleted one has. */
+static bool watch_look(struct watch *watch)
+{
+    struct beck_partition_state state;
+    if (beck_partition_state(watch->entry->handle, &state, NULL) < 0)
+        return true;
+    bool moved = state.high_watermark != watch->high_watermark ||
+                 state.last_stable_offset != watch->last_stable_offset ||
+                 state.log_start_offset != watch->log_start_offset;
+    watch->high_watermark = state.high_watermark;
+    watch->last_stable_offset = state.last_stable_offset;
+    watch->log_start_offset = state.log_start_offset;
+    return moved;
+}
+
+static void watch_tell(struct watch *watch)
+{
+    struct watcher *watcher;
+    LIST_FOREACH(watcher, &watch->watchers, link)
+    watcher->moved(watcher);
+}
+
+/* Arms, or leaves it to the timer where this was done often enough in this millisecond. */
+static void watch_arm(struct wake *wake, struct watch *watch)
+{
+    if (wake->polling)
+        return;
+    int64_t now_usec = clock_usec();
+    if (now_usec - watch->window_usec >= WINDOW_USEC) {
+        watch->window_usec = now_usec;
+        watch->arms = 0;
+    }
+    watch->late = watch->arms >= WAKE_ARMS;
+    if (watch->late) {
+        timer_set(wake, 1);
+    } else {
+        watch->arms++;
+        beck_partition_arm(watch->entry->handle);
+    }
+}
+
+/* Arms and looks at one that may have moved. Before, too: what has not moved since is still armed,
+ * or costs its appenders nothing, and needs no limit. */
+static void watch_again(struct wake *wake, struct watch *watch)
+{
+    bool moved = watch_look(watch);
+    if (moved || watch->late)
+        watch_arm(wake, watch);
+    else if (!wake->polling)
+        beck_partition_arm(watch->entry->handle);
+    if (watch_look(watch) || moved)
+        watch_tell(watch);
+}
+
+static void ring_event(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd, (void)what;
+    struct wake *wake = context;
+    struct watch *watch;
+    beck_store_wake_clear(wake->store);
+    TAILQ_FOREACH(watch, &wake->watches, link)
+    watch_again(wake, watch);
+    wake->after(wake->context);
+}
+
+static void timer_event(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd, (void)what;
+    struct wake *wake = context;
+    struct watch *watch;
+    TAILQ_FOREACH(watch, &wake->watches, link)
+    if (wake->polling || watch->late)
+        watch_again(wake, watch);
+    if (wake->polling && !TAILQ_EMPTY(&wake->watches))
+        timer_set(wake, WAKE_POLL_MS);
+    wake->after(wake->context);
+}
+
+int wake_init(struct wake *wake, struct event_base *base, struct beck_store *store,
+              void (*after)(void *context), void *context)
+{
+    *wake = (struct wake){.store = store, .after = after, .context = context};
+    TAILQ_INIT(&wake->watches);
+    wake->timer = evtimer_new(base, timer_event, wake);
+    if (!wake->timer)
+        return -ENOMEM;
+    int fd = beck_store_wake_fd(store, NULL);
+    wake->polling = fd < 0;
+    if (wake->polling)
+        return 0;
+    wake->ring = event_new(base, fd, EV_READ | EV_PERSIST, ring_event, wake);
+    if (!wake->ring || event_add(wake->ring, NULL) < 0) {
+        wake_done(wake);
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+void wake_done(struct wake *wake)
+{
+    if (wake->ring)
+        event_free(wake->ring);
+    if (wake->timer)
+        event_free(wake->timer);
+    wake->ring = wake->timer = NULL;
+}
+
+void watch_init(struct watch *watch)
+{
+    *watch = (struct watch){.late = false};
+    LIST_INIT(&watch->watchers);
+}
+
+void watch_add(struct wake *wake, struct partition_entry *entry, struct watcher *watcher,
+               const struct beck_partition_state *seen)
+{
+    struct watch *watch = &entry->watch;
+    if (LIST_EMPTY(&watch->watchers)) {
+        watch->entry = partition_ref(entry);
+        TAILQ_INSERT_TAIL(&wake->watches, watch, link);
+        watch->late = false;
+    }
+    watcher->watch = watch;
+    LIST_INSERT_HEAD(&watch->watchers, watcher, link);
+    if (wake->polling)
+        timer_set(wake, WAKE_POLL_MS);
+    /* The others have seen at least this much, or are told below once more for nothing. */
+    watch->high_watermark = seen->high_watermark;
+    watch->last_stable_offset = seen->last_stable_offset;
+    watch->log_start_offset = seen->log_start_offset;
+    watch_arm(wake, watch);
+    if (watch_look(watch))
+        watch_tell(watch);
+}
+
+void watch_remove(struct wake *wake, struct watcher *watcher)
+{
+    struct watch *watch = watcher->watch;
+    if (!watch)
+        return;
+    LIST_REMOVE(watcher, link);
+    watcher->watch = NULL;
+    if (LIST_EMPTY(&watch->watchers)) {
+        TAILQ_REMOVE(&wake->watches, watch, link);
+        partition_unref(watch->entry);
+    }
+}

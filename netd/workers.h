@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Threads for what may block: syncs, and requests that read or write the store's databases. A loop
+ * hands in a work and goes on; a worker runs it; the loop is woken and finishes it. A work belongs
+ * to the loop until it is submitted and again when `done` is called; in between to the workers.
+ *
+ * It leaves to others: order. Works of one inbox may run at once and finish in any order.
+ */
+#ifndef BECK_NETD_WORKERS_H
+#define BECK_NETD_WORKERS_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/queue.h>
+
+#define WORKER_THREADS 4
+
+struct inbox;
+
+struct work {
+    TAILQ_ENTRY(work) link;
+    struct inbox *inbox;
+    void (*run)(struct work *work);  /* on a worker */
+    void (*done)(struct work *work); /* on the inbox's loop; may free or submit it again */
+};
+
+TAILQ_HEAD(work_list, work);
+
+/* Where a loop finds the works that were run for it. */
+struct inbox {
+    pthread_mutex_t lock;
+    struct work_list finished; /* under lock */
+    int event_fd;              /* readable when something is there */
+    size_t submitted;          /* not yet done; the loop's alone */
+};
+
+struct workers {
+    pthread_mutex_t lock;
+    pthread_cond_t available;
+    struct work_list queue; /* under lock */
+    bool stopping;          /* under lock */
+    pthread_t threads[WORKER_THREADS];
+    size_t thread_count;
+};
+
+/* 0 or a negative errno, then with nothing left behind. Signals must be blocked by the caller. */
+int workers_start(struct workers *workers);
+/* Runs what is queued, then ends the threads. */
+void workers_stop(struct workers *workers);
+
+int inbox_init(struct inbox *inbox);
+void inbox_done(struct inbox *inbox);
+
+/* Hands a work in. Called by the inbox's loop. */
+void workers_submit(struct workers *workers, struct inbox *inbox, struct work *work);
+/* Calls `done` of all that is finished. Called by the inbox's loop when event_fd is readable. */
+void inbox_finish(struct inbox *inbox);
+
+#endif
