@@ -34,44 +34,61 @@ static inline int64_t unzigzag64(uint64_t value)
     return (int64_t)((value >> 1) ^ -(value & 1));
 }
 
-/* A varint of any length; NULL where it is cut short or too long. */
-const uint8_t *varint32_read_long(const uint8_t *at, const uint8_t *end, int32_t *ret_value);
-const uint8_t *varint64_read_long(const uint8_t *at, const uint8_t *end, int64_t *ret_value);
+/* A varint of any length; `next` is NULL where it is cut short or too long. By value, so that what
+ * a caller reads into can live in a register. */
+struct varint32 {
+    const uint8_t *next;
+    int32_t value;
+};
+struct varint64 {
+    const uint8_t *next;
+    int64_t value;
+};
+struct varint32 varint32_read_long(const uint8_t *at, const uint8_t *end);
+struct varint64 varint64_read_long(const uint8_t *at, const uint8_t *end);
 
 /*
- * Return the byte after the varint, or NULL. One and two bytes (-8192 to 8191) are nearly all that
- * there is, so these are inlined.
+ * Return the byte after the varint, or NULL and leave the value as it was. One and two bytes (-8192
+ * to 8191) are nearly all that there is, so these are inlined.
  */
-static inline const uint8_t *varint32_read(const uint8_t *at, const uint8_t *end,
-                                           int32_t *ret_value)
+static inline __attribute__((always_inline)) const uint8_t *varint32_read(const uint8_t *at,
+                                                                          const uint8_t *end,
+                                                                          int32_t *ret_value)
 {
     if (__builtin_expect(end - at >= 2, 1)) {
-        if (at[0] < 0x80) {
+        if (__builtin_expect(at[0] < 0x80, 1)) {
             *ret_value = unzigzag32(at[0]);
             return at + 1;
         }
-        if (at[1] < 0x80) {
+        if (__builtin_expect(at[1] < 0x80, 1)) {
             *ret_value = unzigzag32((at[0] & 0x7fu) | ((uint32_t)at[1] << 7));
             return at + 2;
         }
     }
-    return varint32_read_long(at, end, ret_value);
+    struct varint32 read = varint32_read_long(at, end);
+    if (read.next != NULL)
+        *ret_value = read.value;
+    return read.next;
 }
 
-static inline const uint8_t *varint64_read(const uint8_t *at, const uint8_t *end,
-                                           int64_t *ret_value)
+static inline __attribute__((always_inline)) const uint8_t *varint64_read(const uint8_t *at,
+                                                                          const uint8_t *end,
+                                                                          int64_t *ret_value)
 {
     if (__builtin_expect(end - at >= 2, 1)) {
-        if (at[0] < 0x80) {
+        if (__builtin_expect(at[0] < 0x80, 1)) {
             *ret_value = unzigzag64(at[0]);
             return at + 1;
         }
-        if (at[1] < 0x80) {
+        if (__builtin_expect(at[1] < 0x80, 1)) {
             *ret_value = unzigzag64((at[0] & 0x7fu) | ((uint64_t)at[1] << 7));
             return at + 2;
         }
     }
-    return varint64_read_long(at, end, ret_value);
+    struct varint64 read = varint64_read_long(at, end);
+    if (read.next != NULL)
+        *ret_value = read.value;
+    return read.next;
 }
 
 /* Write, and return the byte after. `to` has room for VARINT..._BYTES_MAX. */

@@ -124,13 +124,12 @@ static __attribute__((cold, noinline)) int refuse_offset(const struct walk *walk
 
 /* ---- records -------------------------------------------------------------------------------- */
 
-/* Each header's name and value, from `at` to the record's `end`, and nothing behind the last. */
+/* `count` headers, from `at` to the record's `end`, and nothing behind the last. */
 static __attribute__((noinline)) int check_headers(const struct walk *walk, int32_t index,
-                                                   const struct record_fields *fields,
-                                                   const uint8_t *end, struct beck_error *error)
+                                                   const uint8_t *at, const uint8_t *end,
+                                                   int32_t count, struct beck_error *error)
 {
-    const uint8_t *at = fields->headers;
-    for (int32_t i = 0; i < fields->header_count; i++) {
+    for (int32_t i = 0; i < count; i++) {
         const uint8_t *bytes;
         int32_t size = -1;
         const uint8_t *next = field_parse(at, end, &bytes, &size);
@@ -147,59 +146,77 @@ static __attribute__((noinline)) int check_headers(const struct walk *walk, int3
     return 0;
 }
 
-static int check_records(const struct walk *walk, struct batch_summary *summary,
-                         struct beck_error *error)
+/*
+ * All records, from the first to the batch's end. Compiled once for each kind of batch: there is a
+ * register to spare in neither.
+ */
+static inline __attribute__((always_inline)) int walk_records(const struct walk *walk,
+                                                              bool from_producer,
+                                                              struct batch_summary *summary,
+                                                              struct beck_error *error)
 {
-    const struct batch_header *header = walk->header;
     const uint8_t *at = walk->begin;
-    const bool from_producer = walk->from_producer;
-    const int32_t last_delta = header->last_offset_delta;
-    int64_t max_timestamp_ms = INT64_MIN;
-    int32_t max_timestamp_delta = 0;
-    int32_t first_delta = 0;
+    const uint8_t *const end = walk->end;
+    const int32_t count = walk->header->record_count;
+    const int64_t base_ms = walk->header->base_timestamp_ms;
+    int64_t max_ms = INT64_MIN;
+    int32_t max_delta = -1;
     int32_t previous_delta = -1;
-    uint64_t view_bytes = 0;
+    uint64_t value_bytes = 0;
 
-    for (int32_t i = 0; i < header->record_count; i++) {
+    for (int32_t i = 0; i < count; i++) {
         struct record_fields fields;
-        const uint8_t *next = record_parse(at, walk->end, &fields);
+        const uint8_t *next = record_parse(at, end, &fields);
         if (UNLIKELY(next == NULL))
             return refuse_record(walk, i, at, error);
         if (UNLIKELY(fields.header_count > 0)) {
-            int result = check_headers(walk, i, &fields, next, error);
+            int result = check_headers(walk, i, fields.headers, next, fields.header_count, error);
             if (result < 0)
                 return result;
         }
         int32_t delta = fields.offset_delta;
-        if (UNLIKELY(from_producer ? delta != i : delta <= previous_delta || delta > last_delta))
+        if (UNLIKELY(from_producer
+                         ? delta != i
+                         : delta <= previous_delta || delta > walk->header->last_offset_delta))
             return refuse_offset(walk, i, at, delta, error);
         int64_t timestamp_ms;
-        if (UNLIKELY(__builtin_add_overflow(header->base_timestamp_ms, fields.timestamp_delta_ms,
-                                            &timestamp_ms)))
+        if (UNLIKELY(__builtin_add_overflow(base_ms, fields.timestamp_delta_ms, &timestamp_ms)))
             return refuse(walk, i, at, "its timestamp is beyond 64 bits", error);
-        if (timestamp_ms > max_timestamp_ms) {
-            max_timestamp_ms = timestamp_ms;
-            max_timestamp_delta = delta;
+        if (timestamp_ms > max_ms || i == 0) {
+            max_ms = timestamp_ms;
+            max_delta = delta;
         }
-        if (i == 0)
-            first_delta = delta;
-        view_bytes += (uint64_t)(fields.value_size > 0 ? fields.value_size : 0) + 1;
+        value_bytes += (uint64_t)(fields.value_size > 0 ? fields.value_size : 0);
         previous_delta = delta;
         at = next;
     }
-    if (UNLIKELY(at != walk->end))
-        return refuse(walk, header->record_count, at, "bytes are left over behind the last record",
-                      error);
+    if (UNLIKELY(at != end))
+        return refuse(walk, count, at, "bytes are left over behind the last record", error);
 
-    if ((header->attributes & BATCH_LOG_APPEND_TIME) != 0) {
-        max_timestamp_ms = header->max_timestamp_ms;
-        max_timestamp_delta = first_delta;
+    summary->view_bytes = value_bytes + (uint64_t)count;
+    summary->max_timestamp_ms = count > 0 ? max_ms : -1;
+    summary->max_timestamp_offset_delta = max_delta;
+    summary->record_bytes = (uint64_t)(end - walk->begin);
+    return 0;
+}
+
+static int check_records(const struct walk *walk, struct batch_summary *summary,
+                         struct beck_error *error)
+{
+    int result = walk->from_producer ? walk_records(walk, true, summary, error)
+                                     : walk_records(walk, false, summary, error);
+    if (UNLIKELY(result < 0))
+        return result;
+    const struct batch_header *header = walk->header;
+    if ((header->attributes & BATCH_CONTROL) != 0)
+        summary->view_bytes = 0;
+    if ((header->attributes & BATCH_LOG_APPEND_TIME) != 0 && header->record_count > 0) {
+        /* All have the header's time, so the first is the first that has it. */
+        struct record_fields first = {.offset_delta = 0};
+        (void)record_parse(walk->begin, walk->end, &first);
+        summary->max_timestamp_ms = header->max_timestamp_ms;
+        summary->max_timestamp_offset_delta = first.offset_delta;
     }
-    bool any = header->record_count > 0;
-    summary->view_bytes = (header->attributes & BATCH_CONTROL) != 0 ? 0 : view_bytes;
-    summary->max_timestamp_ms = any ? max_timestamp_ms : -1;
-    summary->max_timestamp_offset_delta = any ? max_timestamp_delta : -1;
-    summary->record_bytes = (uint64_t)(walk->end - walk->begin);
     return 0;
 }
 
