@@ -70,13 +70,14 @@ const char *beck_version(void);
 
 /* ---- limits ------------------------------------------------------------------------------- */
 
-#define BECK_TOPIC_NAME_BYTES 249      /* the longest topic name, without a final NUL */
-#define BECK_PARTITIONS_MAX 65536      /* partitions in one store */
-#define BECK_WAITING_PROCESSES_MAX 64  /* processes with a doorbell; further ones poll each 10 ms */
-#define BECK_BATCH_HEADER_BYTES 61     /* what a RecordBatch v2 has before its first record */
-#define BECK_BATCH_BYTES_DEFAULT (1048576 + 12) /* max.message.bytes where a topic sets none */
-#define BECK_BATCH_BYTES_LIMIT (100 * 1024 * 1024) /* what max.message.bytes may be set to */
-#define BECK_ID_BYTES 16               /* a store's or topic's id: a random (version 4) UUID */
+#define BECK_TOPIC_NAME_BYTES      249   /* the longest topic name, without a final NUL */
+#define BECK_PARTITIONS_MAX        65536 /* partitions in one store */
+#define BECK_WAITING_PROCESSES_MAX 64 /* processes with a doorbell; further ones poll each 10 ms   \
+                                       */
+#define BECK_BATCH_HEADER_BYTES  61   /* what a RecordBatch v2 has before its first record */
+#define BECK_BATCH_BYTES_DEFAULT (1048576 + 12)      /* max.message.bytes where a topic sets none */
+#define BECK_BATCH_BYTES_LIMIT   (100 * 1024 * 1024) /* what max.message.bytes may be set to */
+#define BECK_ID_BYTES            16 /* a store's or topic's id: a random (version 4) UUID */
 
 /* ---- errors ------------------------------------------------------------------------------- */
 
@@ -120,21 +121,21 @@ int beck_store_create(const char *path, const struct beck_store_options *options
 
 /*
  * Open the store in `path`. A store that is open in this process already is shared: each open needs
- * its beck_store_close(). Where no other process has the store open, what an earlier one left behind
- * is recovered first: from the last checkpoint on, every batch's CRC is checked, a torn tail is cut
- * off, and beck_store_recovery() tells what was done.
+ * its beck_store_close(). Where no other process has the store open, what an earlier one left
+ * behind is recovered first: from the last checkpoint on, every batch's CRC is checked, a torn tail
+ * is cut off, and beck_store_recovery() tells what was done.
  *
  * -ENOENT: no directory, or no store in it. -ENOTDIR. -EPROTONOSUPPORT: made by a newer beck.
- * -ENODEV: on a network file system, or open in another pid namespace. -EACCES. -EBADMSG: meta.mdb is
- * damaged (see beck-repair). -ENOSPC: no room for the slots.
+ * -ENODEV: on a network file system, or open in another pid namespace. -EACCES. -EBADMSG: meta.mdb
+ * is damaged (see beck-repair). -ENOSPC: no room for the slots.
  */
 int beck_store_open(const char *path, unsigned flags, const struct beck_store_options *options,
                     struct beck_store **ret_store, struct beck_error *error);
 
 /*
  * Give the store back. The last close in a process checkpoints what it can, so that the next open
- * has nothing to scan. Partitions and readers of the store must have been closed. Takes NULL; returns
- * NULL.
+ * has nothing to scan. Partitions and readers of the store must have been closed. Takes NULL;
+ * returns NULL.
  */
 struct beck_store *beck_store_close(struct beck_store *store);
 
@@ -157,16 +158,16 @@ struct beck_recovery {
     int64_t time_ms; /* when, since the epoch */
     char topic[BECK_TOPIC_NAME_BYTES + 1];
     int32_t partition;
-    int64_t next_offset;    /* of the partition after recovery */
-    int64_t segment;        /* base offset of the segment that was cut */
-    uint64_t position;      /* the segment's size after the cut, bytes */
+    int64_t next_offset;      /* of the partition after recovery */
+    int64_t segment;          /* base offset of the segment that was cut */
+    uint64_t position;        /* the segment's size after the cut, bytes */
     uint64_t truncated_bytes; /* what was cut off behind it */
-    char reason[128];       /* why the first batch that went was not good */
+    char reason[128];         /* why the first batch that went was not good */
 };
 
 /*
- * The `index`th entry (from 0, oldest first) of what recovery had to cut. Returns 1, or 0 when there
- * are no more.
+ * The `index`th entry (from 0, oldest first) of what recovery had to cut. Returns 1, or 0 when
+ * there are no more.
  */
 int beck_store_recovery(struct beck_store *store, uint32_t index, struct beck_recovery *ret_entry,
                         struct beck_error *error);
@@ -179,10 +180,11 @@ int beck_store_recovery_forget(struct beck_store *store, struct beck_error *erro
 int beck_store_become_broker(struct beck_store *store, struct beck_error *error);
 
 /*
- * Do what is due: checkpoints (sync, then commit positions and index entries to index.mdb). Returns 0
- * and the time until something is next due. Cheap when nothing is due; may block for the length of an
- * fdatasync when something is, so call it from where that hurts nobody. When another process is at it
- * already, returns at once. `all`: checkpoint whatever is not, due or not, and wait for whoever is at it.
+ * Do what is due: checkpoints (sync, then commit positions and index entries to index.mdb). Returns
+ * 0 and the time until something is next due. Cheap when nothing is due; may block for the length
+ * of an fdatasync when something is, so call it from where that hurts nobody. When another process
+ * is at it already, returns at once. `all`: checkpoint whatever is not, due or not, and wait for
+ * whoever is at it.
  */
 int beck_store_maintain(struct beck_store *store, bool all, uint32_t *ret_next_ms,
                         struct beck_error *error);
@@ -291,8 +293,8 @@ uint32_t beck_partition_for_key(struct beck_store *store, const void *key, int32
 struct beck_partition;
 
 /*
- * Open a partition. Handles may be shared by threads; opening one twice costs little. -ENOENT: no such
- * topic or partition.
+ * Open a partition. Handles may be shared by threads; opening one twice costs little. -ENOENT: no
+ * such topic or partition.
  */
 int beck_partition_open(struct beck_store *store, const char *topic, int32_t partition,
                         struct beck_partition **ret_partition, struct beck_error *error);
@@ -329,10 +331,10 @@ int beck_partition_disk_bytes(struct beck_partition *partition, uint64_t *ret_by
 /* ---- records and batches ------------------------------------------------------------------ */
 
 /*
- * One record. Key and value are byte strings, or null (size -1, pointer ignored); empty is not null.
- * `headers` is the sequence of `header_count` headers in RecordBatch v2 encoding, walked with
- * beck_header_next(). When handed in for appending, `offset` is ignored, and a timestamp of 0 or less
- * means now. When handed out, pointers are valid as long as the function that filled it says.
+ * One record. Key and value are byte strings, or null (size -1, pointer ignored); empty is not
+ * null. `headers` is the sequence of `header_count` headers in RecordBatch v2 encoding, walked with
+ * beck_header_next(). When handed in for appending, `offset` is ignored, and a timestamp of 0 or
+ * less means now. When handed out, pointers are valid as long as the function that filled it says.
  */
 struct beck_record {
     int64_t offset;
@@ -381,8 +383,8 @@ struct beck_batch_builder *beck_batch_builder_free(struct beck_batch_builder *bu
 
 /*
  * Add one record, copying it. 0; -EMSGSIZE: the batch would be above max_bytes and was left as it
- * was: take it, begin a new one and add again. (A single record that is too large for an empty batch
- * answers -EMSGSIZE too.)
+ * was: take it, begin a new one and add again. (A single record that is too large for an empty
+ * batch answers -EMSGSIZE too.)
  */
 int beck_batch_builder_add(struct beck_batch_builder *builder, const struct beck_record *record);
 
@@ -411,8 +413,8 @@ enum beck_acks {
 };
 
 struct beck_append_result {
-    int64_t base_offset;   /* of the batch's first record */
-    int64_t next_offset;   /* what beck_sync() has to cover */
+    int64_t base_offset;    /* of the batch's first record */
+    int64_t next_offset;    /* what beck_sync() has to cover */
     int64_t append_time_ms; /* the timestamp given, where message.timestamp.type is LogAppendTime;
                                else -1 */
     int64_t log_start_offset;
@@ -420,12 +422,12 @@ struct beck_append_result {
 
 /*
  * Append one RecordBatch v2 as it came from the wire or from a builder. It is checked whole first:
- * lengths, magic, CRC-32C, counts, offsets and, decompressed, every record; a batch that fails changes
- * nothing. Base offset and leader epoch are set in the log; `batch` is not written to. Allocates
- * nothing and takes one lock.
+ * lengths, magic, CRC-32C, counts, offsets and, decompressed, every record; a batch that fails
+ * changes nothing. Base offset and leader epoch are set in the log; `batch` is not written to.
+ * Allocates nothing and takes one lock.
  *
- * -EBADMSG: length or CRC is wrong. -EINVAL: a record, count or attribute is wrong. -EMSGSIZE: above
- * the topic's max.message.bytes, or grows beyond BECK_BATCH_BYTES_LIMIT decompressed.
+ * -EBADMSG: length or CRC is wrong. -EINVAL: a record, count or attribute is wrong. -EMSGSIZE:
+ * above the topic's max.message.bytes, or grows beyond BECK_BATCH_BYTES_LIMIT decompressed.
  * -EPROTONOSUPPORT: magic or codec unknown. -ENOSPC: the disk is full; going on works when there is
  * room again. -EIO. -ESTALE: the topic was deleted. -EROFS.
  */
@@ -435,13 +437,14 @@ int beck_append(struct beck_partition *partition, const void *batch, size_t size
 
 /*
  * Wait until everything below `offset` survives power loss (a group commit: one fdatasync serves
- * whoever waits, over all processes). At once with flush.policy=os. -EIO: the disk refused, for this
- * and all later calls.
+ * whoever waits, over all processes). At once with flush.policy=os. -EIO: the disk refused, for
+ * this and all later calls.
  */
 int beck_sync(struct beck_partition *partition, int64_t offset, struct beck_error *error);
 
-/* Build batches out of records, append them and, with BECK_ACKS_ALL, wait for the sync. The result is
- * of all: base offset of the first batch, next offset after the last. For convenience: it allocates. */
+/* Build batches out of records, append them and, with BECK_ACKS_ALL, wait for the sync. The result
+ * is of all: base offset of the first batch, next offset after the last. For convenience: it
+ * allocates. */
 int beck_produce(struct beck_partition *partition, const struct beck_record *records, size_t count,
                  enum beck_acks acks, struct beck_append_result *ret_result,
                  struct beck_error *error);
@@ -455,22 +458,22 @@ enum beck_isolation {
 
 /*
  * Whole batches as a range of a segment file, for sendfile(2). The range begins with the batch that
- * contains the offset asked for, ends at a batch's end, and was checked by CRC since this process has
- * the store open. `fd` belongs to the library and is valid until beck_range_release().
+ * contains the offset asked for, ends at a batch's end, and was checked by CRC since this process
+ * has the store open. `fd` belongs to the library and is valid until beck_range_release().
  */
 struct beck_range {
     int fd;
-    uint64_t position; /* in the file */
-    size_t size;       /* bytes; 0: nothing there yet */
+    uint64_t position;   /* in the file */
+    size_t size;         /* bytes; 0: nothing there yet */
     int64_t next_offset; /* the offset after the last batch of the range */
     void *pin;
 };
 
 /*
- * Find the batches from `offset` on: at most `max_bytes`, but at least one whole batch (KIP-74), and
- * never across a segment's end. -ERANGE: the offset is below the log start or above the end. At the
- * end: 0 and a range of size 0, which needs no release but takes one.
- * -EBADMSG: the data there is damaged; the error names the place.
+ * Find the batches from `offset` on: at most `max_bytes`, but at least one whole batch (KIP-74),
+ * and never across a segment's end. -ERANGE: the offset is below the log start or above the end. At
+ * the end: 0 and a range of size 0, which needs no release but takes one. -EBADMSG: the data there
+ * is damaged; the error names the place.
  */
 int beck_read_range(struct beck_partition *partition, int64_t offset, size_t max_bytes,
                     enum beck_isolation isolation, struct beck_range *ret_range,
@@ -497,7 +500,8 @@ int beck_offset_of_max_time(struct beck_partition *partition, int64_t *ret_offse
 
 /*
  * A place in a partition from which records, or bytes of the file view, are read on. Holds buffers
- * that grow to the largest batch met. Belongs to one thread at a time. Its partition must stay open.
+ * that grow to the largest batch met. Belongs to one thread at a time. Its partition must stay
+ * open.
  */
 struct beck_reader;
 
@@ -510,16 +514,16 @@ int beck_reader_seek(struct beck_reader *reader, int64_t offset, struct beck_err
 
 /*
  * The next record. Returns 1; or 0 at the end, for now. Each batch's CRC is checked as it is read.
- * The record's pointers are valid until the next call with this reader. Control records and those of
- * aborted transactions are passed over. -EBADMSG: damage; the reader stays before it.
+ * The record's pointers are valid until the next call with this reader. Control records and those
+ * of aborted transactions are passed over. -EBADMSG: damage; the reader stays before it.
  */
 int beck_reader_next(struct beck_reader *reader, struct beck_record *ret_record,
                      struct beck_error *error);
 
 /*
- * Read the file view: for each record its value and one newline. Returns the bytes put into `buffer`
- * from byte `position` of the view on: fewer than `size` only at the view's end, 0 there or beyond.
- * Reading on where the last call ended needs no search. -EBADMSG: damage.
+ * Read the file view: for each record its value and one newline. Returns the bytes put into
+ * `buffer` from byte `position` of the view on: fewer than `size` only at the view's end, 0 there
+ * or beyond. Reading on where the last call ended needs no search. -EBADMSG: damage.
  */
 ssize_t beck_reader_view(struct beck_reader *reader, uint64_t position, void *buffer, size_t size,
                          struct beck_error *error);
@@ -530,9 +534,9 @@ ssize_t beck_reader_view(struct beck_reader *reader, uint64_t position, void *bu
  * Write a record as one JSON object and a newline, for instance
  *   {"offset":12,"timestamp":1763719200123,"key":"k","value":"v","headers":[["name","value"]]}
  * Fixed key order, no spaces. A byte string is a JSON string where it is valid UTF-8, else
- * {"base64":"..."}. `topic` (may be NULL: then topic and partition are left out) and `partition` come
- * first. Like snprintf: returns the bytes that it takes, and writes nothing beyond `size`; there is no
- * final NUL. -EBADMSG: the record's headers are damaged.
+ * {"base64":"..."}. `topic` (may be NULL: then topic and partition are left out) and `partition`
+ * come first. Like snprintf: returns the bytes that it takes, and writes nothing beyond `size`;
+ * there is no final NUL. -EBADMSG: the record's headers are damaged.
  */
 ssize_t beck_record_json(const struct beck_record *record, const char *topic, int32_t partition,
                          void *buffer, size_t size);
@@ -540,10 +544,10 @@ ssize_t beck_record_json(const struct beck_record *record, const char *topic, in
 /* ---- waiting ------------------------------------------------------------------------------ */
 
 /*
- * Wait until a reader of that isolation could read `offset`, or the topic was deleted, or the time is
- * over. Returns 1 when there is something (or -ESTALE), 0 when the time is over. -1 ms: no limit. Does
- * not poll, unless BECK_WAITING_PROCESSES_MAX processes wait already or the store is read-only.
- * -EINTR: a signal came.
+ * Wait until a reader of that isolation could read `offset`, or the topic was deleted, or the time
+ * is over. Returns 1 when there is something (or -ESTALE), 0 when the time is over. -1 ms: no
+ * limit. Does not poll, unless BECK_WAITING_PROCESSES_MAX processes wait already or the store is
+ * read-only. -EINTR: a signal came.
  */
 int beck_partition_wait(struct beck_partition *partition, int64_t offset,
                         enum beck_isolation isolation, int timeout_ms, struct beck_error *error);
@@ -553,9 +557,9 @@ int beck_partition_wait(struct beck_partition *partition, int64_t offset,
  * something that was armed since has changed. Returns the descriptor, which belongs to the library.
  * -EROFS, -EUSERS: there is none to be had; poll each 10 ms instead.
  *
- * The order that misses nothing: arm, look whether there is something already, and only then poll the
- * descriptor; when it is readable, clear it first, then look at everything that was armed. Being rung
- * disarms. Rings may come for nothing.
+ * The order that misses nothing: arm, look whether there is something already, and only then poll
+ * the descriptor; when it is readable, clear it first, then look at everything that was armed.
+ * Being rung disarms. Rings may come for nothing.
  */
 int beck_store_wake_fd(struct beck_store *store, struct beck_error *error);
 void beck_store_wake_clear(struct beck_store *store);
@@ -586,9 +590,9 @@ struct beck_verify_totals {
 
 /*
  * Read everything and compare it: each batch's CRC and records, offsets in order, the index and the
- * segment list against the segments. Calls `damage` for each thing found, and `progress` (may be NULL)
- * now and then with bytes done and in all. Either may return non-zero to stop. `topic` NULL: all.
- * Returns the number of damages found.
+ * segment list against the segments. Calls `damage` for each thing found, and `progress` (may be
+ * NULL) now and then with bytes done and in all. Either may return non-zero to stop. `topic` NULL:
+ * all. Returns the number of damages found.
  */
 int beck_store_verify(struct beck_store *store, const char *topic,
                       int (*damage)(void *context, const struct beck_damage *found),

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The only place with file system calls. The engine makes each of them through a table of functions
+ * that the store carries, so that a test can fail any one call, or keep what was not synced from
+ * ever reaching the disk. LMDB makes its own calls.
+ *
+ * Every function returns 0 or a count, or a negative errno. Interrupted calls are repeated. Reads
+ * and writes are whole, or end at the file's end or at an error.
+ */
+#ifndef IO_IO_H
+#define IO_IO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+enum io_lock {
+    IO_LOCK_NONE,
+    IO_LOCK_SHARED,
+    IO_LOCK_EXCLUSIVE,
+};
+
+struct io {
+    int (*open)(const struct io *io, int directory, const char *name, int flags, mode_t mode);
+    int (*close)(const struct io *io, int fd);
+    int (*stat)(const struct io *io, int fd, struct stat *ret_stat);
+
+    /* Returns the bytes read: fewer than asked for only at the end of the file. */
+    ssize_t (*read)(const struct io *io, int fd, void *to, size_t size, uint64_t position);
+    /* Writes all of it, or fails; what a failed write left behind is undefined. `vectors` is used
+     * up. */
+    int (*write)(const struct io *io, int fd, struct iovec *vectors, int count, uint64_t position);
+    int (*truncate)(const struct io *io, int fd, uint64_t size);
+    /* Make sure that blocks exist up to `size`, growing the file to it. */
+    int (*allocate)(const struct io *io, int fd, uint64_t size);
+
+    int (*sync_data)(const struct io *io, int fd); /* fdatasync: contents, and size */
+    int (*sync)(const struct io *io, int fd);      /* fsync: directories */
+    int (*sync_all)(const struct io *io, int fd);  /* syncfs: the whole file system */
+
+    int (*make_directory)(const struct io *io, int directory, const char *name, mode_t mode);
+    int (*make_fifo)(const struct io *io, int directory, const char *name, mode_t mode);
+    int (*rename)(const struct io *io, int directory, const char *from, const char *to);
+    int (*remove)(const struct io *io, int directory, const char *name, bool is_directory);
+
+    /* Lock one byte of a file for this open file description: gone when it is closed, by whatever
+     * death. -EAGAIN: another has it, and `wait` is false. */
+    int (*lock)(const struct io *io, int fd, uint64_t byte, enum io_lock lock, bool wait);
+    /* Would an exclusive lock on the byte be refused? Returns 1 or 0. */
+    int (*lock_is_held)(const struct io *io, int fd, uint64_t byte);
+
+    /* Map `size` bytes of a file, shared, whether or not it is that long yet. */
+    int (*map)(const struct io *io, int fd, size_t size, bool writable, void **ret_address);
+};
+
+/* The system's own calls. */
+extern const struct io io_system;
+
+/* Call `visit` with each name in a directory but . and .., in no order, until it returns non-zero;
+ * returns that, or 0. */
+int io_list(const struct io *io, int directory, int (*visit)(void *context, const char *name),
+            void *context);
+
+/* Is the descriptor on a file system that another machine could change behind our back? 1 or 0. */
+int io_is_network(int fd);
+
+#endif

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Appending a batch. Happy path: check the batch before any lock, take the slot, write behind the
+ * published tail, publish the new one, release, ring. What fails before the publication changed
+ * nothing that anybody sees; bytes that a failed write left are cut off before the next one.
+ *
+ * Nothing here allocates once the partition was appended to, and nothing waits for LMDB or the
+ * disk.
+ */
+#include "append.h"
+
+#include "bytes.h"
+#include "check.h"
+#include "report.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+/* A batch on its way: its header as it will be stored, and what checking it told. */
+struct append {
+    uint8_t header[BATCH_HEADER_BYTES];
+    const uint8_t *batch;
+    size_t size;
+    struct batch_summary summary;
+    int64_t now_ms;
+    int64_t append_time_ms; /* -1: the producer's timestamps stay */
+};
+
+static int64_t coarse_now_ms(void)
+{
+    struct timespec now;
+    CHECK(clock_gettime(CLOCK_REALTIME_COARSE, &now) == 0);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int append_check(struct beck_partition *partition, struct append *append,
+                        struct beck_error *error)
+{
+    struct beck_store *store = partition->store;
+    struct decompressor *decompressor = NULL;
+    uint32_t max_bytes = atomic_load_explicit(&partition->max_message_bytes, memory_order_relaxed);
+    if (append->size > max_bytes)
+        return report(error, -EMSGSIZE,
+                      "a batch of %zu bytes is above max.message.bytes, which is %u", append->size,
+                      max_bytes);
+    bool compressed = append->size >= BATCH_HEADER_BYTES &&
+                      (load_be16(append->batch + BATCH_CRC_BEGIN) & BATCH_CODEC_MASK) != 0;
+    int r = compressed ? store_take_decompressor(store, &decompressor) : 0;
+    if (r < 0)
+        return report(error, r, "out of memory");
+    r = batch_check(append->batch, append->size, BATCH_FROM_PRODUCER, decompressor,
+                    BECK_BATCH_BYTES_LIMIT, &append->summary, error);
+    store_give_decompressor(store, decompressor);
+    return r;
+}
+
+/* The header as it is stored: right about its timestamps, whatever the producer made of them. */
+static void append_header(struct beck_partition *partition, struct append *append)
+{
+    struct batch_header *header = &append->summary.header;
+    uint16_t attributes = header->attributes;
+    int64_t max_timestamp_ms = append->summary.max_timestamp_ms;
+    append->append_time_ms = -1;
+    if (UNLIKELY(atomic_load_explicit(&partition->log_append_time, memory_order_relaxed))) {
+        attributes |= BATCH_LOG_APPEND_TIME;
+        max_timestamp_ms = append->now_ms;
+        append->append_time_ms = append->now_ms;
+    } else {
+        attributes &= (uint16_t)~BATCH_LOG_APPEND_TIME;
+    }
+    append->summary.max_timestamp_ms = max_timestamp_ms;
+    memcpy(append->header, append->batch, BATCH_HEADER_BYTES);
+    if (LIKELY(attributes == header->attributes && max_timestamp_ms == header->max_timestamp_ms))
+        return;
+    header->attributes = attributes;
+    header->max_timestamp_ms = max_timestamp_ms;
+    batch_header_write(append->header, header);
+    uint32_t crc =
+        crc32c(0, append->header + BATCH_CRC_BEGIN, BATCH_HEADER_BYTES - BATCH_CRC_BEGIN);
+    crc = crc32c(crc, append->batch + BATCH_HEADER_BYTES, append->size - BATCH_HEADER_BYTES);
+    store_be32(append->header + 17, crc);
+}
+
+/* ---- under the slot's lock ----------------------------------------------------------------- */
+
+static bool append_must_roll(struct beck_partition *partition, const struct live_tail *tail,
+                             const struct append *append)
+{
+    if (tail->end.position == 0)
+        return false;
+    if (LIKELY(tail->end.position + append->size <=
+                   atomic_load_explicit(&partition->segment_bytes, memory_order_relaxed) &&
+               append->now_ms - tail->segment_begin_ms <
+                   atomic_load_explicit(&partition->segment_ms, memory_order_relaxed)))
+        return false;
+    /* Where the catalogue cannot keep up, the segment grows on: appends do not wait for it. */
+    return live_rolled_has_room(partition->slot);
+}
+
+/* Let `tail` begin a new segment. What it was is told in `ret_rolled`. */
+static void append_roll(struct live_tail *tail, struct live_rolled *ret_rolled)
+{
+    *ret_rolled = (struct live_rolled){
+        .base_offset = tail->end.segment,
+        .next_offset = tail->end.offset,
+        .bytes = tail->end.position,
+        .view_bytes = tail->end.view,
+        .max_timestamp_ms = tail->max_timestamp_ms,
+    };
+    bool all_visible = tail->high.offset == tail->end.offset;
+    tail->end.segment = tail->end.offset;
+    tail->end.position = 0;
+    tail->end.view = 0;
+    tail->max_timestamp_ms = INT64_MIN;
+    tail->segment_begin_ms = 0;
+    tail->indexed_position = 0;
+    tail->segments_generation++;
+    if (all_visible)
+        tail->high = tail->stable = tail->end;
+}
+
+static int append_write(struct beck_partition *partition, struct append *append,
+                        const struct live_tail *tail, struct beck_error *error)
+{
+    const struct io *io = partition->store->io;
+    struct iovec vectors[2] = {
+        {.iov_base = append->header, .iov_len = BATCH_HEADER_BYTES},
+        {.iov_base = (void *)(uintptr_t)(append->batch + BATCH_HEADER_BYTES),
+         .iov_len = append->size - BATCH_HEADER_BYTES},
+    };
+    store_be64(append->header, (uint64_t)tail->end.offset);
+    store_be32(append->header + 12, tail->leader_epoch);
+    int r = io->write(io, partition->active_fd, vectors, 2, tail->end.position);
+    if (LIKELY(r == 0))
+        return 0;
+    /* A part of it may be there: it must not be taken for a batch one day. */
+    if (io->truncate(io, partition->active_fd, tail->end.position) < 0)
+        atomic_fetch_or(&partition->slot->flags, LIVE_TRUNCATE);
+    return report_errno(error, r, "cannot write to segment %s", partition->active->path);
+}
+
+/* Remember that the CRC of these bytes need not be checked again by this process. */
+static void append_verified(struct segment *segment, uint64_t begin, uint64_t end)
+{
+    if (atomic_load_explicit(&segment->appended_end, memory_order_relaxed) != begin) {
+        /* Others appended between: begin anew. An empty range first, so that no reader joins two.
+         */
+        atomic_store(&segment->appended_end, 0);
+        atomic_store(&segment->appended_begin, begin);
+    }
+    atomic_store_explicit(&segment->appended_end, end, memory_order_release);
+}
+
+static void append_publish(struct beck_partition *partition, const struct append *append,
+                           bool wait_for_sync, struct live_tail *tail)
+{
+    struct live_slot *slot = partition->slot;
+    struct log_point before = tail->end;
+    const struct batch_summary *summary = &append->summary;
+
+    if (before.position - tail->indexed_position >= INDEX_INTERVAL_BYTES) {
+        struct index_entry entry = {before.offset, before.position, before.view,
+                                    tail->max_timestamp_ms};
+        live_ring_add(slot, &entry);
+        tail->indexed_position = before.position;
+    }
+    tail->end.offset += summary->header.last_offset_delta + 1;
+    tail->end.position += append->size;
+    tail->end.view += summary->view_bytes;
+    tail->append_ms = append->now_ms;
+    if (tail->segment_begin_ms == 0)
+        tail->segment_begin_ms = append->now_ms;
+    if (summary->max_timestamp_ms > tail->max_timestamp_ms)
+        tail->max_timestamp_ms = summary->max_timestamp_ms;
+    if (wait_for_sync)
+        tail->pending_all_offset = tail->end.offset;
+    else if (tail->pending_all_offset <= tail->high.offset)
+        tail->high = tail->stable = tail->end;
+    append_verified(partition->active, before.position, tail->end.position);
+    if (atomic_load_explicit(&slot->dirty_ms, memory_order_relaxed) == 0)
+        atomic_store_explicit(&slot->dirty_ms, store_monotonic_ms(), memory_order_relaxed);
+    atomic_store_explicit(&slot->dirty_bytes,
+                          atomic_load_explicit(&slot->dirty_bytes, memory_order_relaxed) +
+                              append->size,
+                          memory_order_relaxed);
+    live_tail_publish(slot, tail);
+}
+
+/* Write and publish. Under the slot's lock. */
+static int append_locked(struct beck_partition *partition, struct append *append,
+                         bool wait_for_sync, struct live_tail *ret_tail, struct beck_error *error)
+{
+    struct live_slot *slot = partition->slot;
+    struct live_rolled rolled;
+    struct live_tail tail = *live_tail_locked(slot);
+
+    if (UNLIKELY(atomic_load_explicit(&slot->flags, memory_order_relaxed) & LIVE_FAILED))
+        return report(error, -EIO,
+                      "the disk refused an earlier write; the store has to be opened anew");
+    if (UNLIKELY(tail.end.offset > INT64_MAX - 1 - append->summary.header.last_offset_delta))
+        return report(error, -EMSGSIZE, "the partition has no offsets left");
+    bool roll = append_must_roll(partition, &tail, append);
+    if (roll)
+        append_roll(&tail, &rolled);
+    int r = partition_activate(partition, tail.end.segment, tail.end.position == 0, error);
+    if (r == 0 && roll)
+        r = partition->store->io->truncate(partition->store->io, partition->active_fd, 0);
+    if (r == 0)
+        r = append_write(partition, append, &tail, error);
+    if (r < 0)
+        return r;
+    if (roll)
+        live_rolled_add(slot, &rolled);
+    append_publish(partition, append, wait_for_sync, &tail);
+    *ret_tail = tail;
+    return 0;
+}
+
+int partition_append(struct beck_partition *partition, const void *batch, size_t size,
+                     enum beck_acks acks, struct beck_append_result *ret_result,
+                     struct beck_error *error)
+{
+    struct append append = {.batch = batch, .size = size, .now_ms = coarse_now_ms()};
+    struct live_tail tail = {0};
+    int r = partition_refresh_config(partition, error);
+    if (r == 0)
+        r = append_check(partition, &append, error);
+    if (UNLIKELY(r < 0))
+        return partition_failed(partition, r, -1, error);
+    append_header(partition, &append);
+
+    bool wait_for_sync =
+        acks == BECK_ACKS_ALL && !atomic_load_explicit(&partition->flush_os, memory_order_relaxed);
+    r = partition_lock(partition, error);
+    if (LIKELY(r == 0)) {
+        r = append_locked(partition, &append, wait_for_sync, &tail, error);
+        partition_unlock(partition);
+    }
+    if (UNLIKELY(r < 0))
+        return partition_failed(partition, r, -1, error);
+    if (tail.high.offset == tail.end.offset)
+        waiter_ring(&partition->store->waiter, &partition->slot->armed);
+    *ret_result = (struct beck_append_result){
+        .base_offset = tail.end.offset - append.summary.header.last_offset_delta - 1,
+        .next_offset = tail.end.offset,
+        .append_time_ms = append.append_time_ms,
+        .log_start_offset = tail.log_start_offset,
+    };
+    return 0;
+}

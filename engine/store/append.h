@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Appending a batch to a partition: the hot path. See beck_append(). */
+#ifndef STORE_APPEND_H
+#define STORE_APPEND_H
+
+#include "batch.h"
+#include "crc32c.h"
+#include "partition.h"
+
+int partition_append(struct beck_partition *partition, const void *batch, size_t size,
+                     enum beck_acks acks, struct beck_append_result *ret_result,
+                     struct beck_error *error);
+
+#endif

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Happy path, for each dirty partition that is due: take its tail, sync up to it, and put into one
+ * transaction the segments that were rolled, the ring's index entries and the checkpoint itself.
+ * After the commit the slots forget what index.mdb has now.
+ *
+ * A partition that cannot be synced is left out, and the others are not: it has failed for
+ * everybody already. When the commit fails nothing was forgotten, and the next run does it again.
+ */
+#include "checkpoint.h"
+
+#include "check.h"
+#include "cleanup.h"
+#include "partition.h"
+#include "report.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define CHECKPOINT_BATCH    512 /* partitions in one transaction */
+#define CHECKPOINT_SYNC_ALL 16  /* from so many on, syncfs first: it is cheaper than one by one */
+#define CHECKPOINT_LOOK_MS  20  /* when to look again while there is much */
+#define CHECKPOINT_IDLE_MS  1000
+
+struct checkpoint_item {
+    struct beck_partition *partition;
+    struct live_tail tail;
+    uint64_t dirty_bytes;
+    uint32_t rolled; /* counter behind the last rolled segment that was taken */
+};
+
+struct checkpoint_round {
+    struct beck_store *store;
+    struct checkpoint_item items[CHECKPOINT_BATCH];
+    size_t count;
+};
+
+/* ---- which partitions ---------------------------------------------------------------------- */
+
+/* Have so many offsets been given out that the reserved ones might run short? */
+static bool slot_offsets_run_short(const struct live_slot *slot)
+{
+    struct live_tail tail;
+    return live_tail_read(slot, &tail) == 0 &&
+           tail.end.offset - atomic_load(&slot->checkpoint_offset) >
+               CHECKPOINT_RESERVED_OFFSETS / 2;
+}
+
+static bool slot_is_due(const struct live_slot *slot, bool all, int64_t now_ms)
+{
+    int64_t dirty_ms = atomic_load(&slot->dirty_ms);
+    if (dirty_ms == 0 || slot->topic_number == 0 ||
+        (atomic_load(&slot->flags) & (LIVE_DELETED | LIVE_FAILED)))
+        return false;
+    return all || now_ms - dirty_ms >= CHECKPOINT_MS ||
+           atomic_load(&slot->dirty_bytes) >= CHECKPOINT_BYTES ||
+           atomic_load(&slot->rolled_end) != atomic_load(&slot->rolled_begin) ||
+           slot_offsets_run_short(slot);
+}
+
+/* Collect due partitions from slot `*from` on. */
+static void round_collect(struct checkpoint_round *round, bool all, uint32_t *from)
+{
+    struct beck_store *store = round->store;
+    uint32_t slots = atomic_load(&live_store(&store->live)->slots);
+    int64_t now_ms = store_monotonic_ms();
+    round->count = 0;
+    for (; *from < slots && round->count < CHECKPOINT_BATCH; (*from)++) {
+        struct beck_partition *partition;
+        if (slot_is_due(live_slot(&store->live, *from), all, now_ms) &&
+            partition_open_slot(store, *from, &partition, NULL) == 0)
+            round->items[round->count++] = (struct checkpoint_item){.partition = partition};
+    }
+}
+
+/* ---- one round ----------------------------------------------------------------------------- */
+
+/* Sync one partition up to its tail. Drops it from the round where that fails. */
+static int item_sync(struct checkpoint_item *item, struct beck_error *error)
+{
+    struct live_slot *slot = item->partition->slot;
+    item->dirty_bytes = atomic_load(&slot->dirty_bytes);
+    item->rolled = atomic_load(&slot->rolled_end);
+    int r = partition_tail(item->partition, &item->tail, error);
+    if (r == 0)
+        r = partition_sync(item->partition, item->tail.end.offset, true, error);
+    return r;
+}
+
+static void round_sync(struct checkpoint_round *round, struct beck_error *error)
+{
+    struct beck_store *store = round->store;
+    size_t good = 0;
+    if (round->count >= CHECKPOINT_SYNC_ALL)
+        (void)store->io->sync_all(store->io, store->directory);
+    for (size_t i = 0; i < round->count; i++) {
+        struct checkpoint_item *item = &round->items[i];
+        if (item_sync(item, error) == 0)
+            round->items[good++] = *item;
+        else
+            partition_close(item->partition);
+    }
+    round->count = good;
+}
+
+static int item_put_rolled(struct checkpoint_item *item, MDB_txn *txn)
+{
+    struct beck_partition *partition = item->partition;
+    struct live_rolled rolled[LIVE_ROLLED_MAX];
+    uint32_t count = live_rolled_read(partition->slot, rolled);
+    int r = 0;
+    for (uint32_t i = 0; r == 0 && i < count; i++) {
+        struct segment_record record = {
+            .base_offset = rolled[i].base_offset,
+            .next_offset = rolled[i].next_offset,
+            .bytes = rolled[i].bytes,
+            .view_bytes = rolled[i].view_bytes,
+            .max_timestamp_ms = rolled[i].max_timestamp_ms,
+        };
+        if (record.base_offset < item->tail.end.segment)
+            r = index_segment_put(&partition->store->index, txn, partition->topic.number,
+                                  (uint32_t)partition->number, &record);
+    }
+    return r;
+}
+
+/* The ring's entries, each under its segment. */
+static int item_put_entries(struct checkpoint_item *item, MDB_txn *txn)
+{
+    struct beck_partition *partition = item->partition;
+    struct index_entry ring[LIVE_RING_ENTRIES];
+    uint32_t count = live_ring_read(partition->slot, ring);
+    int r = 0;
+    uint32_t begin = 0;
+    CHECK(pthread_mutex_lock(&partition->mutex) == 0);
+    r = partition_refresh_segments(partition, &item->tail, NULL);
+    while (r == 0 && begin < count && ring[begin].offset < item->tail.end.offset) {
+        const struct segment *segment = partition_segment_at(partition, ring[begin].offset);
+        const struct segment *next =
+            segment ? partition_segment_after(partition, segment->base_offset) : NULL;
+        uint32_t end = begin + 1;
+        while (end < count && ring[end].offset < item->tail.end.offset &&
+               (!next || ring[end].offset < next->base_offset))
+            end++;
+        if (segment)
+            r = index_entries_add(&partition->store->index, txn, partition->topic.number,
+                                  (uint32_t)partition->number, segment->base_offset, ring + begin,
+                                  end - begin);
+        begin = end;
+    }
+    CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
+    return r;
+}
+
+static int item_put(struct checkpoint_item *item, MDB_txn *txn)
+{
+    struct beck_partition *partition = item->partition;
+    struct index_checkpoint checkpoint = {
+        .end = item->tail.end,
+        .max_timestamp_ms = item->tail.max_timestamp_ms,
+        .append_ms = item->tail.append_ms,
+        .reserved_offset = item->tail.end.offset + CHECKPOINT_RESERVED_OFFSETS,
+    };
+    int r = item_put_rolled(item, txn);
+    if (r == 0)
+        r = item_put_entries(item, txn);
+    if (r == 0)
+        r = index_checkpoint_put(&partition->store->index, txn, partition->topic.number,
+                                 (uint32_t)partition->number, &checkpoint);
+    return r;
+}
+
+/* Let the slot forget what index.mdb has now. */
+static void item_forget(struct checkpoint_item *item)
+{
+    struct live_slot *slot = item->partition->slot;
+    if (partition_lock(item->partition, NULL) < 0)
+        return;
+    const struct live_tail *tail = live_tail_locked(slot);
+    atomic_store(&slot->checkpoint_offset, item->tail.end.offset);
+    uint32_t begin = atomic_load(&slot->rolled_begin);
+    while (begin != item->rolled &&
+           slot->rolled[begin % LIVE_ROLLED_MAX].base_offset < item->tail.end.segment)
+        begin++;
+    atomic_store(&slot->rolled_begin, begin);
+    live_ring_trim(slot, item->tail.end.offset);
+    uint64_t dirty = atomic_load(&slot->dirty_bytes);
+    atomic_store(&slot->dirty_bytes, dirty - item->dirty_bytes);
+    atomic_store(&slot->dirty_ms,
+                 tail->end.offset == item->tail.end.offset ? 0 : store_monotonic_ms());
+    partition_unlock(item->partition);
+}
+
+static int round_commit(struct checkpoint_round *round, struct beck_error *error)
+{
+    struct beck_store *store = round->store;
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    int r = db_begin(&store->index, true, &txn, error);
+    for (size_t i = 0; r == 0 && i < round->count; i++) {
+        r = item_put(&round->items[i], txn);
+        if (r < 0)
+            (void)report_errno(error, r, "index.mdb: cannot write the checkpoint of %s-%d",
+                               round->items[i].partition->topic.name,
+                               round->items[i].partition->number);
+    }
+    if (r < 0)
+        return r;
+    r = db_commit(&store->index, TAKE_POINTER(txn), error);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < round->count; i++)
+        item_forget(&round->items[i]);
+    return 0;
+}
+
+int checkpoint_run(struct beck_store *store, bool all, uint32_t *ret_next_ms,
+                   struct beck_error *error)
+{
+    pthread_mutex_t *lock = &live_store(&store->live)->maintenance;
+    _cleanup_free_ struct checkpoint_round *round = NULL;
+    uint32_t slots = atomic_load(&live_store(&store->live)->slots);
+    bool dirty = false;
+    int r = 0;
+
+    for (uint32_t i = 1; i < slots && !dirty; i++)
+        dirty = atomic_load_explicit(&live_slot(&store->live, i)->dirty_ms, memory_order_relaxed);
+    *ret_next_ms = dirty ? CHECKPOINT_LOOK_MS : CHECKPOINT_IDLE_MS;
+    if (!dirty)
+        return 0;
+    if (all)
+        (void)live_lock(lock);
+    else if (live_trylock(lock) == -EBUSY)
+        return 0;
+    round = calloc(1, sizeof(*round));
+    if (!round)
+        r = report(error, -ENOMEM, "out of memory");
+    else
+        round->store = store;
+    for (uint32_t from = 1; r == 0 && from < slots;) {
+        round_collect(round, all, &from);
+        if (round->count == 0)
+            continue;
+        round_sync(round, error);
+        r = round_commit(round, error);
+        for (size_t i = 0; i < round->count; i++)
+            partition_close(round->items[i].partition);
+    }
+    live_unlock(lock);
+    return r;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Checkpoints: sync what was appended, then commit positions and index entries of many partitions
+ * to index.mdb at once. Recovery begins at them. Done by whoever holds the maintenance lock, in the
+ * program's own time. See beck_store_maintain().
+ */
+#ifndef STORE_CHECKPOINT_H
+#define STORE_CHECKPOINT_H
+
+#include "store.h"
+
+/* `all`: every dirty partition, due or not, waiting for the lock. */
+int checkpoint_run(struct beck_store *store, bool all, uint32_t *ret_next_ms,
+                   struct beck_error *error);
+
+#endif

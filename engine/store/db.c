@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* LMDB's calls with our errors and our checked values. What is kept where: meta.h and index.h. */
+#include "db.h"
+
+#include "bytes.h"
+#include "check.h"
+#include "cleanup.h"
+#include "report.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+int db_errno(int code)
+{
+    if (code == 0)
+        return 0;
+    if (code > 0)
+        return -code;
+    switch (code) {
+    case MDB_NOTFOUND:
+        return -ENOENT;
+    case MDB_KEYEXIST:
+        return -EEXIST;
+    case MDB_MAP_FULL:
+    case MDB_TXN_FULL:
+        return -ENOSPC;
+    case MDB_VERSION_MISMATCH:
+        return -EPROTONOSUPPORT;
+    case MDB_READERS_FULL:
+    case MDB_DBS_FULL:
+    case MDB_TLS_FULL:
+        return -EUSERS;
+    case MDB_BAD_VALSIZE:
+        return -EINVAL;
+    case MDB_PAGE_NOTFOUND:
+    case MDB_CORRUPTED:
+    case MDB_PANIC:
+    case MDB_INVALID:
+    default:
+        return -EBADMSG;
+    }
+}
+
+static int db_open_env(struct db *db, const char *path, unsigned flags, uint64_t map_bytes)
+{
+    int r = db_errno(mdb_env_create(&db->env));
+    if (r == 0)
+        r = db_errno(mdb_env_set_mapsize(db->env, map_bytes));
+    if (r == 0)
+        r = db_errno(mdb_env_set_maxreaders(db->env, DB_READERS));
+    if (r == 0)
+        r = db_errno(mdb_env_set_maxdbs(db->env, DB_DATABASES_MAX));
+    if (r == 0)
+        r = db_errno(mdb_env_open(db->env, path, flags | MDB_NOSUBDIR | MDB_NOTLS, 0644));
+    if (r < 0)
+        db_close(db);
+    return r;
+}
+
+static int db_open_databases(struct db *db, bool read_only, bool create,
+                             const char *const *databases, size_t count)
+{
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    int r = db_errno(mdb_txn_begin(db->env, NULL, read_only || !create ? MDB_RDONLY : 0, &txn));
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = db_errno(mdb_dbi_open(txn, databases[i], create ? MDB_CREATE : 0, &db->dbis[i]));
+    if (r < 0)
+        return r;
+    MDB_txn *done = TAKE_POINTER(txn);
+    return db_errno(mdb_txn_commit(done));
+}
+
+int db_open(struct db *db, const char *directory, const char *name, unsigned flags,
+            uint64_t map_bytes, const char *const *databases, size_t database_count,
+            struct beck_error *error)
+{
+    bool read_only = flags & DB_OPEN_READ_ONLY;
+    unsigned env_flags = read_only ? MDB_RDONLY : 0;
+    _cleanup_free_ char *path = NULL;
+
+    CHECK(database_count <= DB_DATABASES_MAX);
+    *db = (struct db){.name = name};
+    if (asprintf(&path, "%s/%s", directory, name) < 0)
+        return report(error, -ENOMEM, "%s: out of memory", name);
+    if (map_bytes == 0)
+        map_bytes = DB_MAP_BYTES_DEFAULT;
+    if (!(flags & DB_OPEN_CREATE) && access(path, F_OK) < 0)
+        return report_errno(error, -errno, "%s: cannot be opened", name);
+    int r = db_open_env(db, path, env_flags, map_bytes);
+    /* Who may not write the lock file reads without it: every value is checked, reads are short. */
+    if (read_only && (r == -EACCES || r == -EROFS))
+        r = db_open_env(db, path, env_flags | MDB_NOLOCK, map_bytes);
+    if (r < 0)
+        return report_errno(error, r, "%s: cannot be opened", name);
+    int dead;
+    (void)mdb_reader_check(db->env, &dead);
+    r = db_open_databases(db, read_only, flags & DB_OPEN_CREATE, databases, database_count);
+    if (r < 0) {
+        db_close(db);
+        return report_errno(error, r, "%s: a database in it cannot be opened", name);
+    }
+    return 0;
+}
+
+void db_close(struct db *db)
+{
+    if (db->env)
+        mdb_env_close(db->env);
+    db->env = NULL;
+}
+
+int db_begin(struct db *db, bool write, MDB_txn **ret_txn, struct beck_error *error)
+{
+    int r = db_errno(mdb_txn_begin(db->env, NULL, write ? 0 : MDB_RDONLY, ret_txn));
+    if (r < 0)
+        return report_errno(error, r, "%s: cannot begin a transaction", db->name);
+    return 0;
+}
+
+int db_commit(struct db *db, MDB_txn *txn, struct beck_error *error)
+{
+    int r = db_errno(mdb_txn_commit(txn));
+    if (r < 0)
+        return report_errno(error, r, "%s: cannot commit", db->name);
+    return 0;
+}
+
+void db_abortp(MDB_txn **txn)
+{
+    if (*txn)
+        mdb_txn_abort(*txn);
+}
+
+struct db_key db_key_partition(uint32_t topic_number, uint32_t partition)
+{
+    struct db_key key = {.size = 8};
+    store_be32(key.bytes, topic_number);
+    store_be32(key.bytes + 4, partition);
+    return key;
+}
+
+struct db_key db_key_segment(uint32_t topic_number, uint32_t partition, int64_t base_offset)
+{
+    struct db_key key = db_key_partition(topic_number, partition);
+    store_be64(key.bytes + 8, (uint64_t)base_offset);
+    key.size = 16;
+    return key;
+}
+
+struct db_key db_key_chunk(uint32_t topic_number, uint32_t partition, int64_t base_offset,
+                           uint32_t chunk)
+{
+    struct db_key key = db_key_segment(topic_number, partition, base_offset);
+    store_be32(key.bytes + 16, chunk);
+    key.size = 20;
+    return key;
+}
+
+struct db_key db_key_number(uint64_t number)
+{
+    struct db_key key = {.size = 8};
+    store_be64(key.bytes, number);
+    return key;
+}
+
+struct db_key db_key_bytes(const void *bytes, size_t size)
+{
+    struct db_key key = {.size = size};
+    CHECK(size <= sizeof(key.bytes));
+    memcpy(key.bytes, bytes, size);
+    return key;
+}
+
+int db_get_value(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_size, enum value_type type,
+                 struct unpacker *ret_unpacker)
+{
+    MDB_val k = {.mv_size = key_size, .mv_data = (void *)(uintptr_t)key};
+    MDB_val v;
+    int r = db_errno(mdb_get(txn, dbi, &k, &v));
+    if (r < 0)
+        return r;
+    return unpack_begin(ret_unpacker, v.mv_data, v.mv_size, type, key, key_size);
+}
+
+int db_put_value(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_size, struct packer *packer)
+{
+    MDB_val k = {.mv_size = key_size, .mv_data = (void *)(uintptr_t)key};
+    int size = pack_end(packer, key, key_size);
+    if (size < 0)
+        return size;
+    MDB_val v = {.mv_size = (size_t)size, .mv_data = packer->begin};
+    return db_errno(mdb_put(txn, dbi, &k, &v, 0));
+}
+
+int db_delete(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_size)
+{
+    MDB_val k = {.mv_size = key_size, .mv_data = (void *)(uintptr_t)key};
+    int r = db_errno(mdb_del(txn, dbi, &k, NULL));
+    return r == -ENOENT ? 0 : r;
+}
+
+int db_delete_prefix(MDB_txn *txn, MDB_dbi dbi, const void *prefix, size_t prefix_size)
+{
+    MDB_cursor *cursor;
+    MDB_val k = {.mv_size = prefix_size, .mv_data = (void *)(uintptr_t)prefix};
+    MDB_val v;
+    int r = db_errno(mdb_cursor_open(txn, dbi, &cursor));
+    if (r < 0)
+        return r;
+    r = db_errno(mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE));
+    while (r == 0 && k.mv_size >= prefix_size && memcmp(k.mv_data, prefix, prefix_size) == 0) {
+        r = db_errno(mdb_cursor_del(cursor, 0));
+        if (r == 0)
+            r = db_errno(mdb_cursor_get(cursor, &k, &v, MDB_NEXT));
+    }
+    mdb_cursor_close(cursor);
+    return r == -ENOENT ? 0 : r;
+}

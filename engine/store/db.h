@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The store's two LMDB files, and LMDB's calls with our errors. Without WRITEMAP: a full disk is an
+ * error and no SIGBUS. Read transactions are short: opened, used and ended in one function, so that
+ * no reader keeps old pages alive.
+ */
+#ifndef STORE_DB_H
+#define STORE_DB_H
+
+#include "beck.h"
+#include "value.h"
+
+#include <lmdb.h>
+#include <stdint.h>
+
+#define DB_MAP_BYTES_DEFAULT (1ULL << 40)
+#define DB_READERS           1024
+#define DB_DATABASES_MAX     8
+
+struct db {
+    MDB_env *env;
+    const char *name; /* of the file, for messages */
+    MDB_dbi dbis[DB_DATABASES_MAX];
+};
+
+/* LMDB's code as a negative errno: the only place where they are translated. */
+int db_errno(int code);
+
+enum db_open_flags {
+    DB_OPEN_READ_ONLY = 1,
+    DB_OPEN_CREATE = 2, /* databases that are missing are made */
+};
+
+/*
+ * Open the file `name` in `directory` with its databases. -ENOENT: it or one of them is missing.
+ * -EBADMSG: not LMDB's, or damaged.
+ */
+int db_open(struct db *db, const char *directory, const char *name, unsigned flags,
+            uint64_t map_bytes, const char *const *databases, size_t database_count,
+            struct beck_error *error);
+void db_close(struct db *db);
+
+int db_begin(struct db *db, bool write, MDB_txn **ret_txn, struct beck_error *error);
+int db_commit(struct db *db, MDB_txn *txn, struct beck_error *error);
+/* For cleanup attributes: abort a transaction that was not committed. */
+void db_abortp(MDB_txn **txn);
+#define _cleanup_txn_ __attribute__((cleanup(db_abortp)))
+
+/* A key of numbers: big-endian, so that they sort. */
+struct db_key {
+    uint8_t bytes[24];
+    size_t size;
+};
+
+struct db_key db_key_partition(uint32_t topic_number, uint32_t partition);
+struct db_key db_key_segment(uint32_t topic_number, uint32_t partition, int64_t base_offset);
+struct db_key db_key_chunk(uint32_t topic_number, uint32_t partition, int64_t base_offset,
+                           uint32_t chunk);
+struct db_key db_key_number(uint64_t number);
+struct db_key db_key_bytes(const void *bytes, size_t size); /* at most 24 */
+
+/* Get a value and check it. -ENOENT; -EBADMSG, -EPROTONOSUPPORT as unpack_begin(). */
+int db_get_value(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_size, enum value_type type,
+                 struct unpacker *ret_unpacker);
+/* End the value and put it. */
+int db_put_value(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_size,
+                 struct packer *packer);
+/* 0 also where there is none. */
+int db_delete(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_size);
+/* Delete all keys that begin so. */
+int db_delete_prefix(MDB_txn *txn, MDB_dbi dbi, const void *prefix, size_t prefix_size);
+
+#endif

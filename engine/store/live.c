@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The shared slots: mapping and growing their file, publishing and reading what they hold. Knows
+ * nothing of topics; who may call what under which lock is said in live.h.
+ */
+#include "live.h"
+
+#include "check.h"
+#include "report.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#define LIVE_MAP_BYTES ((size_t)LIVE_SLOTS_MAX * LIVE_SLOT_BYTES)
+
+int live_map(struct live *live, const struct io *io, int fd, bool writable)
+{
+    void *address;
+    int r = io->map(io, fd, LIVE_MAP_BYTES, writable, &address);
+    if (r < 0)
+        return r;
+    *live = (struct live){
+        .io = io, .fd = fd, .address = address, .bytes = LIVE_MAP_BYTES, .writable = writable};
+    return 0;
+}
+
+int live_map_private(struct live *live, const struct io *io, uint32_t slots)
+{
+    size_t bytes = (size_t)slots * LIVE_SLOT_BYTES;
+    void *address = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (address == MAP_FAILED)
+        return -errno;
+    *live = (struct live){.io = io, .fd = -1, .address = address, .bytes = bytes, .writable = true};
+    return 0;
+}
+
+void live_unmap(struct live *live)
+{
+    if (live->address)
+        (void)munmap(live->address, live->bytes);
+    *live = (struct live){.fd = -1};
+}
+
+static int read_boot_id(uint8_t to[16])
+{
+    char text[64] = {0};
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    if (fd >= 0)
+        (void)close(fd);
+    if (n <= 0)
+        return -ENODEV;
+    XXH128_canonical_t canonical;
+    XXH128_canonicalFromHash(&canonical, XXH3_128bits(text, (size_t)n));
+    memcpy(to, canonical.digest, 16);
+    return 0;
+}
+
+static uint64_t pid_namespace_inode(void)
+{
+    struct stat info;
+    return stat("/proc/self/ns/pid", &info) < 0 ? 0 : info.st_ino;
+}
+
+static int robust_mutex_init(pthread_mutex_t *mutex)
+{
+    pthread_mutexattr_t attributes;
+    int r = pthread_mutexattr_init(&attributes);
+    if (r != 0)
+        return -r;
+    CHECK(pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED) == 0);
+    CHECK(pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST) == 0);
+    memset(mutex, 0, sizeof(*mutex));
+    r = pthread_mutex_init(mutex, &attributes);
+    (void)pthread_mutexattr_destroy(&attributes);
+    return -r;
+}
+
+/* Have a file of at least the first slots, empty but for what is of this boot. */
+static int live_format_file(struct live *live, uint32_t *ret_slots, struct stat *ret_info)
+{
+    const struct io *io = live->io;
+    uint64_t least = (uint64_t)LIVE_GROW_SLOTS * LIVE_SLOT_BYTES;
+    int r = live_is_of_this_boot(live) ? 0 : io->truncate(io, live->fd, 0);
+    if (r == 0)
+        r = io->stat(io, live->fd, ret_info);
+    if (r == 0 && (uint64_t)ret_info->st_size > least)
+        least = (uint64_t)ret_info->st_size;
+    if (r == 0)
+        r = io->allocate(io, live->fd, least);
+    *ret_slots = (uint32_t)(least / LIVE_SLOT_BYTES);
+    return r;
+}
+
+int live_format(struct live *live, struct beck_error *error)
+{
+    struct live_store *store = live_store(live);
+    struct stat info = {0};
+    uint32_t slots = (uint32_t)(live->bytes / LIVE_SLOT_BYTES);
+    int r = live->fd >= 0 ? live_format_file(live, &slots, &info) : 0;
+    if (r < 0)
+        return report_errno(error, r, "live: cannot make room for the slots");
+    memset(store, 0, LIVE_SLOT_BYTES);
+    store->version = LIVE_VERSION;
+    store->slot_bytes = LIVE_SLOT_BYTES;
+    store->device = info.st_dev;
+    store->inode = info.st_ino;
+    store->pid_namespace = pid_namespace_inode();
+    atomic_store(&store->slots, slots);
+    atomic_store(&store->generation, 1);
+    r = robust_mutex_init(&store->maintenance);
+    if (r == 0)
+        r = read_boot_id(store->boot_id);
+    if (r < 0)
+        return report_errno(error, r, "live: cannot be set up");
+    store->magic = LIVE_MAGIC;
+    return 0;
+}
+
+int live_verify(const struct live *live, struct beck_error *error)
+{
+    const struct live_store *store = live_store(live);
+    struct stat info;
+    int r = live->io->stat(live->io, live->fd, &info);
+    if (r < 0)
+        return report_errno(error, r, "live: cannot be read");
+    if (info.st_size < LIVE_SLOT_BYTES || store->magic != LIVE_MAGIC)
+        return report(error, -EBADMSG, "live: is not what another process has written");
+    if (store->version != LIVE_VERSION || store->slot_bytes != LIVE_SLOT_BYTES)
+        return report(error, -EPROTONOSUPPORT,
+                      "live: another beck of version %u has the store open; close it first",
+                      store->version);
+    if (store->pid_namespace != pid_namespace_inode())
+        return report(error, -ENODEV,
+                      "the store is open in another pid namespace, which cannot share its locks");
+    if ((uint64_t)info.st_size < (uint64_t)atomic_load(&store->slots) * LIVE_SLOT_BYTES)
+        return report(error, -EBADMSG, "live: is shorter than its slots");
+    return 0;
+}
+
+bool live_is_of_this_boot(const struct live *live)
+{
+    const struct live_store *store = live_store(live);
+    struct stat info;
+    uint8_t boot_id[16];
+    return live->fd >= 0 && live->io->stat(live->io, live->fd, &info) == 0 &&
+           info.st_size >= LIVE_SLOT_BYTES && store->magic == LIVE_MAGIC &&
+           store->version == LIVE_VERSION && store->slot_bytes == LIVE_SLOT_BYTES &&
+           store->device == info.st_dev && store->inode == info.st_ino &&
+           (uint64_t)info.st_size >= (uint64_t)atomic_load(&store->slots) * LIVE_SLOT_BYTES &&
+           read_boot_id(boot_id) == 0 && memcmp(boot_id, store->boot_id, sizeof(boot_id)) == 0;
+}
+
+int live_grow(struct live *live, uint32_t slot)
+{
+    struct live_store *store = live_store(live);
+    uint32_t slots = atomic_load(&store->slots);
+    if (slot < slots)
+        return 0;
+    if (slot >= LIVE_SLOTS_MAX)
+        return -EMSGSIZE;
+    uint32_t wanted = (slot / LIVE_GROW_SLOTS + 1) * LIVE_GROW_SLOTS;
+    if (wanted > LIVE_SLOTS_MAX)
+        wanted = LIVE_SLOTS_MAX;
+    int r = live->io->allocate(live->io, live->fd, (uint64_t)wanted * LIVE_SLOT_BYTES);
+    if (r < 0)
+        return r;
+    atomic_store(&store->slots, wanted);
+    return 0;
+}
+
+int live_slot_init(struct live_slot *slot, const struct beck_topic *topic, uint32_t partition,
+                   const struct live_tail *tail)
+{
+    memset(slot, 0, LIVE_SLOT_BYTES);
+    int r = robust_mutex_init(&slot->append_mutex);
+    if (r == 0)
+        r = robust_mutex_init(&slot->sync_mutex);
+    if (r < 0)
+        return r;
+    slot->topic_number = topic->number;
+    slot->partition = partition;
+    memcpy(slot->topic_id, topic->id, sizeof(slot->topic_id));
+    atomic_store(&slot->synced_offset, tail->end.offset);
+    /* Of an empty segment the file may not be there, or not in a synced directory. */
+    atomic_store(&slot->synced_segment, tail->end.position > 0 ? tail->end.segment : -1);
+    atomic_store(&slot->checkpoint_offset, tail->end.offset);
+    struct live_tail copy = *tail;
+    live_tail_publish(slot, &copy);
+    return 0;
+}
+
+int live_lock(pthread_mutex_t *mutex)
+{
+    int r = pthread_mutex_lock(mutex);
+    if (LIKELY(r == 0))
+        return 0;
+    CHECK(r == EOWNERDEAD);
+    CHECK(pthread_mutex_consistent(mutex) == 0);
+    return 1;
+}
+
+int live_trylock(pthread_mutex_t *mutex)
+{
+    int r = pthread_mutex_trylock(mutex);
+    if (r == EBUSY)
+        return -EBUSY;
+    if (r == 0)
+        return 0;
+    CHECK(r == EOWNERDEAD);
+    CHECK(pthread_mutex_consistent(mutex) == 0);
+    return 1;
+}
+
+void live_unlock(pthread_mutex_t *mutex)
+{
+    CHECK(pthread_mutex_unlock(mutex) == 0);
+}
+
+/* ---- the tail ----------------------------------------------------------------------------- */
+
+static uint64_t tail_checksum(const struct live_tail *tail)
+{
+    return XXH3_64bits(tail, offsetof(struct live_tail, checksum));
+}
+
+int live_tail_read(const struct live_slot *slot, struct live_tail *ret_tail)
+{
+    uint32_t generation = atomic_load_explicit(&slot->generation, memory_order_acquire);
+    for (;;) {
+        *ret_tail = slot->tails[generation & 1];
+        if (LIKELY(tail_checksum(ret_tail) == ret_tail->checksum))
+            return 0;
+        /* The copy was overwritten while we read it, which takes two publications. */
+        atomic_thread_fence(memory_order_acquire);
+        uint32_t now = atomic_load_explicit(&slot->generation, memory_order_acquire);
+        if (now == generation)
+            return -EBADMSG;
+        generation = now;
+    }
+}
+
+void live_tail_publish(struct live_slot *slot, struct live_tail *tail)
+{
+    uint32_t generation = atomic_load_explicit(&slot->generation, memory_order_relaxed) + 1;
+    tail->checksum = tail_checksum(tail);
+    slot->tails[generation & 1] = *tail;
+    atomic_store_explicit(&slot->generation, generation, memory_order_release);
+}
+
+/* ---- the ring of newest index entries ------------------------------------------------------ */
+
+static void ring_write_begin(struct live_slot *slot)
+{
+    /* A writer that died here left it odd; |1 makes it odd in any case. */
+    uint32_t version = atomic_load_explicit(&slot->ring_version, memory_order_relaxed);
+    atomic_store_explicit(&slot->ring_version, (version + 1) | 1, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+}
+
+static void ring_write_end(struct live_slot *slot)
+{
+    uint32_t version = atomic_load_explicit(&slot->ring_version, memory_order_relaxed);
+    atomic_store_explicit(&slot->ring_version, version + 1, memory_order_release);
+}
+
+void live_ring_add(struct live_slot *slot, const struct index_entry *entry)
+{
+    ring_write_begin(slot);
+    if (slot->ring_count >= LIVE_RING_ENTRIES) {
+        for (uint32_t i = 1; i < LIVE_RING_ENTRIES / 2; i++)
+            slot->ring[i] = slot->ring[2 * i];
+        slot->ring_count = LIVE_RING_ENTRIES / 2;
+    }
+    slot->ring[slot->ring_count++] = *entry;
+    ring_write_end(slot);
+}
+
+void live_ring_trim(struct live_slot *slot, int64_t offset)
+{
+    uint32_t keep = 0;
+    while (keep + 1 < slot->ring_count && slot->ring[keep + 1].offset <= offset)
+        keep++;
+    if (keep == 0)
+        return;
+    ring_write_begin(slot);
+    slot->ring_count -= keep;
+    memmove(slot->ring, slot->ring + keep, slot->ring_count * sizeof(slot->ring[0]));
+    ring_write_end(slot);
+}
+
+uint32_t live_ring_read(const struct live_slot *slot, struct index_entry to[LIVE_RING_ENTRIES])
+{
+    enum { TRIES = 8 };
+    for (int i = 0; i < TRIES; i++) {
+        uint32_t version = atomic_load_explicit(&slot->ring_version, memory_order_acquire);
+        if (version & 1)
+            continue;
+        uint32_t count = slot->ring_count;
+        if (count > LIVE_RING_ENTRIES)
+            continue;
+        memcpy(to, slot->ring, count * sizeof(to[0]));
+        atomic_thread_fence(memory_order_acquire);
+        if (atomic_load_explicit(&slot->ring_version, memory_order_relaxed) == version)
+            return count;
+    }
+    return 0;
+}
+
+/* ---- rolled segments ----------------------------------------------------------------------- */
+
+static uint64_t rolled_checksum(const struct live_rolled *rolled)
+{
+    return XXH3_64bits(rolled, offsetof(struct live_rolled, checksum));
+}
+
+bool live_rolled_has_room(const struct live_slot *slot)
+{
+    return atomic_load(&slot->rolled_end) - atomic_load(&slot->rolled_begin) < LIVE_ROLLED_MAX;
+}
+
+void live_rolled_add(struct live_slot *slot, struct live_rolled *rolled)
+{
+    uint32_t end = atomic_load(&slot->rolled_end);
+    rolled->checksum = rolled_checksum(rolled);
+    slot->rolled[end % LIVE_ROLLED_MAX] = *rolled;
+    atomic_store(&slot->rolled_end, end + 1);
+}
+
+void live_slot_mend(struct live_slot *slot)
+{
+    const struct live_tail *tail = live_tail_locked(slot);
+    uint32_t end = atomic_load(&slot->rolled_end);
+    /* Noted as rolled, but the tail that says so was not published: it goes on as it was. */
+    if (end != atomic_load(&slot->rolled_begin) &&
+        slot->rolled[(end - 1) % LIVE_ROLLED_MAX].base_offset >= tail->end.segment)
+        atomic_store(&slot->rolled_end, end - 1);
+    if (atomic_load(&slot->ring_version) & 1) {
+        ring_write_begin(slot);
+        slot->ring_count = 0;
+        ring_write_end(slot);
+    }
+}
+
+uint32_t live_rolled_read(const struct live_slot *slot, struct live_rolled to[LIVE_ROLLED_MAX])
+{
+    uint32_t count;
+    bool good;
+    do {
+        /* begin first: entries only go once they are in the catalogue, which is read after this. */
+        uint32_t begin = atomic_load(&slot->rolled_begin);
+        uint32_t end = atomic_load(&slot->rolled_end);
+        count = 0;
+        good = end - begin <= LIVE_ROLLED_MAX;
+        for (uint32_t i = begin; good && i != end; i++) {
+            to[count] = slot->rolled[i % LIVE_ROLLED_MAX];
+            good = rolled_checksum(&to[count]) == to[count].checksum;
+            count++;
+        }
+        good = good && atomic_load(&slot->rolled_begin) == begin;
+    } while (!good);
+    return count;
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Searches by offset, view position and time. */
+#include "lookup.h"
+
+#include "check.h"
+#include "cleanup.h"
+#include "record.h"
+#include "report.h"
+
+#include <errno.h>
+
+uint64_t segment_limit(const struct segment *segment, const struct log_point *bound)
+{
+    if (segment->base_offset == bound->segment)
+        return bound->position;
+    return segment->base_offset < bound->segment ? segment->bytes : 0;
+}
+
+/* ---- the sparse index ---------------------------------------------------------------------- */
+
+/* The last entry of the slot's ring that is in the segment and precedes the target. */
+static bool ring_find(struct beck_partition *partition, const struct segment *segment,
+                      enum index_by by, int64_t target, struct index_entry *ret_entry)
+{
+    struct index_entry ring[LIVE_RING_ENTRIES];
+    uint32_t count = live_ring_read(partition->slot, ring);
+    while (count-- > 0) {
+        const struct index_entry *entry = &ring[count];
+        if (entry->offset < segment->base_offset)
+            return false;
+        if (entry->offset >= segment->next_offset || !index_entry_precedes(entry, by, target))
+            continue;
+        *ret_entry = *entry;
+        return true;
+    }
+    return false;
+}
+
+void lookup_entry(struct beck_partition *partition, const struct segment *segment, enum index_by by,
+                  int64_t target, struct index_entry *ret_entry)
+{
+    struct beck_store *store = partition->store;
+    *ret_entry =
+        (struct index_entry){.offset = segment->base_offset, .max_timestamp_ms = INT64_MIN};
+    if (ring_find(partition, segment, by, target, ret_entry))
+        return;
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    struct index_entry entry;
+    if (db_begin(&store->index, false, &txn, NULL) == 0 &&
+        index_entry_find(&store->index, txn, partition->topic.number, (uint32_t)partition->number,
+                         segment->base_offset, by, target, &entry) == 1)
+        *ret_entry = entry;
+}
+
+/* ---- by offset ----------------------------------------------------------------------------- */
+
+struct segment *lookup_segment(struct beck_partition *partition, int64_t offset,
+                               const struct log_point *bound)
+{
+    struct segment *segment = partition_segment_at(partition, offset);
+    if (!segment)
+        segment = partition->segment_count > 0 ? partition->segments[0] : NULL;
+    else if (segment->next_offset <= offset) /* a hole between two segments */
+        segment = partition_segment_after(partition, segment->base_offset);
+    return segment && segment->base_offset <= bound->segment ? segment : NULL;
+}
+
+void lookup_hint(struct beck_partition *partition, int64_t offset, int64_t segment,
+                 uint64_t position)
+{
+    partition->hints[partition->next_hint++ % PARTITION_HINTS] =
+        (struct partition_hint){.offset = offset, .segment = segment, .position = position};
+}
+
+static bool hint_find(const struct beck_partition *partition, int64_t offset, int64_t segment,
+                      uint64_t *ret_position)
+{
+    for (size_t i = 0; i < PARTITION_HINTS; i++) {
+        const struct partition_hint *hint = &partition->hints[i];
+        if (hint->offset == offset && hint->segment == segment && hint->position > 0) {
+            *ret_position = hint->position;
+            return true;
+        }
+    }
+    return false;
+}
+
+int lookup_batch(struct beck_partition *partition, struct segment *segment, int64_t offset,
+                 uint64_t limit, uint64_t *ret_position, struct beck_error *error)
+{
+    struct index_entry entry;
+    struct scan_batch batch;
+    struct segment_files *files = &partition->store->files;
+    if (hint_find(partition, offset, segment->base_offset, ret_position))
+        return *ret_position < limit;
+    lookup_entry(partition, segment, INDEX_BY_OFFSET, offset, &entry);
+    int fd = segment_pin(files, segment, false);
+    if (fd < 0)
+        return report_errno(error, fd == -ENOENT ? -EBADMSG : fd, "cannot open segment %s",
+                            segment->path);
+    scan_begin(&partition->scan, partition->store->io, fd, SCAN_HEADERS, entry.position, limit);
+    int r;
+    do
+        r = scan_next(&partition->scan, &batch, error);
+    while (r == 1 && batch_next_offset(&batch.summary.header) <= offset);
+    segment_unpin(segment);
+    if (r == 1)
+        *ret_position = batch.position;
+    return r;
+}
+
+/* ---- by time ------------------------------------------------------------------------------- */
+
+/* The first record of a batch that is not before the time. Returns 1 or 0. */
+static int batch_find_time(struct scan *scan, const struct scan_batch *batch, int64_t timestamp_ms,
+                           struct beck_record *ret_record, struct beck_error *error)
+{
+    const struct batch_header *header = &batch->summary.header;
+    struct record_iterator iterator;
+    struct decompressor *decompressor;
+    const void *records;
+    size_t size;
+    int r = scan_decompressor(scan, &decompressor);
+    if (r == 0)
+        r = decompress(decompressor, header->attributes & BATCH_CODEC_MASK,
+                       batch->bytes + BATCH_HEADER_BYTES, batch->size - BATCH_HEADER_BYTES,
+                       BECK_BATCH_BYTES_LIMIT, &records, &size);
+    if (r < 0)
+        return report_errno(error, r, "the batch cannot be decompressed");
+    record_iterator_init(&iterator, header, records, size);
+    do
+        r = record_next(&iterator, ret_record);
+    while (r == 1 && ret_record->timestamp_ms < timestamp_ms);
+    return r < 0 ? report(error, r, "a record of the batch is malformed") : r;
+}
+
+/* Search one segment. Returns 1 or 0. */
+static int segment_find_time(struct beck_partition *partition, struct segment *segment,
+                             int64_t timestamp_ms, const struct live_tail *tail, uint64_t limit,
+                             struct beck_record *ret_record, struct beck_error *error)
+{
+    struct scan *scan = &partition->scan;
+    struct index_entry entry;
+    struct scan_batch batch;
+    lookup_entry(partition, segment, INDEX_BY_TIME, timestamp_ms, &entry);
+    int fd = segment_pin(&partition->store->files, segment, false);
+    if (fd < 0)
+        return report_errno(error, fd == -ENOENT ? -EBADMSG : fd, "cannot open segment %s",
+                            segment->path);
+    scan_begin(scan, partition->store->io, fd, SCAN_CRC, entry.position, limit);
+    int r;
+    while ((r = scan_next(scan, &batch, error)) == 1) {
+        const struct batch_header *header = &batch.summary.header;
+        if (header->max_timestamp_ms < timestamp_ms || (header->attributes & BATCH_CONTROL) ||
+            batch_next_offset(header) <= tail->log_start_offset)
+            continue;
+        r = batch_find_time(scan, &batch, timestamp_ms, ret_record, error);
+        if (r != 0)
+            break;
+    }
+    segment_unpin(segment);
+    return r;
+}
+
+int lookup_time(struct beck_partition *partition, int64_t timestamp_ms,
+                enum beck_isolation isolation, int64_t *ret_offset, int64_t *ret_timestamp_ms,
+                struct beck_error *error)
+{
+    struct live_tail tail;
+    struct beck_record record;
+    int r = partition_tail(partition, &tail, error);
+    if (r < 0)
+        return r;
+    const struct log_point *bound = tail_bound(&tail, isolation);
+    CHECK(pthread_mutex_lock(&partition->mutex) == 0);
+    r = partition_refresh_segments(partition, &tail, error);
+    for (size_t i = 0; r == 0 && i < partition->segment_count; i++) {
+        struct segment *segment = partition->segments[i];
+        uint64_t limit = segment_limit(segment, bound);
+        int64_t max = segment->base_offset == tail.end.segment ? tail.max_timestamp_ms
+                                                               : segment->max_timestamp_ms;
+        if (limit > 0 && max >= timestamp_ms)
+            r = segment_find_time(partition, segment, timestamp_ms, &tail, limit, &record, error);
+    }
+    CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
+    if (r < 0)
+        return partition_failed(partition, r, -1, error);
+    if (r == 1) {
+        *ret_offset = record.offset;
+        *ret_timestamp_ms = record.timestamp_ms;
+    }
+    return r;
+}
+
+int lookup_max_timestamp(struct beck_partition *partition, int64_t *ret_timestamp_ms,
+                         struct beck_error *error)
+{
+    struct live_tail tail;
+    int r = partition_tail(partition, &tail, error);
+    if (r < 0)
+        return r;
+    int64_t max = tail.max_timestamp_ms;
+    CHECK(pthread_mutex_lock(&partition->mutex) == 0);
+    r = partition_refresh_segments(partition, &tail, error);
+    for (size_t i = 0; r == 0 && i < partition->segment_count; i++) {
+        const struct segment *segment = partition->segments[i];
+        if (segment->base_offset != tail.end.segment && segment->next_offset != INT64_MAX &&
+            segment->max_timestamp_ms > max)
+            max = segment->max_timestamp_ms;
+    }
+    CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
+    if (r < 0)
+        return partition_failed(partition, r, -1, error);
+    if (max == INT64_MIN)
+        return 0;
+    *ret_timestamp_ms = max;
+    return 1;
+}

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Opening and closing partitions, and keeping what a process knows of one in step with its slot.
+ * The list of segments is made from three sources, read in this order so that a segment that moves
+ * from one to the next is not missed: the slot's rolled ones, the catalogue in index.mdb, the
+ * active one.
+ */
+#include "partition.h"
+
+#include "check.h"
+#include "cleanup.h"
+#include "report.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int partition_failed(const struct beck_partition *partition, int code, int64_t offset,
+                     struct beck_error *error)
+{
+    report_place(error, partition->topic.name, partition->number, offset, -1);
+    return code;
+}
+
+/* ---- opening and closing ------------------------------------------------------------------- */
+
+static struct beck_partition *partition_free(struct beck_partition *partition)
+{
+    if (!partition)
+        return NULL;
+    struct segment_files *files = &partition->store->files;
+    if (partition->active) {
+        segment_unpin(partition->active);
+        segment_unref(files, partition->active);
+    }
+    for (size_t i = 0; i < partition->segment_count; i++)
+        segment_unref(files, partition->segments[i]);
+    free(partition->segments);
+    scan_done(&partition->scan);
+    (void)pthread_mutex_destroy(&partition->mutex);
+    free(partition);
+    return NULL;
+}
+
+static int partition_new(struct beck_store *store, const struct beck_topic *topic, int32_t number,
+                         uint32_t slot, struct beck_partition **ret_partition)
+{
+    struct beck_partition *partition = calloc(1, sizeof(*partition));
+    if (!partition)
+        return -ENOMEM;
+    partition->store = store;
+    partition->topic = *topic;
+    partition->number = number;
+    partition->slot_number = slot;
+    partition->slot = live_slot(&store->live, slot);
+    partition->active_fd = -1;
+    partition->references = 1;
+    partition->scan.fd = -1;
+    store_topic_path(partition->path, topic->id, number);
+    CHECK(pthread_mutex_init(&partition->mutex, NULL) == 0);
+    *ret_partition = partition;
+    return 0;
+}
+
+static int partition_lookup(struct beck_store *store, const char *topic, int32_t number,
+                            struct beck_topic *ret_topic, uint32_t *ret_slot,
+                            struct beck_error *error)
+{
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    struct meta_topic record;
+    struct meta_partition location;
+
+    int r = db_begin(&store->meta, false, &txn, error);
+    if (r < 0)
+        return r;
+    r = meta_topic_get(&store->meta, txn, topic, &record);
+    if (r == -ENOENT)
+        return report(error, r, "there is no topic \"%.249s\"", topic);
+    if (r < 0)
+        return report(error, r, "meta.mdb: the record of topic %.249s is damaged", topic);
+    if (number < 0 || (uint32_t)number >= record.topic.partition_count)
+        return report(error, -ENOENT, "topic %s has no partition %d, but %u from 0 on", topic,
+                      number, record.topic.partition_count);
+    r = meta_partition_get(&store->meta, txn, record.topic.number, (uint32_t)number, &location);
+    if (r < 0)
+        return report(error, -EBADMSG, "meta.mdb: the record of topic %s partition %d is damaged",
+                      topic, number);
+    if (location.slot >= atomic_load(&live_store(&store->live)->slots))
+        return report(error, -EBADMSG, "live: topic %s partition %d has no slot", topic, number);
+    *ret_topic = record.topic;
+    *ret_slot = location.slot;
+    return 0;
+}
+
+int partition_open(struct beck_store *store, const char *topic, int32_t number,
+                   struct beck_partition **ret_partition, struct beck_error *error)
+{
+    struct beck_topic found;
+    struct beck_partition *partition = NULL;
+    uint32_t slot;
+    int r = partition_lookup(store, topic, number, &found, &slot, error);
+    if (r < 0)
+        return r;
+
+    CHECK(pthread_mutex_lock(&store->mutex) == 0);
+    struct beck_partition *open = store->partitions[slot];
+    if (open && open->topic.number == found.number && open->number == number) {
+        open->references++;
+        partition = open;
+    } else {
+        r = partition_new(store, &found, number, slot, &partition);
+        if (r == 0)
+            store->partitions[slot] = partition;
+    }
+    CHECK(pthread_mutex_unlock(&store->mutex) == 0);
+    if (r < 0)
+        return report(error, r, "out of memory");
+
+    r = partition_is_deleted(partition)
+            ? report(error, -ENOENT, "there is no topic \"%s\" any more", topic)
+            : partition_refresh_config(partition, error);
+    if (r < 0) {
+        partition_close(partition);
+        return r;
+    }
+    *ret_partition = partition;
+    return 0;
+}
+
+int partition_open_slot(struct beck_store *store, uint32_t number,
+                        struct beck_partition **ret_partition, struct beck_error *error)
+{
+    const struct live_slot *slot = live_slot(&store->live, number);
+    char name[BECK_TOPIC_NAME_BYTES + 1];
+    {
+        _cleanup_txn_ MDB_txn *txn = NULL;
+        int r = db_begin(&store->meta, false, &txn, error);
+        if (r == 0)
+            r = meta_topic_name_of_id(&store->meta, txn, slot->topic_id, name);
+        if (r < 0)
+            return r == -ENOENT ? r : report(error, r, "meta.mdb: a topic's id is damaged");
+    }
+    return partition_open(store, name, (int32_t)slot->partition, ret_partition, error);
+}
+
+struct beck_partition *partition_close(struct beck_partition *partition)
+{
+    if (!partition)
+        return NULL;
+    struct beck_store *store = partition->store;
+    CHECK(pthread_mutex_lock(&store->mutex) == 0);
+    bool last = --partition->references == 0;
+    if (last && store->partitions[partition->slot_number] == partition)
+        store->partitions[partition->slot_number] = NULL;
+    CHECK(pthread_mutex_unlock(&store->mutex) == 0);
+    return last ? partition_free(partition) : NULL;
+}
+
+/* ---- the slot ------------------------------------------------------------------------------ */
+
+bool partition_is_deleted(const struct beck_partition *partition)
+{
+    const struct live_slot *slot = partition->slot;
+    return (atomic_load_explicit(&slot->flags, memory_order_relaxed) & LIVE_DELETED) ||
+           slot->topic_number != partition->topic.number ||
+           slot->partition != (uint32_t)partition->number;
+}
+
+int partition_tail(const struct beck_partition *partition, struct live_tail *ret_tail,
+                   struct beck_error *error)
+{
+    int r = live_tail_read(partition->slot, ret_tail);
+    if (UNLIKELY(partition_is_deleted(partition))) {
+        r = report(error, -ESTALE, "the topic was deleted");
+        return partition_failed(partition, r, -1, error);
+    }
+    if (r < 0) {
+        r = report(error, r, "live: the partition's slot is damaged");
+        return partition_failed(partition, r, -1, error);
+    }
+    return 0;
+}
+
+int partition_refresh_config(struct beck_partition *partition, struct beck_error *error)
+{
+    struct beck_store *store = partition->store;
+    uint64_t generation = atomic_load(&live_store(&store->live)->generation);
+    if (LIKELY(atomic_load(&partition->config_generation) == generation))
+        return 0;
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    struct meta_topic record;
+    struct config_resolved config;
+    int r = db_begin(&store->meta, false, &txn, error);
+    if (r < 0)
+        return r;
+    r = meta_topic_get(&store->meta, txn, partition->topic.name, &record);
+    if (r == -ENOENT)
+        return 0; /* deleted; whoever asks finds out by the slot */
+    if (r < 0)
+        return report(error, r, "meta.mdb: the record of topic %s is damaged",
+                      partition->topic.name);
+    config_resolve(&record.configs, &store->configs, &config);
+    atomic_store(&partition->max_message_bytes, config.max_message_bytes);
+    atomic_store(&partition->segment_bytes, config.segment_bytes);
+    atomic_store(&partition->segment_ms, config.segment_ms);
+    atomic_store(&partition->log_append_time, config.log_append_time);
+    atomic_store(&partition->flush_os, config.flush_os);
+    atomic_store(&partition->config_generation, generation);
+    return 0;
+}
+
+/* Cut what a dead or failed writer left behind the tail. */
+static int partition_cut(struct beck_partition *partition, struct beck_error *error)
+{
+    const struct live_tail *tail = live_tail_locked(partition->slot);
+    const struct io *io = partition->store->io;
+    int r = partition_activate(partition, tail->end.segment, false, error);
+    if (r < 0)
+        return r;
+    r = io->truncate(io, partition->active_fd, tail->end.position);
+    if (r < 0)
+        return report_errno(error, r, "cannot cut off what a failed append left");
+    atomic_fetch_and(&partition->slot->flags, ~(uint32_t)LIVE_TRUNCATE);
+    return 0;
+}
+
+int partition_lock(struct beck_partition *partition, struct beck_error *error)
+{
+    struct live_slot *slot = partition->slot;
+    if (UNLIKELY(live_lock(&slot->append_mutex) == 1)) {
+        live_slot_mend(slot);
+        atomic_fetch_or(&slot->flags, LIVE_TRUNCATE);
+    }
+    int r = 0;
+    if (UNLIKELY(partition_is_deleted(partition)))
+        r = report(error, -ESTALE, "the topic was deleted");
+    else if (UNLIKELY(atomic_load_explicit(&slot->flags, memory_order_relaxed) & LIVE_TRUNCATE))
+        r = partition_cut(partition, error);
+    if (r < 0)
+        live_unlock(&slot->append_mutex);
+    return r;
+}
+
+void partition_unlock(struct beck_partition *partition)
+{
+    live_unlock(&partition->slot->append_mutex);
+}
+
+int partition_activate(struct beck_partition *partition, int64_t base_offset, bool create,
+                       struct beck_error *error)
+{
+    struct segment_files *files = &partition->store->files;
+    struct segment *segment;
+    if (LIKELY(partition->active && partition->active->base_offset == base_offset))
+        return 0;
+    CHECK(pthread_mutex_lock(&partition->mutex) == 0);
+    int r = partition_segment_get(partition, base_offset, &segment);
+    if (r == 0)
+        segment_ref(segment);
+    CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
+    if (r < 0)
+        return report(error, r, "out of memory");
+    int fd = segment_pin(files, segment, create);
+    if (fd < 0) {
+        segment_unref(files, segment);
+        return report_errno(error, fd == -ENOENT ? -EBADMSG : fd, "cannot open segment %s",
+                            segment->path);
+    }
+    if (partition->active) {
+        segment_unpin(partition->active);
+        segment_unref(files, partition->active);
+    }
+    partition->active = segment;
+    partition->active_fd = fd;
+    return 0;
+}
+
+/* ---- the list of segments ------------------------------------------------------------------ */
+
+/* The index of the first segment above `offset`. */
+static size_t segments_above(const struct beck_partition *partition, int64_t offset)
+{
+    size_t low = 0;
+    size_t high = partition->segment_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (partition->segments[middle]->base_offset <= offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+struct segment *partition_segment_at(struct beck_partition *partition, int64_t offset)
+{
+    size_t above = segments_above(partition, offset);
+    return above > 0 ? partition->segments[above - 1] : NULL;
+}
+
+struct segment *partition_segment_after(struct beck_partition *partition, int64_t base_offset)
+{
+    size_t above = segments_above(partition, base_offset);
+    return above < partition->segment_count ? partition->segments[above] : NULL;
+}
+
+int partition_segment_get(struct beck_partition *partition, int64_t base_offset,
+                          struct segment **ret_segment)
+{
+    size_t above = segments_above(partition, base_offset);
+    if (above > 0 && partition->segments[above - 1]->base_offset == base_offset) {
+        *ret_segment = partition->segments[above - 1];
+        return 0;
+    }
+    if (partition->segment_count == partition->segment_room) {
+        size_t room = partition->segment_room ? 2 * partition->segment_room : 8;
+        struct segment **grown = reallocarray(partition->segments, room, sizeof(*grown));
+        if (!grown)
+            return -ENOMEM;
+        partition->segments = grown;
+        partition->segment_room = room;
+    }
+    struct segment *segment;
+    int r = segment_new(partition->path, base_offset, &segment);
+    if (r < 0)
+        return r;
+    segment->next_offset = INT64_MAX;
+    segment->bytes = UINT64_MAX;
+    segment->view_bytes = UINT64_MAX;
+    segment->max_timestamp_ms = INT64_MAX;
+    memmove(partition->segments + above + 1, partition->segments + above,
+            (partition->segment_count - above) * sizeof(segment));
+    partition->segments[above] = segment;
+    partition->segment_count++;
+    *ret_segment = segment;
+    return 0;
+}
+
+static int segment_fill(struct beck_partition *partition, const struct segment_record *record)
+{
+    struct segment *segment;
+    int r = partition_segment_get(partition, record->base_offset, &segment);
+    if (r < 0)
+        return r;
+    segment->next_offset = record->next_offset;
+    segment->bytes = record->bytes;
+    segment->view_bytes = record->view_bytes;
+    segment->max_timestamp_ms = record->max_timestamp_ms;
+    return 0;
+}
+
+static int segment_fill_visit(void *context, const struct segment_record *record)
+{
+    return segment_fill(context, record);
+}
+
+static int partition_load_segments(struct beck_partition *partition)
+{
+    struct beck_store *store = partition->store;
+    struct live_rolled rolled[LIVE_ROLLED_MAX];
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    int r = 0;
+    uint32_t count = live_rolled_read(partition->slot, rolled);
+    for (uint32_t i = 0; r == 0 && i < count; i++) {
+        struct segment_record record = {
+            .base_offset = rolled[i].base_offset,
+            .next_offset = rolled[i].next_offset,
+            .bytes = rolled[i].bytes,
+            .view_bytes = rolled[i].view_bytes,
+            .max_timestamp_ms = rolled[i].max_timestamp_ms,
+        };
+        r = segment_fill(partition, &record);
+    }
+    if (r == 0)
+        r = db_begin(&store->index, false, &txn, NULL);
+    if (r == 0)
+        r = index_segments(&store->index, txn, partition->topic.number, (uint32_t)partition->number,
+                           segment_fill_visit, partition);
+    return r;
+}
+
+int partition_refresh_segments(struct beck_partition *partition, const struct live_tail *tail,
+                               struct beck_error *error)
+{
+    struct segment *active;
+    if (LIKELY(partition->segments_generation == tail->segments_generation))
+        return 0;
+    int r = partition_load_segments(partition);
+    if (r == 0)
+        r = partition_segment_get(partition, tail->end.segment, &active);
+    if (r < 0)
+        return report_errno(error, r, "index.mdb: the list of segments cannot be read");
+    uint64_t view = 0;
+    for (size_t i = 0; i < partition->segment_count; i++) {
+        partition->segments[i]->view_begin = view;
+        if (partition->segments[i]->view_bytes != UINT64_MAX)
+            view += partition->segments[i]->view_bytes;
+    }
+    partition->segments_generation = tail->segments_generation;
+    return 0;
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An open partition: its slot, its list of segments, and what this process knows of it. One object
+ * a process, however often it was opened; a topic that was deleted and made again gets a new one.
+ *
+ * Locks: the slot's append_mutex, then `mutex` here. Nothing waits for the slot under `mutex`.
+ */
+#ifndef STORE_PARTITION_H
+#define STORE_PARTITION_H
+
+#include "scan.h"
+#include "store.h"
+
+#define PARTITION_HINTS 8
+
+/* Where a batch begins, remembered so that reading on needs no search. */
+struct partition_hint {
+    int64_t offset;
+    int64_t segment;
+    uint64_t position;
+};
+
+struct beck_partition {
+    struct beck_store *store;
+    struct beck_topic topic;
+    int32_t number;
+    uint32_t slot_number;
+    struct live_slot *slot;
+    char path[STORE_TOPIC_PATH_BYTES]; /* of its directory, relative to the store */
+
+    /* The configuration, taken anew when the store's generation has moved. */
+    _Atomic uint64_t config_generation;
+    _Atomic uint32_t max_message_bytes;
+    _Atomic uint64_t segment_bytes;
+    _Atomic int64_t segment_ms;
+    _Atomic bool log_append_time;
+    _Atomic bool flush_os;
+
+    struct segment *active; /* that appends go to; pinned; under the slot's append_mutex */
+    int active_fd;
+
+    pthread_mutex_t mutex; /* for what follows, and for the segments' catalogue fields */
+    struct segment **segments;
+    size_t segment_count;
+    size_t segment_room;
+    uint32_t segments_generation; /* of the tail that the list was made for; 0: none yet */
+    struct partition_hint hints[PARTITION_HINTS];
+    uint32_t next_hint;
+    struct scan scan; /* for lookups, under `mutex` */
+
+    uint32_t references; /* under the store's mutex */
+};
+
+int partition_open(struct beck_store *store, const char *topic, int32_t number,
+                   struct beck_partition **ret_partition, struct beck_error *error);
+/* Whatever partition has a slot now. -ENOENT: none has. */
+int partition_open_slot(struct beck_store *store, uint32_t slot,
+                        struct beck_partition **ret_partition, struct beck_error *error);
+struct beck_partition *partition_close(struct beck_partition *partition);
+
+/* A consistent tail. -ESTALE: the topic was deleted. */
+int partition_tail(const struct beck_partition *partition, struct live_tail *ret_tail,
+                   struct beck_error *error);
+/* Is the slot still ours? Under its lock, or as a first look. */
+bool partition_is_deleted(const struct beck_partition *partition);
+
+/* Take the configuration anew where it may have changed. */
+int partition_refresh_config(struct beck_partition *partition, struct beck_error *error);
+
+/* Lock the slot for appending, putting right what a dead owner left. The file is cut to the
+ * published tail before anything is written. Negative errno: it could not be, and nothing is
+ * locked. */
+int partition_lock(struct beck_partition *partition, struct beck_error *error);
+void partition_unlock(struct beck_partition *partition);
+
+/* Pin the active segment of `tail` as partition->active. Under the slot's append_mutex. */
+int partition_activate(struct beck_partition *partition, int64_t segment, bool create,
+                       struct beck_error *error);
+
+/* Have the list of segments that belongs to a tail. Under `mutex`. */
+int partition_refresh_segments(struct beck_partition *partition, const struct live_tail *tail,
+                               struct beck_error *error);
+/* The segment that holds an offset: the last whose base is not above it; NULL where there is none.
+ * Under `mutex`. */
+struct segment *partition_segment_at(struct beck_partition *partition, int64_t offset);
+/* The segment with this very base offset, added where it is not in the list. Under `mutex`. */
+int partition_segment_get(struct beck_partition *partition, int64_t base_offset,
+                          struct segment **ret_segment);
+/* The segment after this one, or NULL. Under `mutex`. */
+struct segment *partition_segment_after(struct beck_partition *partition, int64_t base_offset);
+
+/* Prefix the place to an error. Returns its code. */
+int partition_failed(const struct beck_partition *partition, int code, int64_t offset,
+                     struct beck_error *error);
+
+/* Make everything up to the end durable, for everybody. `force`: with flush.policy=os too. */
+int partition_sync(struct beck_partition *partition, int64_t offset, bool force,
+                   struct beck_error *error);
+
+#endif

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A reader goes from batch to batch through the segments, up to what it may see, and hands out
+ * records or bytes of the file view. Each batch's CRC is checked as it is loaded. Reading on takes
+ * no lock but at a segment's end, and no search.
+ *
+ * The view of a record is its value and a newline; a read that ends inside of one leaves in `skip`
+ * how much of it was rendered, and the next one goes on from there.
+ */
+#include "reader.h"
+
+#include "check.h"
+#include "lookup.h"
+#include "record.h"
+#include "report.h"
+#include "view.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+struct beck_reader {
+    struct beck_partition *partition;
+    enum beck_isolation isolation;
+    struct scan scan;
+    struct segment *segment; /* referenced and pinned; NULL: nowhere yet */
+
+    int64_t next_offset; /* of the record that is wanted next */
+    bool in_batch;       /* the iterator stands in a batch's records */
+    struct record_iterator iterator;
+
+    uint64_t view_position; /* that the next byte has; UINT64_MAX: the iterator is not there */
+    uint64_t skip;          /* bytes of the record before the iterator that were rendered */
+};
+
+int reader_new(struct beck_partition *partition, enum beck_isolation isolation,
+               struct beck_reader **ret_reader)
+{
+    struct beck_reader *reader = calloc(1, sizeof(*reader));
+    if (!reader)
+        return -ENOMEM;
+    reader->partition = partition;
+    reader->isolation = isolation;
+    reader->scan.fd = -1;
+    reader->next_offset = -1;
+    reader->view_position = UINT64_MAX;
+    *ret_reader = reader;
+    return 0;
+}
+
+static void reader_leave_segment(struct beck_reader *reader)
+{
+    if (reader->segment) {
+        segment_unpin(reader->segment);
+        reader->segment = segment_unref(&reader->partition->store->files, reader->segment);
+    }
+    reader->in_batch = false;
+    reader->view_position = UINT64_MAX;
+}
+
+struct beck_reader *reader_free(struct beck_reader *reader)
+{
+    if (!reader)
+        return NULL;
+    reader_leave_segment(reader);
+    scan_done(&reader->scan);
+    free(reader);
+    return NULL;
+}
+
+/* Stand at a position of a segment. Under the partition's mutex. */
+static int reader_enter_segment(struct beck_reader *reader, struct segment *segment,
+                                uint64_t position, uint64_t limit, struct beck_error *error)
+{
+    reader_leave_segment(reader);
+    int fd = segment_pin(&reader->partition->store->files, segment, false);
+    if (fd < 0)
+        return report_errno(error, fd == -ENOENT ? -EBADMSG : fd, "cannot open segment %s",
+                            segment->path);
+    reader->segment = segment_ref(segment);
+    scan_begin(&reader->scan, reader->partition->store->io, fd, SCAN_CRC, position, limit);
+    return 0;
+}
+
+/* Take over how far may be read by now; at the end of a segment, go to the next. Returns 1 where
+ * there is more, or 0. */
+static int reader_extend(struct beck_reader *reader, struct beck_error *error)
+{
+    struct beck_partition *partition = reader->partition;
+    struct live_tail tail;
+    int r = partition_tail(partition, &tail, error);
+    if (r < 0)
+        return r;
+    const struct log_point *bound = tail_bound(&tail, reader->isolation);
+    if (reader->segment->base_offset == bound->segment) {
+        reader->scan.end = bound->position;
+        return reader->scan.position < reader->scan.end;
+    }
+    CHECK(pthread_mutex_lock(&partition->mutex) == 0);
+    r = partition_refresh_segments(partition, &tail, error);
+    struct segment *segment = reader->segment;
+    while (r == 0 && segment) {
+        uint64_t limit = segment_limit(segment, bound);
+        if (segment == reader->segment && reader->scan.position < limit) {
+            reader->scan.end = limit;
+            r = 1;
+        } else if (segment != reader->segment && limit > 0) {
+            uint64_t view_position = reader->view_position;
+            uint64_t skip = reader->skip;
+            r = reader_enter_segment(reader, segment, 0, limit, error);
+            reader->view_position = view_position;
+            reader->skip = skip;
+            r = r < 0 ? r : 1;
+        } else {
+            segment = partition_segment_after(partition, segment->base_offset);
+        }
+    }
+    CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
+    return r;
+}
+
+/* Load the next batch that has records for readers. Returns 1 or 0. */
+static int reader_next_batch(struct beck_reader *reader, struct beck_error *error)
+{
+    struct scan *scan = &reader->scan;
+    struct scan_batch batch;
+    struct decompressor *decompressor;
+    const void *records;
+    size_t size;
+    int r;
+
+    reader->in_batch = false;
+    do {
+        if (scan->position >= scan->end) {
+            r = reader_extend(reader, error);
+            if (r <= 0)
+                return r;
+        }
+        r = scan_next(scan, &batch, error);
+        if (r < 0)
+            return r;
+    } while (r == 0 || (batch.summary.header.attributes & BATCH_CONTROL));
+
+    const struct batch_header *header = &batch.summary.header;
+    r = scan_decompressor(scan, &decompressor);
+    if (r == 0)
+        r = decompress(decompressor, header->attributes & BATCH_CODEC_MASK,
+                       batch.bytes + BATCH_HEADER_BYTES, batch.size - BATCH_HEADER_BYTES,
+                       BECK_BATCH_BYTES_LIMIT, &records, &size);
+    if (r < 0) {
+        scan->position = batch.position;
+        r = report_errno(error, r == -ENOMEM ? r : -EBADMSG, "the batch cannot be decompressed");
+        report_place(error, NULL, -1, -1, (int64_t)batch.position);
+        return r;
+    }
+    record_iterator_init(&reader->iterator, header, records, size);
+    reader->in_batch = true;
+    return 1;
+}
+
+/* Damage was met: the reader stays before it, and says so again. */
+static int reader_failed(struct beck_reader *reader, int code, struct beck_error *error)
+{
+    reader->view_position = UINT64_MAX;
+    return partition_failed(reader->partition, code, reader->next_offset, error);
+}
+
+/* ---- records ------------------------------------------------------------------------------- */
+
+int reader_seek(struct beck_reader *reader, int64_t offset, struct beck_error *error)
+{
+    struct beck_partition *partition = reader->partition;
+    struct live_tail tail;
+    uint64_t position = 0;
+    int r = partition_tail(partition, &tail, error);
+    if (r < 0)
+        return r;
+    if (offset < tail.log_start_offset || offset > tail.end.offset) {
+        r = report(error, -ERANGE,
+                   "offset %" PRId64 " is outside of the log, which has %" PRId64 " to %" PRId64,
+                   offset, tail.log_start_offset, tail.end.offset);
+        return partition_failed(partition, r, -1, error);
+    }
+    const struct log_point *bound = tail_bound(&tail, reader->isolation);
+    CHECK(pthread_mutex_lock(&partition->mutex) == 0);
+    r = partition_refresh_segments(partition, &tail, error);
+    if (r == 0) {
+        struct segment *segment = lookup_segment(partition, offset, bound);
+        uint64_t limit = segment ? segment_limit(segment, bound) : 0;
+        if (segment && offset < bound->offset) {
+            r = lookup_batch(partition, segment, offset, limit, &position, error);
+            if (r == 0) /* behind its last batch: what follows is in the next segment */
+                position = limit;
+        } else {
+            r = partition_segment_get(partition, bound->segment, &segment);
+            position = limit = bound->position;
+        }
+        if (r >= 0)
+            r = reader_enter_segment(reader, segment, position, limit, error);
+    }
+    CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
+    reader->next_offset = offset;
+    return r < 0 ? partition_failed(partition, r, offset, error) : 0;
+}
+
+int reader_next(struct beck_reader *reader, struct beck_record *ret_record,
+                struct beck_error *error)
+{
+    int r = 0;
+    if (!reader->segment) {
+        struct live_tail tail;
+        r = partition_tail(reader->partition, &tail, error);
+        if (r == 0)
+            r = reader_seek(reader,
+                            reader->next_offset >= 0 ? reader->next_offset : tail.log_start_offset,
+                            error);
+        if (r < 0)
+            return r;
+    }
+    for (;;) {
+        if (!reader->in_batch) {
+            r = reader_next_batch(reader, error);
+            if (r <= 0)
+                return r < 0 ? reader_failed(reader, r, error) : 0;
+        }
+        r = record_next(&reader->iterator, ret_record);
+        if (UNLIKELY(r < 0))
+            return reader_failed(reader, report(error, r, "a record is malformed"), error);
+        if (r == 0) {
+            reader->in_batch = false;
+            continue;
+        }
+        if (UNLIKELY(ret_record->offset < reader->next_offset))
+            continue;
+        reader->next_offset = ret_record->offset + 1;
+        return 1;
+    }
+}
+
+/* ---- the view ------------------------------------------------------------------------------ */
+
+/* The segment that has a position of the view. Under the partition's mutex. */
+static struct segment *view_segment(const struct beck_partition *partition, uint64_t position,
+                                    const struct log_point *bound)
+{
+    struct segment *found = NULL;
+    size_t low = 0;
+    size_t high = partition->segment_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        struct segment *segment = partition->segments[middle];
+        if (segment->base_offset <= bound->segment && segment->view_begin <= position) {
+            found = segment;
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return found;
+}
+
+/* Stand before the batch that a search for the position begins at; `skip` has the rest. Returns 1,
+ * or 0 where the position is at the view's end or beyond. */
+static int reader_seek_view(struct beck_reader *reader, uint64_t position, struct beck_error *error)
+{
+    struct beck_partition *partition = reader->partition;
+    struct live_tail tail;
+    struct index_entry entry;
+    int r = partition_tail(partition, &tail, error);
+    if (r < 0)
+        return r;
+    const struct log_point *bound = tail_bound(&tail, reader->isolation);
+    CHECK(pthread_mutex_lock(&partition->mutex) == 0);
+    r = partition_refresh_segments(partition, &tail, error);
+    struct segment *segment = r == 0 ? view_segment(partition, position, bound) : NULL;
+    if (segment && !(segment->base_offset == bound->segment &&
+                     position - segment->view_begin >= bound->view)) {
+        uint64_t inside = position - segment->view_begin;
+        lookup_entry(partition, segment, INDEX_BY_VIEW, (int64_t)inside, &entry);
+        r = reader_enter_segment(reader, segment, entry.position, segment_limit(segment, bound),
+                                 error);
+        if (r == 0) {
+            reader->skip = inside - entry.view;
+            reader->view_position = position;
+            r = 1;
+        }
+    }
+    CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
+    return r < 0 ? partition_failed(partition, r, -1, error) : r;
+}
+
+ssize_t reader_view(struct beck_reader *reader, uint64_t position, void *buffer, size_t size,
+                    struct beck_error *error)
+{
+    size_t done = 0;
+    int r;
+    if (reader->view_position != position || !reader->segment) {
+        r = reader_seek_view(reader, position, error);
+        if (r <= 0)
+            return r;
+    }
+    while (done < size) {
+        if (!reader->in_batch) {
+            r = reader_next_batch(reader, error);
+            if (r == 0)
+                break;
+            if (r < 0) {
+                /* What was good before the damage is served; the next call meets it again. */
+                (void)reader_failed(reader, r, error);
+                return done > 0 ? (ssize_t)done : r;
+            }
+        }
+        ssize_t n =
+            view_render(&reader->iterator, &reader->skip, (char *)buffer + done, size - done);
+        if (UNLIKELY(n < 0))
+            return reader_failed(reader, report(error, (int)n, "a record is malformed"), error);
+        done += (size_t)n;
+        reader->view_position += (size_t)n;
+        if (done < size || reader->iterator.remaining == 0)
+            reader->in_batch = false;
+    }
+    return (ssize_t)done;
+}

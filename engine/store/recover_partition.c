@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From the checkpoint on, each batch of each segment file is read and checked, and the first that
+ * is not good ends the log: it and what follows were never synced. Where there is no checkpoint
+ * (index.mdb was lost), all files are read from the first on, and a bad batch ends the log only
+ * when no good one comes after it: else it is damage, which stays where it is, and is passed over.
+ */
+#include "recover_partition.h"
+
+#include "bytes.h"
+#include "check.h"
+#include "cleanup.h"
+#include "report.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The walk through one partition's files. */
+struct recover {
+    struct beck_store *store;
+    const struct beck_topic *topic;
+    int32_t partition;
+    struct scan *scan;
+    struct recovered *found;
+    char path[STORE_TOPIC_PATH_BYTES];
+    int64_t *files; /* base offsets, rising */
+    size_t file_count;
+    size_t file_room;
+    uint64_t indexed_position;
+};
+
+void recovered_done(struct recovered *recovered)
+{
+    free(recovered->sealed);
+    free(recovered->entries);
+    free(recovered->removed);
+    *recovered = (struct recovered){0};
+}
+
+/* ---- what there is ------------------------------------------------------------------------- */
+
+static int note_file(void *context, const char *name)
+{
+    struct recover *recover = context;
+    int64_t base;
+    if (segment_name_parse(name, &base) < 0)
+        return 0;
+    if (recover->file_count == recover->file_room) {
+        size_t room = recover->file_room ? 2 * recover->file_room : 16;
+        int64_t *grown = reallocarray(recover->files, room, sizeof(*grown));
+        if (!grown)
+            return -ENOMEM;
+        recover->files = grown;
+        recover->file_room = room;
+    }
+    recover->files[recover->file_count++] = base;
+    return 0;
+}
+
+static int compare_offsets(const void *left, const void *right)
+{
+    int64_t a = *(const int64_t *)left;
+    int64_t b = *(const int64_t *)right;
+    return (a > b) - (a < b);
+}
+
+static int recover_list(struct recover *recover)
+{
+    const struct io *io = recover->store->io;
+    int fd = io->open(io, recover->store->directory, recover->path, O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0)
+        return fd;
+    int r = io_list(io, fd, note_file, recover);
+    (void)io->close(io, fd);
+    if (r == 0 && recover->file_count > 0)
+        qsort(recover->files, recover->file_count, sizeof(recover->files[0]), compare_offsets);
+    return r;
+}
+
+static int recover_checkpoint(struct recover *recover)
+{
+    struct beck_store *store = recover->store;
+    struct live_tail *tail = &recover->found->tail;
+    struct index_checkpoint checkpoint;
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    int r = db_begin(&store->index, false, &txn, NULL);
+    if (r == 0)
+        r = index_checkpoint_get(&store->index, txn, recover->topic->number,
+                                 (uint32_t)recover->partition, &checkpoint);
+    if (r < 0)
+        return r;
+    tail->end = checkpoint.end;
+    tail->max_timestamp_ms = checkpoint.max_timestamp_ms;
+    tail->append_ms = checkpoint.append_ms;
+    recover->found->has_checkpoint = true;
+    return 0;
+}
+
+/* ---- reading a file ------------------------------------------------------------------------ */
+
+static int add_entry(struct recover *recover, const struct scan_batch *batch)
+{
+    struct recovered *found = recover->found;
+    size_t count = found->entry_count;
+    if ((count & (count - 1)) == 0) {
+        struct recovered_entry *grown =
+            reallocarray(found->entries, count ? 2 * count : 1, sizeof(*grown));
+        if (!grown)
+            return -ENOMEM;
+        found->entries = grown;
+    }
+    found->entries[found->entry_count++] = (struct recovered_entry){
+        .segment = found->tail.end.segment,
+        .entry = {batch->summary.header.base_offset, batch->position, found->tail.end.view,
+                  found->tail.max_timestamp_ms},
+    };
+    recover->indexed_position = batch->position;
+    return 0;
+}
+
+/* Take a good batch into the tail. */
+static int take_batch(struct recover *recover, const struct scan_batch *batch, bool after_damage,
+                      struct beck_error *error)
+{
+    struct live_tail *tail = &recover->found->tail;
+    const struct batch_summary *summary = &batch->summary;
+    if (summary->header.base_offset < tail->end.offset)
+        return report(error, -EBADMSG,
+                      "byte %" PRIu64 ": offset %" PRId64 " comes again after %" PRId64,
+                      batch->position, summary->header.base_offset, tail->end.offset - 1);
+    if (after_damage || batch->position - recover->indexed_position >= INDEX_INTERVAL_BYTES) {
+        int r = add_entry(recover, batch);
+        if (r < 0)
+            return r;
+    }
+    tail->end.offset = batch_next_offset(&summary->header);
+    tail->end.position = batch->position + batch->size;
+    tail->end.view += summary->view_bytes;
+    if (summary->max_timestamp_ms > tail->max_timestamp_ms)
+        tail->max_timestamp_ms = summary->max_timestamp_ms;
+    return 0;
+}
+
+/* Could a batch begin here that goes on from `offset`? The bytes are a header's. */
+static bool may_be_batch(const uint8_t *bytes, int64_t offset, uint64_t left)
+{
+    int64_t base = (int64_t)load_be64(bytes);
+    int32_t length = (int32_t)load_be32(bytes + 8);
+    return bytes[16] == BATCH_MAGIC && base >= offset &&
+           length >= BATCH_HEADER_BYTES - BATCH_LENGTH_END &&
+           (uint64_t)length + BATCH_LENGTH_END <= left;
+}
+
+/* Look behind a bad batch for a good one. Returns 1 and where, or 0. */
+static int find_good_batch(struct recover *recover, uint64_t from, uint64_t size,
+                           uint64_t *ret_position)
+{
+    enum { BLOCK = 64 * 1024 };
+    struct scan *scan = recover->scan;
+    const struct io *io = scan->io;
+    _cleanup_free_ uint8_t *block = malloc(BLOCK);
+    int fd = scan->fd;
+    if (!block)
+        return -ENOMEM;
+    while (size - from >= BATCH_HEADER_BYTES) {
+        ssize_t n = io->read(io, fd, block, BLOCK, from);
+        if (n < 0)
+            return (int)n;
+        if (n < BATCH_HEADER_BYTES)
+            return 0;
+        for (uint64_t i = 0; i + BATCH_HEADER_BYTES <= (uint64_t)n; i++) {
+            struct scan_batch batch;
+            if (!may_be_batch(block + i, recover->found->tail.end.offset, size - from - i))
+                continue;
+            scan_begin(scan, io, fd, SCAN_RECORDS, from + i, size);
+            if (scan_next(scan, &batch, NULL) == 1) {
+                *ret_position = from + i;
+                return 1;
+            }
+        }
+        from += (uint64_t)n - BATCH_HEADER_BYTES + 1;
+    }
+    return 0;
+}
+
+/* Read the file that the tail stands in, from there to its end. Returns 1 where all of it is good
+ * (or is damage to be passed over); 0: it is bad from tail.end.position on, and `error` says why.
+ */
+static int read_file(struct recover *recover, uint64_t size, bool is_last, struct beck_error *error)
+{
+    struct scan *scan = recover->scan;
+    struct live_tail *tail = &recover->found->tail;
+    struct scan_batch batch;
+    bool after_damage = false;
+    int r;
+
+    scan_begin(scan, scan->io, scan->fd, SCAN_RECORDS, tail->end.position, size);
+    for (;;) {
+        r = scan_next(scan, &batch, error);
+        if (r == 0)
+            return 1;
+        if (r == 1) {
+            recover->found->is_dirty = true;
+            r = take_batch(recover, &batch, after_damage, error);
+            after_damage = false;
+        }
+        if (r == 0 || r == 1)
+            continue;
+        if (r != -EBADMSG)
+            return r;
+        if (recover->found->has_checkpoint)
+            return 0;
+        uint64_t good = 0;
+        r = find_good_batch(recover, tail->end.position + 1, size, &good);
+        if (r < 0 || (r == 0 && is_last))
+            return r;
+        if (r == 0) { /* the next file goes on; what is here stays as it is */
+            tail->end.position = size;
+            return 1;
+        }
+        scan_begin(scan, scan->io, scan->fd, SCAN_RECORDS, good, size);
+        after_damage = true;
+    }
+}
+
+/* ---- from file to file --------------------------------------------------------------------- */
+
+/* Close the tail's segment and begin the one with this base. */
+static int next_segment(struct recover *recover, int64_t base)
+{
+    struct recovered *found = recover->found;
+    struct live_tail *tail = &found->tail;
+    struct segment_record *grown =
+        reallocarray(found->sealed, found->sealed_count + 1, sizeof(*grown));
+    if (!grown)
+        return -ENOMEM;
+    found->sealed = grown;
+    found->sealed[found->sealed_count++] = (struct segment_record){
+        .base_offset = tail->end.segment,
+        .next_offset = tail->end.offset,
+        .bytes = tail->end.position,
+        .view_bytes = tail->end.view,
+        .max_timestamp_ms = tail->max_timestamp_ms,
+    };
+    if (base > tail->end.offset)
+        tail->end.offset = base;
+    tail->end.segment = base;
+    tail->end.position = 0;
+    tail->end.view = 0;
+    tail->max_timestamp_ms = INT64_MIN;
+    recover->indexed_position = 0;
+    found->is_dirty = true;
+    return 0;
+}
+
+/* The log ends at the tail: note what has to go. `size` is that of the tail's file. */
+static int note_cut(struct recover *recover, uint64_t size, size_t next_file,
+                    const struct beck_error *why)
+{
+    struct recovered *found = recover->found;
+    struct beck_recovery *cut = &found->cut;
+    const char *reason = strstr(why->message, ": ");
+    found->is_cut = true;
+    found->is_dirty = true;
+    *cut = (struct beck_recovery){
+        .time_ms = store_now_ms(),
+        .partition = recover->partition,
+        .segment = found->tail.end.segment,
+        .position = found->tail.end.position,
+        .truncated_bytes = size - found->tail.end.position,
+    };
+    (void)snprintf(cut->topic, sizeof(cut->topic), "%s", recover->topic->name);
+    (void)snprintf(cut->reason, sizeof(cut->reason), "%.127s", reason ? reason + 2 : why->message);
+    if (next_file >= recover->file_count)
+        return 0;
+    found->removed_count = recover->file_count - next_file;
+    found->removed = calloc(found->removed_count, sizeof(found->removed[0]));
+    if (!found->removed)
+        return -ENOMEM;
+    memcpy(found->removed, recover->files + next_file,
+           found->removed_count * sizeof(found->removed[0]));
+    return 0;
+}
+
+/* Open a segment's file. Returns 1, and its size; 0: there is none. */
+static int open_file(struct recover *recover, int64_t base, int *ret_fd, uint64_t *ret_size)
+{
+    const struct io *io = recover->store->io;
+    char path[SEGMENT_PATH_BYTES];
+    char name[SEGMENT_NAME_BYTES];
+    struct stat info;
+    segment_name(name, base);
+    (void)snprintf(path, sizeof(path), "%s/%s", recover->path, name);
+    int fd = io->open(io, recover->store->directory, path, O_RDONLY, 0);
+    if (fd < 0)
+        return fd == -ENOENT ? 0 : fd;
+    int r = io->stat(io, fd, &info);
+    if (r < 0) {
+        (void)io->close(io, fd);
+        return r;
+    }
+    *ret_fd = fd;
+    *ret_size = (uint64_t)info.st_size;
+    return 1;
+}
+
+static int walk_files(struct recover *recover, struct beck_error *error)
+{
+    struct live_tail *tail = &recover->found->tail;
+    size_t next = 0;
+    for (;;) {
+        _cleanup_close_ int fd = -1;
+        uint64_t size = 0;
+        while (next < recover->file_count && recover->files[next] <= tail->end.segment)
+            next++;
+        bool is_last = next >= recover->file_count;
+        int r = open_file(recover, tail->end.segment, &fd, &size);
+        if (r < 0)
+            return r;
+        if (r == 0 || size < tail->end.position) {
+            /* What was synced is not there: damage. The log goes on in a segment of its own. */
+            if (tail->end.position == 0)
+                return 0;
+            return next_segment(recover, is_last ? tail->end.offset : recover->files[next]);
+        }
+        recover->scan->fd = fd;
+        recover->scan->io = recover->store->io;
+        r = read_file(recover, size, is_last, error);
+        if (r < 0)
+            return r;
+        if (r == 0)
+            return note_cut(recover, size, next, error);
+        if (is_last)
+            return 0;
+        r = next_segment(recover, recover->files[next]);
+        if (r < 0)
+            return r;
+    }
+}
+
+int recover_partition(struct beck_store *store, const struct beck_topic *topic, int32_t partition,
+                      struct scan *scan, struct recovered *ret_recovered, struct beck_error *error)
+{
+    struct recover recover = {
+        .store = store,
+        .topic = topic,
+        .partition = partition,
+        .scan = scan,
+        .found = ret_recovered,
+    };
+    struct live_tail *tail = &ret_recovered->tail;
+    tail->max_timestamp_ms = INT64_MIN;
+    tail->append_ms = topic->created_ms;
+    tail->segments_generation = 1;
+    store_topic_path(recover.path, topic->id, partition);
+
+    int r = recover_list(&recover);
+    if (r == 0)
+        r = recover_checkpoint(&recover);
+    if (r == -ENOENT || r == -EBADMSG || r == -EPROTONOSUPPORT) {
+        /* Never checkpointed, or the index is lost or damaged: from the very first file. */
+        r = 0;
+        if (recover.file_count > 0)
+            tail->end.segment = tail->end.offset = recover.files[0];
+        ret_recovered->is_dirty = true;
+    }
+    recover.indexed_position = tail->end.position;
+    if (r == 0)
+        r = walk_files(&recover, error);
+    free(recover.files);
+    if (r < 0 && r != -ENOMEM) {
+        ret_recovered->is_failed = true;
+        r = 0;
+    }
+    tail->indexed_position = recover.indexed_position;
+    tail->segment_begin_ms = tail->end.position > 0 ? tail->append_ms : 0;
+    return r;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Finding the true end of one partition's log, from its checkpoint and its files. Reads, and says
+ * what has to be done; recovery.h does it.
+ */
+#ifndef STORE_RECOVER_PARTITION_H
+#define STORE_RECOVER_PARTITION_H
+
+#include "index.h"
+#include "scan.h"
+#include "store.h"
+
+/* What was found. Zero it; done with recovered_done(). */
+struct recovered {
+    struct live_tail tail;
+    bool has_checkpoint; /* what index.mdb had was good, and is gone on from */
+    bool is_dirty;       /* there is more than the checkpoint says, or less */
+    bool is_failed;      /* the disk could not be read */
+
+    struct segment_record *sealed; /* segments that are not in the catalogue */
+    size_t sealed_count;
+    struct recovered_entry {
+        int64_t segment;
+        struct index_entry entry;
+    } * entries;
+    size_t entry_count;
+
+    bool is_cut; /* a torn end has to go: */
+    struct beck_recovery cut;
+    int64_t *removed; /* base offsets of whole files that go, too */
+    size_t removed_count;
+};
+
+int recover_partition(struct beck_store *store, const struct beck_topic *topic, int32_t partition,
+                      struct scan *scan, struct recovered *ret_recovered, struct beck_error *error);
+void recovered_done(struct recovered *recovered);
+
+#endif

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Happy path: nothing was appended since the last checkpoint of any partition, and each slot is
+ * filled from it. Else what recover_partition() found is carried out: torn ends cut off and synced,
+ * new index entries and checkpoints committed, and only then is anything published.
+ *
+ * After power loss, or wherever it cannot be shown that nothing was lost, the leader epoch goes up
+ * and the next offset jumps past those that may have been given out: an offset is never used twice.
+ */
+#include "recovery.h"
+
+#include "check.h"
+#include "cleanup.h"
+#include "recover_partition.h"
+#include "report.h"
+#include "topics.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+struct recovery {
+    struct beck_store *store;
+    struct scan scan;
+    MDB_txn *meta_txn;  /* for writing; NULL with a read-only store */
+    MDB_txn *index_txn; /* likewise */
+    bool was_clean;
+    bool same_boot; /* the slots are what was published last */
+};
+
+struct live_tail recovery_empty_tail(uint32_t leader_epoch)
+{
+    return (struct live_tail){
+        .leader_epoch = leader_epoch,
+        .max_timestamp_ms = INT64_MIN,
+        .segments_generation = 1,
+        .append_ms = store_now_ms(),
+    };
+}
+
+/* ---- carrying out what was found ----------------------------------------------------------- */
+
+static int cut_segment(struct recovery *recovery, const struct beck_topic *topic,
+                       const struct recovered *found, struct beck_error *error)
+{
+    const struct io *io = recovery->store->io;
+    char directory[STORE_TOPIC_PATH_BYTES];
+    char path[SEGMENT_PATH_BYTES];
+    char name[SEGMENT_NAME_BYTES];
+
+    store_topic_path(directory, topic->id, found->cut.partition);
+    for (size_t i = found->removed_count; i-- > 0;) {
+        segment_name(name, found->removed[i]);
+        (void)snprintf(path, sizeof(path), "%s/%s", directory, name);
+        int r = io->remove(io, recovery->store->directory, path, false);
+        if (r < 0)
+            return report_errno(error, r, "cannot remove segment %s behind a torn one", path);
+    }
+    segment_name(name, found->cut.segment);
+    (void)snprintf(path, sizeof(path), "%s/%s", directory, name);
+    _cleanup_close_ int fd = io->open(io, recovery->store->directory, path, O_RDWR, 0);
+    int r = fd < 0 ? fd : io->truncate(io, fd, found->cut.position);
+    if (r < 0)
+        return report_errno(error, r, "cannot cut the torn end off segment %s", path);
+    return 0;
+}
+
+/* Make durable what was read: it is in the page cache, and may be nowhere else. */
+static int sync_found(struct recovery *recovery, const struct beck_topic *topic, int32_t partition,
+                      const struct recovered *found, struct beck_error *error)
+{
+    const struct io *io = recovery->store->io;
+    char directory[STORE_TOPIC_PATH_BYTES];
+    char path[SEGMENT_PATH_BYTES];
+    char name[SEGMENT_NAME_BYTES];
+    int r = 0;
+
+    store_topic_path(directory, topic->id, partition);
+    for (size_t i = 0; r == 0 && i <= found->sealed_count; i++) {
+        segment_name(name, i < found->sealed_count ? found->sealed[i].base_offset
+                                                   : found->tail.end.segment);
+        (void)snprintf(path, sizeof(path), "%s/%s", directory, name);
+        _cleanup_close_ int fd = io->open(io, recovery->store->directory, path, O_RDWR, 0);
+        if (fd == -ENOENT)
+            continue;
+        r = fd < 0 ? fd : io->sync_data(io, fd);
+    }
+    _cleanup_close_ int fd =
+        io->open(io, recovery->store->directory, directory, O_RDONLY | O_DIRECTORY, 0);
+    if (r == 0)
+        r = fd < 0 ? fd : io->sync(io, fd);
+    return r < 0 ? report_errno(error, r, "cannot sync %s", directory) : 0;
+}
+
+static int put_found(struct recovery *recovery, const struct beck_topic *topic, int32_t partition,
+                     const struct recovered *found, struct beck_error *error)
+{
+    struct db *index = &recovery->store->index;
+    MDB_txn *txn = recovery->index_txn;
+    uint32_t number = (uint32_t)partition;
+    struct index_checkpoint checkpoint = {
+        .end = found->tail.end,
+        .max_timestamp_ms = found->tail.max_timestamp_ms,
+        .append_ms = found->tail.append_ms,
+        .reserved_offset = found->tail.end.offset + CHECKPOINT_RESERVED_OFFSETS,
+    };
+    int r = found->has_checkpoint ? 0 : index_forget(index, txn, topic->number, number);
+    for (size_t i = 0; r == 0 && i < found->sealed_count; i++)
+        r = index_segment_put(index, txn, topic->number, number, &found->sealed[i]);
+    for (size_t i = 0; r == 0 && i < found->entry_count;) {
+        struct index_entry entries[INDEX_CHUNK_ENTRIES];
+        uint32_t count = 0;
+        int64_t segment = found->entries[i].segment;
+        while (i < found->entry_count && found->entries[i].segment == segment &&
+               count < INDEX_CHUNK_ENTRIES)
+            entries[count++] = found->entries[i++].entry;
+        r = index_entries_add(index, txn, topic->number, number, segment, entries, count);
+    }
+    if (r == 0)
+        r = index_checkpoint_put(index, txn, topic->number, number, &checkpoint);
+    return r < 0 ? report_errno(error, r, "index.mdb: cannot write what recovery found") : 0;
+}
+
+/* ---- one partition ------------------------------------------------------------------------- */
+
+/* Can it be shown that whatever was published is in what was found? */
+static bool nothing_lost(const struct recovery *recovery, const struct beck_topic *topic,
+                         int32_t partition, uint32_t slot, const struct recovered *found)
+{
+    const struct live_slot *old = live_slot(&recovery->store->live, slot);
+    struct live_tail tail;
+    if (recovery->was_clean)
+        return true;
+    return recovery->same_boot && slot < atomic_load(&live_store(&recovery->store->live)->slots) &&
+           old->topic_number == topic->number && old->partition == (uint32_t)partition &&
+           memcmp(old->topic_id, topic->id, BECK_ID_BYTES) == 0 &&
+           live_tail_read(old, &tail) == 0 && tail.end.offset <= found->tail.end.offset;
+}
+
+/* Begin where no offset was given out, in a new epoch. */
+static int jump(struct recovery *recovery, const struct beck_topic *topic, int32_t partition,
+                struct meta_partition *location, struct recovered *found)
+{
+    struct db *index = &recovery->store->index;
+    struct index_checkpoint checkpoint;
+    int64_t reserved = found->tail.end.offset + CHECKPOINT_RESERVED_OFFSETS;
+    if (found->has_checkpoint && index_checkpoint_get(index, recovery->index_txn, topic->number,
+                                                      (uint32_t)partition, &checkpoint) == 0)
+        reserved = checkpoint.reserved_offset;
+    if (reserved > found->tail.end.offset)
+        found->tail.end.offset = reserved;
+    found->is_dirty = true;
+    location->leader_epoch++;
+    return meta_partition_put(&recovery->store->meta, recovery->meta_txn, topic->number,
+                              (uint32_t)partition, location);
+}
+
+static int carry_out(struct recovery *recovery, const struct beck_topic *topic, int32_t partition,
+                     struct meta_partition *location, struct recovered *found,
+                     struct beck_error *error)
+{
+    int r = 0;
+    if (found->is_cut) {
+        r = cut_segment(recovery, topic, found, error);
+        found->cut.next_offset = found->tail.end.offset;
+    }
+    if (r == 0 && !nothing_lost(recovery, topic, partition, location->slot, found))
+        r = jump(recovery, topic, partition, location, found);
+    if (r == 0 && found->is_cut) {
+        found->cut.next_offset = found->tail.end.offset;
+        r = meta_recovery_add(&recovery->store->meta, recovery->meta_txn, &found->cut);
+    }
+    if (r == 0 && found->is_dirty)
+        r = sync_found(recovery, topic, partition, found, error);
+    if (r == 0 && found->is_dirty)
+        r = put_found(recovery, topic, partition, found, error);
+    return r;
+}
+
+static int recovery_partition(struct recovery *recovery, const struct beck_topic *topic,
+                              int32_t partition, struct beck_error *error)
+{
+    struct beck_store *store = recovery->store;
+    __attribute__((cleanup(recovered_done))) struct recovered found = {0};
+    struct meta_partition location;
+    _cleanup_txn_ MDB_txn *read_txn = NULL;
+    MDB_txn *txn = recovery->meta_txn;
+
+    int r = txn ? 0 : db_begin(&store->meta, false, &read_txn, error);
+    if (r < 0)
+        return r;
+    r = meta_partition_get(&store->meta, txn ? txn : read_txn, topic->number, (uint32_t)partition,
+                           &location);
+    if (r < 0)
+        return 0; /* opening it says so; the others go on */
+    if (location.slot >= atomic_load(&live_store(&store->live)->slots))
+        return 0;
+    r = recover_partition(store, topic, partition, &recovery->scan, &found, error);
+    if (r == 0 && !store->read_only && !found.is_failed)
+        r = carry_out(recovery, topic, partition, &location, &found, error);
+    if (r < 0)
+        return r;
+    struct live_tail *tail = &found.tail;
+    tail->high = tail->stable = tail->end;
+    tail->log_start_offset = location.log_start_offset;
+    if (found.sealed_count == 0 && !found.has_checkpoint &&
+        tail->end.segment > tail->log_start_offset)
+        tail->log_start_offset = tail->end.segment;
+    tail->leader_epoch = location.leader_epoch;
+    struct live_slot *slot = live_slot(&store->live, location.slot);
+    r = live_slot_init(slot, topic, (uint32_t)partition, tail);
+    if (r == 0 && found.is_failed)
+        atomic_fetch_or(&slot->flags, LIVE_FAILED);
+    if (r < 0)
+        return report_errno(error, r, "live: cannot set up a slot");
+    /* Without the right to write, what is not catalogued is told to ourselves through the slot. */
+    for (size_t i = 0; store->read_only && i < found.sealed_count; i++) {
+        struct live_rolled rolled = {
+            .base_offset = found.sealed[i].base_offset,
+            .next_offset = found.sealed[i].next_offset,
+            .bytes = found.sealed[i].bytes,
+            .view_bytes = found.sealed[i].view_bytes,
+            .max_timestamp_ms = found.sealed[i].max_timestamp_ms,
+        };
+        if (live_rolled_has_room(slot))
+            live_rolled_add(slot, &rolled);
+    }
+    return 0;
+}
+
+/* ---- the store ----------------------------------------------------------------------------- */
+
+static int recovery_topics(struct recovery *recovery, struct beck_error *error)
+{
+    struct beck_store *store = recovery->store;
+    struct meta_topic topic = {0};
+    for (;;) {
+        _cleanup_txn_ MDB_txn *read_txn = NULL;
+        int r = recovery->meta_txn ? 0 : db_begin(&store->meta, false, &read_txn, error);
+        if (r == 0)
+            r = meta_topic_next(&store->meta, recovery->meta_txn ? recovery->meta_txn : read_txn,
+                                topic.topic.name, &topic);
+        if (r <= 0)
+            return r;
+        if (read_txn)
+            mdb_txn_abort(TAKE_POINTER(read_txn));
+        for (uint32_t i = 0; i < topic.topic.partition_count; i++) {
+            r = recovery_partition(recovery, &topic.topic, (int32_t)i, error);
+            if (r < 0) {
+                report_place(error, topic.topic.name, (int32_t)i, -1, -1);
+                return r;
+            }
+        }
+    }
+}
+
+/* Have the slots, and find out whether what is in them may be believed. */
+static int recovery_slots(struct recovery *recovery, struct beck_error *error)
+{
+    struct beck_store *store = recovery->store;
+    uint32_t end;
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    int r = db_begin(&store->meta, false, &txn, error);
+    if (r < 0)
+        return r;
+    r = meta_slots_end(&store->meta, txn, &end);
+    if (r < 0)
+        return report(error, r, "meta.mdb: the table of slots is damaged");
+    if (store->is_private) {
+        r = live_map_private(&store->live, store->io, end + 1);
+        if (r < 0)
+            return report_errno(error, r, "no memory for the slots");
+    } else {
+        recovery->same_boot = live_is_of_this_boot(&store->live);
+    }
+    r = live_format(&store->live, error);
+    if (r == 0 && !store->is_private) {
+        r = live_grow(&store->live, end);
+        if (r < 0)
+            return report_errno(error, r, "live: cannot make room for the slots");
+    }
+    return r;
+}
+
+static int recovery_begin(struct recovery *recovery, struct beck_error *error)
+{
+    struct beck_store *store = recovery->store;
+    if (store->read_only) {
+        recovery->was_clean = true;
+        return 0;
+    }
+    int r = db_begin(&store->meta, true, &recovery->meta_txn, error);
+    if (r == 0)
+        r = db_begin(&store->index, true, &recovery->index_txn, error);
+    if (r == 0 && index_clean_get(&store->index, recovery->index_txn, &recovery->was_clean) < 0)
+        recovery->was_clean = false;
+    return r;
+}
+
+static int recovery_commit(struct recovery *recovery, struct beck_error *error)
+{
+    struct beck_store *store = recovery->store;
+    int r = index_clean_put(&store->index, recovery->index_txn, false);
+    if (r < 0)
+        return report_errno(error, r, "index.mdb: cannot be written");
+    /* Epochs first: one that is too high does no harm. */
+    r = db_commit(&store->meta, TAKE_POINTER(recovery->meta_txn), error);
+    return r < 0 ? r : db_commit(&store->index, TAKE_POINTER(recovery->index_txn), error);
+}
+
+int recovery_run(struct beck_store *store, struct beck_error *error)
+{
+    struct recovery recovery = {.store = store, .scan = {.fd = -1}};
+    int r = recovery_slots(&recovery, error);
+    if (r == 0)
+        r = recovery_begin(&recovery, error);
+    if (r == 0)
+        r = recovery_topics(&recovery, error);
+    if (r == 0 && !store->read_only)
+        r = recovery_commit(&recovery, error);
+    db_abortp(&recovery.meta_txn);
+    db_abortp(&recovery.index_txn);
+    scan_done(&recovery.scan);
+    if (r == 0 && !store->read_only)
+        r = topics_finish_deletions(store, error);
+    return r;
+}

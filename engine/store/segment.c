@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Pins are a counter. Who pins adds one first and looks then: a count that was not negative and a
+ * descriptor that is there make a pin. Who closes swaps a zero for a number far below it, which
+ * makes all pinning fall back to the mutex that the closer holds.
+ */
+#include "segment.h"
+
+#include "check.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#define SEGMENT_CLOSING   (INT32_MIN / 2)
+#define SEGMENT_OPEN_MOST 4096
+
+void segment_files_init(struct segment_files *files, const struct io *io, int directory,
+                        bool read_only)
+{
+    struct rlimit limit;
+    *files = (struct segment_files){
+        .io = io, .directory = directory, .read_only = read_only, .open_max = 256};
+    CHECK(pthread_mutex_init(&files->mutex, NULL) == 0);
+    /* Half of what the process may have open, so that its sockets find room. */
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        rlim_t half = limit.rlim_cur / 2;
+        files->open_max = half > SEGMENT_OPEN_MOST ? SEGMENT_OPEN_MOST : (uint32_t)half;
+    }
+    if (files->open_max < 8)
+        files->open_max = 8;
+}
+
+void segment_files_done(struct segment_files *files)
+{
+    CHECK(files->open == 0);
+    (void)pthread_mutex_destroy(&files->mutex);
+}
+
+void segment_name(char to[SEGMENT_NAME_BYTES], int64_t base_offset)
+{
+    CHECK(base_offset >= 0);
+    (void)snprintf(to, SEGMENT_NAME_BYTES, "%020" PRId64 ".log", base_offset);
+}
+
+int segment_name_parse(const char *name, int64_t *ret_base_offset)
+{
+    int64_t base_offset = 0;
+    for (int i = 0; i < 20; i++) {
+        if (name[i] < '0' || name[i] > '9' || base_offset > (INT64_MAX - 9) / 10)
+            return -EINVAL;
+        base_offset = base_offset * 10 + (name[i] - '0');
+    }
+    if (strcmp(name + 20, ".log") != 0)
+        return -EINVAL;
+    *ret_base_offset = base_offset;
+    return 0;
+}
+
+int segment_new(const char *directory, int64_t base_offset, struct segment **ret_segment)
+{
+    char name[SEGMENT_NAME_BYTES];
+    struct segment *segment = calloc(1, sizeof(*segment));
+    if (!segment)
+        return -ENOMEM;
+    segment_name(name, base_offset);
+    int n = snprintf(segment->path, sizeof(segment->path), "%s/%s", directory, name);
+    CHECK(n > 0 && (size_t)n < sizeof(segment->path));
+    segment->base_offset = base_offset;
+    atomic_init(&segment->references, 1);
+    atomic_init(&segment->fd, -1);
+    *ret_segment = segment;
+    return 0;
+}
+
+struct segment *segment_ref(struct segment *segment)
+{
+    atomic_fetch_add(&segment->references, 1);
+    return segment;
+}
+
+/* Take a segment out of the circle and close it. Under the mutex; nobody has it pinned. */
+static void segment_close(struct segment_files *files, struct segment *segment)
+{
+    if (segment->next == segment) {
+        files->hand = NULL;
+    } else {
+        segment->next->previous = segment->previous;
+        segment->previous->next = segment->next;
+        if (files->hand == segment)
+            files->hand = segment->next;
+    }
+    segment->next = NULL;
+    segment->previous = NULL;
+    (void)files->io->close(files->io, atomic_exchange(&segment->fd, -1));
+    files->open--;
+}
+
+struct segment *segment_unref(struct segment_files *files, struct segment *segment)
+{
+    if (segment && atomic_fetch_sub(&segment->references, 1) == 1) {
+        CHECK(pthread_mutex_lock(&files->mutex) == 0);
+        if (atomic_load(&segment->fd) >= 0)
+            segment_close(files, segment);
+        CHECK(pthread_mutex_unlock(&files->mutex) == 0);
+        free(segment);
+    }
+    return NULL;
+}
+
+/* Close one that is not in use, if there is one. Under the mutex. */
+static void segment_make_room(struct segment_files *files)
+{
+    uint32_t steps = 2 * files->open;
+    while (files->hand && files->open >= files->open_max && steps-- > 0) {
+        struct segment *segment = files->hand;
+        int idle = 0;
+        files->hand = segment->next;
+        if (atomic_exchange(&segment->used, false))
+            continue;
+        if (!atomic_compare_exchange_strong(&segment->pins, &idle, SEGMENT_CLOSING))
+            continue;
+        segment_close(files, segment);
+        atomic_fetch_sub(&segment->pins, SEGMENT_CLOSING);
+    }
+}
+
+static int segment_open(struct segment_files *files, struct segment *segment, bool create)
+{
+    int flags = (files->read_only ? O_RDONLY : O_RDWR) | (create ? O_CREAT : 0);
+    segment_make_room(files);
+    int fd = files->io->open(files->io, files->directory, segment->path, flags, 0644);
+    if (fd < 0)
+        return fd;
+    if (files->hand) {
+        segment->next = files->hand;
+        segment->previous = files->hand->previous;
+        segment->previous->next = segment;
+        segment->next->previous = segment;
+    } else {
+        segment->next = segment;
+        segment->previous = segment;
+        files->hand = segment;
+    }
+    files->open++;
+    atomic_store(&segment->fd, fd);
+    return fd;
+}
+
+int segment_pin(struct segment_files *files, struct segment *segment, bool create)
+{
+    if (LIKELY(atomic_fetch_add(&segment->pins, 1) >= 0)) {
+        int fd = atomic_load(&segment->fd);
+        if (LIKELY(fd >= 0)) {
+            atomic_store_explicit(&segment->used, true, memory_order_relaxed);
+            return fd;
+        }
+    }
+    atomic_fetch_sub(&segment->pins, 1);
+
+    CHECK(pthread_mutex_lock(&files->mutex) == 0);
+    int fd = atomic_load(&segment->fd);
+    if (fd < 0)
+        fd = segment_open(files, segment, create);
+    if (fd >= 0)
+        atomic_fetch_add(&segment->pins, 1);
+    CHECK(pthread_mutex_unlock(&files->mutex) == 0);
+    return fd;
+}
+
+void segment_unpin(struct segment *segment)
+{
+    atomic_fetch_sub(&segment->pins, 1);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Segment files: their names, and their descriptors, of which a process keeps a limited number. A
+ * descriptor that is pinned stays open; others are closed when room is needed, the longest unused
+ * first (a clock). Pinning an open one takes no lock.
+ */
+#ifndef STORE_SEGMENT_H
+#define STORE_SEGMENT_H
+
+#include "beck.h"
+#include "io.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define SEGMENT_NAME_BYTES 25 /* 20 digits, ".log", NUL */
+#define SEGMENT_PATH_BYTES 96 /* "topics/<32 hex>/<partition>/<name>" */
+#define SEGMENT_VERIFIED   4  /* ranges of a file that are remembered as checked */
+
+struct byte_range {
+    uint64_t begin;
+    uint64_t end;
+};
+
+struct segment {
+    int64_t base_offset;
+    char path[SEGMENT_PATH_BYTES]; /* relative to the store */
+
+    /* What the catalogue says, under the partition's mutex; of the newest segment, what is not
+     * known yet is at its largest. */
+    int64_t next_offset;
+    uint64_t bytes;
+    uint64_t view_begin; /* of the partition's view */
+    uint64_t view_bytes;
+    int64_t max_timestamp_ms;
+
+    /* Ranges of the file whose CRCs this process has seen to be right. What it appended itself:
+     * written under the slot's append_mutex. */
+    _Atomic uint64_t appended_begin;
+    _Atomic uint64_t appended_end;
+    struct byte_range verified[SEGMENT_VERIFIED]; /* under the partition's mutex */
+
+    _Atomic int references; /* the partition's list's, and one for each holder */
+    _Atomic int pins;       /* of the descriptor; far below 0 while it is being closed */
+    _Atomic int fd;         /* -1: closed */
+    _Atomic bool used;      /* since the clock's hand passed */
+    struct segment *next;   /* in the circle of open ones, under the files' mutex */
+    struct segment *previous;
+};
+
+/* The open descriptors of a store. */
+struct segment_files {
+    const struct io *io;
+    int directory; /* the store's */
+    bool read_only;
+    pthread_mutex_t mutex;
+    struct segment *hand;
+    uint32_t open;
+    uint32_t open_max;
+};
+
+void segment_files_init(struct segment_files *files, const struct io *io, int directory,
+                        bool read_only);
+void segment_files_done(struct segment_files *files);
+
+/* "%020d.log" */
+void segment_name(char to[SEGMENT_NAME_BYTES], int64_t base_offset);
+/* The base offset that a file's name says, or -EINVAL where it is no segment's name. */
+int segment_name_parse(const char *name, int64_t *ret_base_offset);
+
+/* One reference, no descriptor yet. `directory` is the partition's. -ENOMEM. */
+int segment_new(const char *directory, int64_t base_offset, struct segment **ret_segment);
+struct segment *segment_ref(struct segment *segment);
+/* Takes NULL; returns NULL. */
+struct segment *segment_unref(struct segment_files *files, struct segment *segment);
+
+/* Pin the descriptor, opening the file where it is not open; made where `create`. Negative errno.
+ */
+int segment_pin(struct segment_files *files, struct segment *segment, bool create);
+void segment_unpin(struct segment *segment);
+
+#endif

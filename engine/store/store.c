@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Opening and closing a store. The order at opening, under the gate (a lock on a byte of `live`):
+ * LMDB's files; then whether anybody else is here; who is alone recovers; at the end the lock on
+ * presence is shared, and the gate is let go. A store that is open in this process is found in the
+ * registry, because LMDB may open a file only once in a process.
+ *
+ * Who may only read takes no part in that: he looks at the slots where others keep them right, or
+ * else at slots of his own, made as recovery would make them.
+ */
+#include "store.h"
+
+#include "check.h"
+#include "checkpoint.h"
+#include "cleanup.h"
+#include "compression.h"
+#include "recovery.h"
+#include "report.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+/* The stores that this process has open, and how often it forked. */
+static pthread_mutex_t registry_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct beck_store *registry;
+static _Atomic uint32_t fork_generation;
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+
+static void in_child(void)
+{
+    atomic_fetch_add(&fork_generation, 1);
+}
+
+static void watch_forks(void)
+{
+    CHECK(pthread_atfork(NULL, NULL, in_child) == 0);
+}
+
+int64_t store_now_ms(void)
+{
+    struct timespec now;
+    CHECK(clock_gettime(CLOCK_REALTIME, &now) == 0);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int64_t store_monotonic_ms(void)
+{
+    struct timespec now;
+    CHECK(clock_gettime(CLOCK_MONOTONIC_COARSE, &now) == 0);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void store_topic_path(char to[STORE_TOPIC_PATH_BYTES], const uint8_t id[BECK_ID_BYTES],
+                      int64_t partition)
+{
+    static const char digits[] = "0123456789abcdef";
+    size_t n = sizeof(STORE_PATH_TOPICS);
+    memcpy(to, STORE_PATH_TOPICS "/", n);
+    for (size_t i = 0; i < BECK_ID_BYTES; i++) {
+        to[n++] = digits[id[i] >> 4];
+        to[n++] = digits[id[i] & 15];
+    }
+    to[n] = '\0';
+    if (partition >= 0)
+        (void)snprintf(to + n, STORE_TOPIC_PATH_BYTES - n, "/%lld", (long long)partition);
+}
+
+int store_check(const struct beck_store *store, struct beck_error *error)
+{
+    if (UNLIKELY(atomic_load_explicit(&fork_generation, memory_order_relaxed) !=
+                 store->fork_generation))
+        return report(error, -ENODEV, "the store was opened before fork(2); open it anew");
+    return 0;
+}
+
+int store_check_writable(const struct beck_store *store, struct beck_error *error)
+{
+    int r = store_check(store, error);
+    if (r == 0 && UNLIKELY(store->read_only))
+        return report(error, -EROFS, "the store was opened read-only");
+    return r;
+}
+
+void store_topics_changed(struct beck_store *store)
+{
+    struct live_store *shared = live_store(&store->live);
+    atomic_fetch_add(&shared->generation, 1);
+    waiter_ring(&store->waiter, &shared->armed);
+}
+
+int store_take_decompressor(struct beck_store *store, struct decompressor **ret_decompressor)
+{
+    for (size_t i = 0; i < STORE_SPARES; i++) {
+        struct decompressor *spare = atomic_exchange(&store->spares[i], NULL);
+        if (spare) {
+            *ret_decompressor = spare;
+            return 0;
+        }
+    }
+    return decompressor_new(ret_decompressor);
+}
+
+void store_give_decompressor(struct beck_store *store, struct decompressor *decompressor)
+{
+    for (size_t i = 0; decompressor && i < STORE_SPARES; i++) {
+        struct decompressor *expected = NULL;
+        if (atomic_compare_exchange_strong(&store->spares[i], &expected, decompressor))
+            return;
+    }
+    decompressor_free(decompressor);
+}
+
+/* ---- creating ------------------------------------------------------------------------------ */
+
+/* Names that a creation that did not end may have left. */
+static int is_foreign(void *context, const char *name)
+{
+    static const char *const ours[] = {
+        STORE_PATH_META, STORE_PATH_META "-lock", STORE_PATH_INDEX, STORE_PATH_INDEX "-lock",
+        STORE_PATH_LIVE, STORE_PATH_WAKE,         STORE_PATH_TOPICS};
+    (void)context;
+    for (size_t i = 0; i < ELEMENTS(ours); i++)
+        if (strcmp(name, ours[i]) == 0)
+            return 0;
+    return 1;
+}
+
+static int make_directory(const struct io *io, int directory, const char *name)
+{
+    int r = io->make_directory(io, directory, name, 0755);
+    return r == -EEXIST ? 0 : r;
+}
+
+static int fill_meta(struct db *meta, struct beck_error *error)
+{
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    _cleanup_free_ struct meta_store *record = calloc(1, sizeof(*record));
+    if (!record)
+        return report(error, -ENOMEM, "out of memory");
+    record->created_ms = store_now_ms();
+    record->next_topic_number = 1;
+    record->next_producer_id = 1;
+    if (getrandom(record->id, sizeof(record->id), 0) != (ssize_t)sizeof(record->id))
+        return report_errno(error, -errno, "no random bytes for the store's id");
+    record->id[6] = (uint8_t)((record->id[6] & 0x0f) | 0x40);
+    record->id[8] = (uint8_t)((record->id[8] & 0x3f) | 0x80);
+    int r = db_begin(meta, true, &txn, error);
+    if (r < 0)
+        return r;
+    r = meta_format_check(meta, txn, error);
+    if (r != -ENOENT)
+        return r == 0 ? report(error, -EEXIST, "there is a store already") : r;
+    r = meta_store_put(meta, txn, record);
+    if (r == 0)
+        r = meta_format_put(meta, txn);
+    if (r < 0)
+        return report_errno(error, r, "meta.mdb: cannot be written");
+    return db_commit(meta, TAKE_POINTER(txn), error);
+}
+
+/* The commit in meta.mdb, with the format's version, is what makes it a store: it comes last. */
+static int create_in(const char *path, int directory, const struct beck_store_options *options,
+                     const struct io *io, struct beck_error *error)
+{
+    uint64_t map_bytes = options ? options->map_bytes : 0;
+    struct db meta = {0};
+    struct db index = {0};
+    _cleanup_close_ int live = -1;
+    int r = io_is_network(directory);
+    if (r > 0)
+        return report(error, -ENODEV, "is on a network file system, which cannot hold a store");
+    if (r == 0)
+        r = make_directory(io, directory, STORE_PATH_WAKE);
+    if (r == 0)
+        r = make_directory(io, directory, STORE_PATH_TOPICS);
+    if (r == 0)
+        r = live = io->open(io, directory, STORE_PATH_LIVE, O_RDWR | O_CREAT, 0644);
+    if (r >= 0)
+        r = io->lock(io, live, LIVE_LOCK_GATE, IO_LOCK_EXCLUSIVE, true);
+    if (r < 0)
+        return report_errno(error, r, "a store cannot be made");
+    r = db_open(&index, path, STORE_PATH_INDEX, DB_OPEN_CREATE, map_bytes, index_databases,
+                INDEX_DATABASES, error);
+    if (r == 0)
+        r = db_open(&meta, path, STORE_PATH_META, DB_OPEN_CREATE, map_bytes, meta_databases,
+                    META_DATABASES, error);
+    if (r == 0)
+        r = fill_meta(&meta, error);
+    db_close(&meta);
+    db_close(&index);
+    if (r == 0)
+        r = io->sync(io, directory);
+    return r;
+}
+
+int store_create(const char *path, const struct beck_store_options *options, const struct io *io,
+                 struct beck_error *error)
+{
+    int r = io->make_directory(io, AT_FDCWD, path, 0755);
+    if (r < 0 && r != -EEXIST)
+        return report_errno(error, r, "%s: cannot be made", path);
+    _cleanup_close_ int directory = io->open(io, AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
+    if (directory < 0)
+        return report_errno(error, directory, "%s: cannot be opened", path);
+    r = io_list(io, directory, is_foreign, NULL);
+    if (r > 0)
+        return report(error, -ENOTEMPTY, "%s: is not empty, and no store", path);
+    if (r == 0)
+        r = create_in(path, directory, options, io, error);
+    if (r < 0)
+        report_prefix(error, "%s", path);
+    return r;
+}
+
+/* ---- opening ------------------------------------------------------------------------------- */
+
+static int open_databases(struct beck_store *store, uint64_t map_bytes, struct beck_error *error)
+{
+    unsigned flags = store->read_only ? DB_OPEN_READ_ONLY : 0;
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    _cleanup_free_ struct meta_store *record = calloc(1, sizeof(*record));
+    if (!record)
+        return report(error, -ENOMEM, "out of memory");
+    int r = db_open(&store->meta, store->path, STORE_PATH_META, flags, map_bytes, meta_databases,
+                    META_DATABASES, error);
+    if (r == -ENOENT)
+        return report(error, r, "there is no store; \"beck store create\" makes one");
+    if (r == 0)
+        r = db_begin(&store->meta, false, &txn, error);
+    if (r == 0)
+        r = meta_format_check(&store->meta, txn, error);
+    if (r < 0)
+        return r;
+    r = meta_store_get(&store->meta, txn, record);
+    if (r < 0)
+        return report(error, r, "meta.mdb: the store's record is damaged");
+    memcpy(store->id, record->id, sizeof(store->id));
+    store->configs = record->configs;
+    return 0;
+}
+
+/* index.mdb can be made again: where it is missing or damaged, and nobody has it open, it is. */
+static int open_index(struct beck_store *store, uint64_t map_bytes, bool alone,
+                      struct beck_error *error)
+{
+    unsigned flags = store->read_only ? DB_OPEN_READ_ONLY : DB_OPEN_CREATE;
+    int r = db_open(&store->index, store->path, STORE_PATH_INDEX, flags, map_bytes, index_databases,
+                    INDEX_DATABASES, error);
+    if (r != -EBADMSG || store->read_only || !alone)
+        return r;
+    r = store->io->remove(store->io, store->directory, STORE_PATH_INDEX, false);
+    if (r < 0)
+        return report_errno(error, r, "index.mdb: is damaged, and cannot be removed");
+    return db_open(&store->index, store->path, STORE_PATH_INDEX, flags, map_bytes, index_databases,
+                   INDEX_DATABASES, error);
+}
+
+/* Come in: find out whether others are here, and have the slots. With the gate held. */
+static int enter(struct beck_store *store, uint64_t map_bytes, struct beck_error *error)
+{
+    const struct io *io = store->io;
+    int r = io->lock(io, store->live_fd, LIVE_LOCK_PRESENCE, IO_LOCK_EXCLUSIVE, false);
+    bool alone = r == 0;
+    if (r < 0 && r != -EAGAIN)
+        return report_errno(error, r, "live: cannot be locked");
+    r = live_map(&store->live, io, store->live_fd, true);
+    if (r < 0)
+        return report_errno(error, r, "live: cannot be mapped");
+    r = open_index(store, map_bytes, alone, error);
+    if (r == 0)
+        r = alone ? recovery_run(store, error) : live_verify(&store->live, error);
+    if (r == 0) {
+        r = io->lock(io, store->live_fd, LIVE_LOCK_PRESENCE, IO_LOCK_SHARED, true);
+        if (r < 0)
+            return report_errno(error, r, "live: cannot be locked");
+    }
+    return r;
+}
+
+/* The same for who may only read. */
+static int enter_read_only(struct beck_store *store, uint64_t map_bytes, struct beck_error *error)
+{
+    const struct io *io = store->io;
+    int held = store->live_fd < 0 ? 0 : io->lock_is_held(io, store->live_fd, LIVE_LOCK_PRESENCE);
+    if (held < 0)
+        return report_errno(error, held, "live: cannot be locked");
+    store->is_private = !held;
+    int r = open_index(store, map_bytes, false, error);
+    if (r < 0)
+        return r;
+    if (store->is_private)
+        return recovery_run(store, error);
+    r = io->lock(io, store->live_fd, LIVE_LOCK_PRESENCE, IO_LOCK_SHARED, true);
+    if (r == 0)
+        r = live_map(&store->live, io, store->live_fd, false);
+    if (r < 0)
+        return report_errno(error, r, "live: cannot be mapped");
+    return live_verify(&store->live, error);
+}
+
+static int store_enter(struct beck_store *store, uint64_t map_bytes, struct beck_error *error)
+{
+    const struct io *io = store->io;
+    int flags = store->read_only ? O_RDONLY : O_RDWR | O_CREAT;
+    int fd = io->open(io, store->directory, STORE_PATH_LIVE, flags, 0644);
+    if (fd < 0 && !(store->read_only && fd == -ENOENT))
+        return report_errno(error, fd, "live: cannot be opened");
+    store->live_fd = fd < 0 ? -1 : fd;
+    enum io_lock gate = store->read_only ? IO_LOCK_SHARED : IO_LOCK_EXCLUSIVE;
+    int r = fd < 0 ? 0 : io->lock(io, fd, LIVE_LOCK_GATE, gate, true);
+    if (r < 0)
+        return report_errno(error, r, "live: cannot be locked");
+    r = store->read_only ? enter_read_only(store, map_bytes, error)
+                         : enter(store, map_bytes, error);
+    if (fd >= 0)
+        (void)io->lock(io, fd, LIVE_LOCK_GATE, IO_LOCK_NONE, false);
+    return r;
+}
+
+static void store_free(struct beck_store *store)
+{
+    for (size_t i = 0; i < STORE_SPARES; i++)
+        decompressor_free(atomic_load(&store->spares[i]));
+    db_close(&store->index);
+    db_close(&store->meta);
+    live_unmap(&store->live);
+    waiter_done(&store->waiter);
+    segment_files_done(&store->files);
+    if (store->live_fd >= 0)
+        (void)store->io->close(store->io, store->live_fd); /* and all locks with it */
+    if (store->directory >= 0)
+        (void)store->io->close(store->io, store->directory);
+    (void)pthread_mutex_destroy(&store->mutex);
+    free(store->partitions);
+    free(store->path);
+    free(store);
+}
+
+static int store_new(const char *path, unsigned flags, const struct io *io, int directory,
+                     struct beck_store **ret_store)
+{
+    struct beck_store *store = calloc(1, sizeof(*store));
+    if (!store)
+        return -ENOMEM;
+    store->path = strdup(path);
+    store->partitions = calloc(LIVE_SLOTS_MAX, sizeof(*store->partitions));
+    if (!store->path || !store->partitions) {
+        free(store->path);
+        free(store->partitions);
+        free(store);
+        return -ENOMEM;
+    }
+    store->io = io;
+    store->directory = directory;
+    store->live_fd = -1;
+    store->live.fd = -1;
+    store->read_only = flags & BECK_OPEN_READ_ONLY;
+    store->fork_generation = atomic_load(&fork_generation);
+    store->references = 1;
+    CHECK(pthread_mutex_init(&store->mutex, NULL) == 0);
+    segment_files_init(&store->files, io, directory, store->read_only);
+    waiter_init(&store->waiter, io, directory, -1);
+    *ret_store = store;
+    return 0;
+}
+
+/* Open what is not open in this process. Under the registry's mutex. */
+static int store_open_new(const char *path, unsigned flags,
+                          const struct beck_store_options *options, const struct io *io,
+                          int directory, struct beck_store **ret_store, struct beck_error *error)
+{
+    uint64_t map_bytes = options ? options->map_bytes : 0;
+    struct beck_store *store;
+    int r = io_is_network(directory);
+    if (r > 0)
+        return report(error, -ENODEV, "is on a network file system, which cannot hold a store");
+    int own = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (own < 0)
+        return report_errno(error, -errno, "cannot be opened");
+    r = store_new(path, flags, io, own, &store);
+    if (r < 0) {
+        (void)io->close(io, own);
+        return report(error, r, "out of memory");
+    }
+    r = open_databases(store, map_bytes, error);
+    if (r == 0)
+        r = store_enter(store, map_bytes, error);
+    if (r < 0) {
+        store_free(store);
+        return r;
+    }
+    store->waiter.live_fd = store->read_only ? -1 : store->live_fd;
+    *ret_store = store;
+    return 0;
+}
+
+static struct beck_store *registry_find(const struct stat *info, bool read_only)
+{
+    for (struct beck_store *store = registry; store; store = store->next)
+        if (store->device == info->st_dev && store->inode == info->st_ino &&
+            store->fork_generation == atomic_load(&fork_generation) &&
+            (!store->read_only || read_only))
+            return store;
+    return NULL;
+}
+
+static int registry_open(const char *path, unsigned flags, const struct beck_store_options *options,
+                         const struct io *io, int directory, struct beck_store **ret_store,
+                         struct beck_error *error)
+{
+    struct stat info;
+    int r = io->stat(io, directory, &info);
+    if (r < 0)
+        return report_errno(error, r, "cannot be opened");
+    struct beck_store *store = registry_find(&info, flags & BECK_OPEN_READ_ONLY);
+    if (store) {
+        store->references++;
+    } else {
+        r = store_open_new(path, flags, options, io, directory, &store, error);
+        if (r < 0)
+            return r;
+        store->device = info.st_dev;
+        store->inode = info.st_ino;
+        store->next = registry;
+        registry = store;
+    }
+    *ret_store = store;
+    return 0;
+}
+
+int store_open(const char *path, unsigned flags, const struct beck_store_options *options,
+               const struct io *io, struct beck_store **ret_store, struct beck_error *error)
+{
+    CHECK(pthread_once(&fork_once, watch_forks) == 0);
+    if (flags & BECK_OPEN_CREATE) {
+        int r = store_create(path, options, io, error);
+        if (r < 0 && r != -EEXIST && r != -ENOTEMPTY)
+            return r;
+    }
+    _cleanup_close_ int directory = io->open(io, AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
+    if (directory < 0)
+        return report_errno(error, directory, "%s: cannot be opened as a store", path);
+    CHECK(pthread_mutex_lock(&registry_mutex) == 0);
+    int r = registry_open(path, flags, options, io, directory, ret_store, error);
+    CHECK(pthread_mutex_unlock(&registry_mutex) == 0);
+    if (r < 0)
+        report_prefix(error, "%s", path);
+    return r;
+}
+
+/* ---- closing ------------------------------------------------------------------------------- */
+
+/* Leave nothing to be scanned; the last to leave says so. */
+static void leave(struct beck_store *store)
+{
+    const struct io *io = store->io;
+    uint32_t next_ms;
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    if (store->read_only || store_check(store, NULL) < 0)
+        return;
+    if (io->lock(io, store->live_fd, LIVE_LOCK_GATE, IO_LOCK_EXCLUSIVE, true) < 0)
+        return;
+    if (checkpoint_run(store, true, &next_ms, NULL) < 0 ||
+        io->lock(io, store->live_fd, LIVE_LOCK_PRESENCE, IO_LOCK_EXCLUSIVE, false) < 0)
+        return;
+    uint32_t slots = atomic_load(&live_store(&store->live)->slots);
+    for (uint32_t i = 1; i < slots; i++) {
+        const struct live_slot *slot = live_slot(&store->live, i);
+        if (atomic_load(&slot->dirty_ms) != 0 && !(atomic_load(&slot->flags) & LIVE_DELETED))
+            return;
+    }
+    if (db_begin(&store->index, true, &txn, NULL) == 0 &&
+        index_clean_put(&store->index, txn, true) == 0)
+        (void)db_commit(&store->index, TAKE_POINTER(txn), NULL);
+}
+
+void store_close(struct beck_store *store)
+{
+    CHECK(pthread_mutex_lock(&registry_mutex) == 0);
+    if (--store->references > 0) {
+        CHECK(pthread_mutex_unlock(&registry_mutex) == 0);
+        return;
+    }
+    struct beck_store **link = &registry;
+    while (*link != store)
+        link = &(*link)->next;
+    *link = store->next;
+    leave(store);
+    store_free(store);
+    CHECK(pthread_mutex_unlock(&registry_mutex) == 0);
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An open store: the one object that a process has of it, however often it was opened. What is in
+ * here does not change while it is open, but for what names its lock.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "beck.h"
+#include "index.h"
+#include "io.h"
+#include "live.h"
+#include "meta.h"
+#include "segment.h"
+#include "waiter.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define STORE_PATH_META   "meta.mdb"
+#define STORE_PATH_INDEX  "index.mdb"
+#define STORE_PATH_LIVE   "live"
+#define STORE_PATH_WAKE   "wake"
+#define STORE_PATH_TOPICS "topics"
+
+/* How long a partition may be dirty, and how much may be in it, before a checkpoint is due. */
+#define CHECKPOINT_MS    10000
+#define CHECKPOINT_BYTES (16 * 1024 * 1024)
+/* Offsets that are set aside at a checkpoint: after power loss none of them is used again. */
+#define CHECKPOINT_RESERVED_OFFSETS ((int64_t)1 << 26)
+
+#define PRODUCER_ID_BLOCK 1000
+#define STORE_SPARES      8
+
+struct decompressor;
+
+struct beck_store {
+    char *path;
+    const struct io *io;
+    int directory;
+    int live_fd;
+    dev_t device;
+    ino_t inode;
+    bool read_only;
+    bool is_private; /* `live` is memory of our own: nobody else had the store open */
+    uint32_t fork_generation;
+
+    struct live live;
+    struct db meta;
+    struct db index;
+    struct segment_files files;
+    struct waiter waiter;
+    uint8_t id[BECK_ID_BYTES];
+    struct config_set configs; /* defaults for its topics */
+
+    /* Decompressors that nobody uses just now, kept for their memory. */
+    _Atomic(struct decompressor *) spares[STORE_SPARES];
+
+    pthread_mutex_t mutex;              /* for what follows; nothing else is locked under it */
+    struct beck_partition **partitions; /* by slot; those that are open */
+    int64_t producer_id_next;           /* of our block */
+    int64_t producer_id_end;
+    bool is_broker;
+
+    /* Under the registry's mutex. */
+    uint32_t references;
+    struct beck_store *next;
+};
+
+/* Open with a table of I/O functions of the caller's. See beck_store_open(). */
+int store_open(const char *path, unsigned flags, const struct beck_store_options *options,
+               const struct io *io, struct beck_store **ret_store, struct beck_error *error);
+int store_create(const char *path, const struct beck_store_options *options, const struct io *io,
+                 struct beck_error *error);
+void store_close(struct beck_store *store);
+
+/* 0, or -ENODEV where the process is a child that forked since. */
+int store_check(const struct beck_store *store, struct beck_error *error);
+/* The same, and -EROFS. */
+int store_check_writable(const struct beck_store *store, struct beck_error *error);
+
+/* Milliseconds since the epoch, and since some moment. */
+int64_t store_now_ms(void);
+int64_t store_monotonic_ms(void);
+
+/* "topics/<id>" or "topics/<id>/<partition>", for a partition not below 0. */
+#define STORE_TOPIC_PATH_BYTES 64
+void store_topic_path(char to[STORE_TOPIC_PATH_BYTES], const uint8_t id[BECK_ID_BYTES],
+                      int64_t partition);
+
+/* A decompressor for the calling thread, and giving it back. -ENOMEM. */
+int store_take_decompressor(struct beck_store *store, struct decompressor **ret_decompressor);
+void store_give_decompressor(struct beck_store *store, struct decompressor *decompressor);
+
+/* Tell everybody that topics have changed. */
+void store_topics_changed(struct beck_store *store);
+
+#endif

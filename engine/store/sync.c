@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The group commit. Whoever needs something synced and finds nobody at it does it, for all:
+ * everything that was published when he began is covered. The others wait on a futex in the slot,
+ * and look again when a sync is over; one of those who were too late does the next.
+ *
+ * Segments are synced in order, the older before the newer, and the directory before the first
+ * acknowledgement in a new file. When the disk refuses, the partition has failed for everybody: a
+ * later fdatasync could report success for pages that were lost.
+ */
+#include "check.h"
+#include "partition.h"
+#include "report.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static void futex_wait(_Atomic uint32_t *word, uint32_t value)
+{
+    /* The one who syncs may die without a word: look again soon. */
+    struct timespec limit = {.tv_nsec = 50L * 1000 * 1000};
+    (void)syscall(SYS_futex, word, FUTEX_WAIT, value, &limit, NULL, 0);
+}
+
+static void futex_wake_all(_Atomic uint32_t *word)
+{
+    (void)syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+}
+
+static int sync_directory(struct beck_partition *partition)
+{
+    const struct io *io = partition->store->io;
+    int fd = io->open(io, partition->store->directory, partition->path, O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0)
+        return fd;
+    int r = io->sync(io, fd);
+    (void)io->close(io, fd);
+    return r;
+}
+
+static int sync_segment(struct beck_partition *partition, struct segment *segment)
+{
+    const struct io *io = partition->store->io;
+    int fd = segment_pin(&partition->store->files, segment, false);
+    if (fd < 0)
+        return fd;
+    int r = io->sync_data(io, fd);
+    segment_unpin(segment);
+    return r;
+}
+
+/* The first segment above `from` and up to `last`; referenced. */
+static struct segment *sync_next(struct beck_partition *partition, int64_t from, int64_t last)
+{
+    CHECK(pthread_mutex_lock(&partition->mutex) == 0);
+    struct segment *segment = partition_segment_after(partition, from);
+    if (segment && segment->base_offset > last)
+        segment = NULL;
+    if (segment)
+        segment_ref(segment);
+    CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
+    return segment;
+}
+
+/* Sync every file from the one that holds the synced offset to the one of `tail`. */
+static int sync_files(struct beck_partition *partition, const struct live_tail *tail,
+                      struct beck_error *error)
+{
+    int64_t from = atomic_load(&partition->slot->synced_segment);
+    CHECK(pthread_mutex_lock(&partition->mutex) == 0);
+    int r = partition_refresh_segments(partition, tail, error);
+    CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
+    if (r < 0)
+        return r;
+    struct segment *segment = sync_next(partition, from - 1, tail->end.segment);
+    while (segment && r == 0) {
+        int64_t base = segment->base_offset;
+        r = sync_segment(partition, segment);
+        if (r < 0)
+            (void)report_errno(error, r, "cannot sync segment %s", segment->path);
+        segment_unref(&partition->store->files, segment);
+        segment = sync_next(partition, base, tail->end.segment);
+    }
+    if (segment)
+        segment_unref(&partition->store->files, segment);
+    if (r == 0 && from != tail->end.segment) {
+        r = sync_directory(partition);
+        if (r < 0)
+            (void)report_errno(error, r, "cannot sync directory %s", partition->path);
+    }
+    return r;
+}
+
+/* Say that everything up to `synced` is durable, and let readers see it. */
+static int sync_publish(struct beck_partition *partition, const struct log_point *synced,
+                        struct beck_error *error)
+{
+    struct live_slot *slot = partition->slot;
+    int r = partition_lock(partition, error);
+    if (r < 0)
+        return r;
+    struct live_tail tail = *live_tail_locked(slot);
+    atomic_store(&slot->synced_segment, synced->segment);
+    atomic_store(&slot->synced_offset, synced->offset);
+    bool moves = tail.high.offset < synced->offset;
+    if (tail.pending_all_offset <= synced->offset && tail.high.offset < tail.end.offset) {
+        tail.high = tail.end;
+        moves = true;
+    } else if (moves) {
+        tail.high = *synced;
+    }
+    if (moves) {
+        tail.stable = tail.high;
+        live_tail_publish(slot, &tail);
+    }
+    partition_unlock(partition);
+    if (moves)
+        waiter_ring(&partition->store->waiter, &slot->armed);
+    return 0;
+}
+
+/* Under sync_mutex. */
+static int sync_now(struct beck_partition *partition, struct beck_error *error)
+{
+    struct live_tail tail;
+    int r = partition_tail(partition, &tail, error);
+    if (r < 0)
+        return r;
+    r = sync_files(partition, &tail, error);
+    if (r < 0) {
+        atomic_fetch_or(&partition->slot->flags, LIVE_FAILED);
+        return r == -ENOSPC || r == -EDQUOT ? r : -EIO;
+    }
+    return sync_publish(partition, &tail.end, error);
+}
+
+static int sync_state(struct beck_partition *partition, int64_t offset, struct beck_error *error)
+{
+    const struct live_slot *slot = partition->slot;
+    if (partition_is_deleted(partition))
+        return report(error, -ESTALE, "the topic was deleted");
+    if (atomic_load(&slot->flags) & LIVE_FAILED)
+        return report(error, -EIO, "the disk refused a sync; the store has to be opened anew");
+    return atomic_load(&slot->synced_offset) >= offset;
+}
+
+int partition_sync(struct beck_partition *partition, int64_t offset, bool force,
+                   struct beck_error *error)
+{
+    struct live_slot *slot = partition->slot;
+    if (!force && atomic_load(&partition->flush_os))
+        return 0;
+    for (;;) {
+        uint32_t sequence = atomic_load(&slot->sync_sequence);
+        int r = sync_state(partition, offset, error);
+        if (r != 0)
+            return r > 0 ? 0 : partition_failed(partition, r, -1, error);
+        if (live_trylock(&slot->sync_mutex) == -EBUSY) {
+            atomic_fetch_add(&slot->sync_waiters, 1);
+            futex_wait(&slot->sync_sequence, sequence);
+            atomic_fetch_sub(&slot->sync_waiters, 1);
+            continue;
+        }
+        r = sync_state(partition, offset, error);
+        if (r == 0)
+            r = sync_now(partition, error);
+        atomic_fetch_add(&slot->sync_sequence, 1);
+        live_unlock(&slot->sync_mutex);
+        if (atomic_load(&slot->sync_waiters) > 0)
+            futex_wake_all(&slot->sync_sequence);
+        if (r < 0)
+            return partition_failed(partition, r, -1, error);
+        if (r > 0)
+            return 0;
+    }
+}

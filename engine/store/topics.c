@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A topic exists from the commit of its record in meta.mdb on. Before it, its directories are made
+ * and synced and its slots filled, so that nobody finds it half done; what a crash leaves of that
+ * is a folder that no record names.
+ *
+ * A deletion first closes the slots to appends, then commits, moving the topic to the list of
+ * deleted ones, then removes the files, then commits that they are gone. Who dies in between leaves
+ * the rest to the next opening of the store.
+ */
+#include "topics.h"
+
+#include "check.h"
+#include "cleanup.h"
+#include "recovery.h"
+#include "report.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+/* ---- creating ------------------------------------------------------------------------------ */
+
+static int topic_set_configs(struct meta_topic *topic, const struct beck_topic_options *options,
+                             struct beck_error *error)
+{
+    for (size_t i = 0; options && i < options->config_count; i++) {
+        int r = config_set_put(&topic->configs, options->configs[i].name, options->configs[i].value,
+                               error);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int topic_describe(const char *name, const struct beck_topic_options *options,
+                          struct meta_topic *topic, struct beck_error *error)
+{
+    struct beck_topic *t = &topic->topic;
+    if (!beck_topic_name_valid(name))
+        return report(
+            error, -EINVAL,
+            "\"%.64s\" cannot be a topic's name: 1 to %d of letters, digits, '.', '_' and "
+            "'-', but not \".\" or \"..\"",
+            name, BECK_TOPIC_NAME_BYTES);
+    memset(topic, 0, sizeof(*topic));
+    (void)snprintf(t->name, sizeof(t->name), "%s", name);
+    t->partition_count = options && options->partition_count ? options->partition_count : 1;
+    t->created_ms = store_now_ms();
+    bool own = !options || (options->uid == 0 && options->gid == 0 && options->mode == 0);
+    t->uid = own ? geteuid() : options->uid;
+    t->gid = own ? getegid() : options->gid;
+    t->mode = options && options->mode ? options->mode & 07777 : 0755;
+    if (t->partition_count > BECK_PARTITIONS_MAX)
+        return report(error, -EMSGSIZE, "a store has at most %d partitions, and %u were asked for",
+                      BECK_PARTITIONS_MAX, t->partition_count);
+    if (getrandom(t->id, sizeof(t->id), 0) != (ssize_t)sizeof(t->id))
+        return report_errno(error, -errno, "no random bytes for the topic's id");
+    t->id[6] = (uint8_t)((t->id[6] & 0x0f) | 0x40); /* RFC 9562: version 4, */
+    t->id[8] = (uint8_t)((t->id[8] & 0x3f) | 0x80); /* variant 10 */
+    return topic_set_configs(topic, options, error);
+}
+
+/* The record once more, for who has to repair a store without meta.mdb. */
+static int topic_write_file(struct beck_store *store, const struct meta_topic *topic,
+                            const char *directory)
+{
+    const struct io *io = store->io;
+    const struct beck_topic *t = &topic->topic;
+    char path[STORE_TOPIC_PATH_BYTES + 8];
+    char text[CONFIG_SET_BYTES + 1024];
+    char id[2 * BECK_ID_BYTES + 1];
+    for (size_t i = 0; i < BECK_ID_BYTES; i++)
+        (void)snprintf(id + 2 * i, 3, "%02x", t->id[i]);
+    int n = snprintf(text, sizeof(text),
+                     "beck-topic 1\nname %s\nid %s\nnumber %u\npartitions %u\ncreated %lld\n",
+                     t->name, id, t->number, t->partition_count, (long long)t->created_ms);
+    for (uint32_t i = 0; i < topic->configs.bytes;) {
+        const char *key = topic->configs.text + i;
+        const char *value = key + strlen(key) + 1;
+        n += snprintf(text + n, sizeof(text) - (size_t)n, "config %s=%s\n", key, value);
+        i += (uint32_t)(strlen(key) + strlen(value) + 2);
+    }
+    (void)snprintf(path, sizeof(path), "%s/topic", directory);
+    _cleanup_close_ int fd =
+        io->open(io, store->directory, path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    if (fd < 0)
+        return fd;
+    struct iovec vector = {.iov_base = text, .iov_len = (size_t)n};
+    int r = io->write(io, fd, &vector, 1, 0);
+    return r < 0 ? r : io->sync_data(io, fd);
+}
+
+static int sync_path(struct beck_store *store, const char *path)
+{
+    _cleanup_close_ int fd =
+        store->io->open(store->io, store->directory, path, O_RDONLY | O_DIRECTORY, 0);
+    return fd < 0 ? fd : store->io->sync(store->io, fd);
+}
+
+/* Make the topic's folders, durable. */
+static int topic_make_folders(struct beck_store *store, const struct meta_topic *topic,
+                              struct beck_error *error)
+{
+    char directory[STORE_TOPIC_PATH_BYTES];
+    char path[STORE_TOPIC_PATH_BYTES];
+    store_topic_path(directory, topic->topic.id, -1);
+    int r = store->io->make_directory(store->io, store->directory, directory, 0755);
+    for (uint32_t i = 0; r == 0 && i < topic->topic.partition_count; i++) {
+        store_topic_path(path, topic->topic.id, i);
+        r = store->io->make_directory(store->io, store->directory, path, 0755);
+    }
+    if (r == 0)
+        r = topic_write_file(store, topic, directory);
+    if (r == 0)
+        r = sync_path(store, directory);
+    if (r == 0)
+        r = sync_path(store, STORE_PATH_TOPICS);
+    return r < 0 ? report_errno(error, r, "cannot make the folders of topic %s", topic->topic.name)
+                 : 0;
+}
+
+/* Give each partition a slot and a record. */
+static int topic_place(struct beck_store *store, MDB_txn *txn, const struct beck_topic *topic,
+                       struct beck_error *error)
+{
+    struct live_tail tail = recovery_empty_tail(0);
+    uint32_t slot = 0;
+    for (uint32_t i = 0; i < topic->partition_count; i++) {
+        int r = meta_slot_free(&store->meta, txn, slot + 1, &slot);
+        if (r == -EMSGSIZE)
+            return report(error, r, "the store has its %d partitions already", BECK_PARTITIONS_MAX);
+        if (r == 0)
+            r = live_grow(&store->live, slot);
+        struct meta_partition record = {.slot = slot};
+        if (r == 0)
+            r = meta_partition_put(&store->meta, txn, topic->number, i, &record);
+        if (r == 0)
+            r = live_slot_init(live_slot(&store->live, slot), topic, i, &tail);
+        if (r < 0)
+            return report_errno(error, r, "no place for partition %u of topic %s", i, topic->name);
+    }
+    return 0;
+}
+
+static int topic_put(struct beck_store *store, MDB_txn *txn, struct meta_topic *topic,
+                     struct beck_error *error)
+{
+    struct meta_topic there;
+    struct meta_store record;
+    const char *name = topic->topic.name;
+    int r = meta_topic_get(&store->meta, txn, name, &there);
+    if (r == 0)
+        return report(error, -EEXIST, "topic %s exists", name);
+    if (r != -ENOENT)
+        return report(error, r, "meta.mdb: the record of topic %s is damaged", name);
+    r = meta_store_get(&store->meta, txn, &record);
+    if (r < 0)
+        return report(error, r, "meta.mdb: the store's record is damaged");
+    topic->topic.number = record.next_topic_number++;
+    r = meta_store_put(&store->meta, txn, &record);
+    if (r == 0)
+        r = topic_make_folders(store, topic, error);
+    else
+        (void)report_errno(error, r, "meta.mdb: cannot be written");
+    if (r == 0)
+        r = topic_place(store, txn, &topic->topic, error);
+    if (r == 0) {
+        r = meta_topic_put(&store->meta, txn, topic);
+        if (r < 0)
+            (void)report_errno(error, r, "meta.mdb: cannot be written");
+    }
+    return r;
+}
+
+static int remove_name(void *context, const char *name);
+
+struct removal {
+    const struct io *io;
+    int directory;
+};
+
+/* Remove a folder and all that is in it; what is not there is no error. */
+static int remove_tree(const struct io *io, int directory, const char *path)
+{
+    int r = io->remove(io, directory, path, false);
+    if (r != -EISDIR && r != -EPERM)
+        return r == -ENOENT ? 0 : r;
+    _cleanup_close_ int fd = io->open(io, directory, path, O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0)
+        return fd == -ENOENT ? 0 : fd;
+    struct removal inside = {.io = io, .directory = fd};
+    r = io_list(io, fd, remove_name, &inside);
+    return r < 0 ? r : io->remove(io, directory, path, true);
+}
+
+static int remove_name(void *context, const char *name)
+{
+    const struct removal *removal = context;
+    return remove_tree(removal->io, removal->directory, name);
+}
+
+int topics_create(struct beck_store *store, const char *name,
+                  const struct beck_topic_options *options, struct beck_topic *ret_topic,
+                  struct beck_error *error)
+{
+    _cleanup_free_ struct meta_topic *topic = malloc(sizeof(*topic));
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    if (!topic)
+        return report(error, -ENOMEM, "out of memory");
+    int r = topic_describe(name, options, topic, error);
+    if (r == 0)
+        r = db_begin(&store->meta, true, &txn, error);
+    if (r < 0)
+        return r;
+    r = topic_put(store, txn, topic, error);
+    if (r == 0)
+        r = db_commit(&store->meta, TAKE_POINTER(txn), error);
+    if (r < 0) {
+        char directory[STORE_TOPIC_PATH_BYTES];
+        store_topic_path(directory, topic->topic.id, -1);
+        if (r != -EEXIST)
+            (void)remove_tree(store->io, store->directory, directory);
+        return r;
+    }
+    store_topics_changed(store);
+    *ret_topic = topic->topic;
+    return 0;
+}
+
+/* ---- deleting ------------------------------------------------------------------------------ */
+
+/* Let no more appends, syncs and reads in. */
+static void slots_close(struct beck_store *store, MDB_txn *txn, const struct beck_topic *topic)
+{
+    for (uint32_t i = 0; i < topic->partition_count; i++) {
+        struct meta_partition location;
+        if (meta_partition_get(&store->meta, txn, topic->number, i, &location) < 0)
+            continue;
+        struct live_slot *slot = live_slot(&store->live, location.slot);
+        (void)live_lock(&slot->append_mutex);
+        atomic_fetch_or(&slot->flags, LIVE_DELETED);
+        live_unlock(&slot->append_mutex);
+        waiter_ring(&store->waiter, &slot->armed);
+    }
+}
+
+static int delete_commit(struct beck_store *store, const struct beck_topic *topic,
+                         struct beck_error *error)
+{
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    struct meta_topic now;
+    int r = db_begin(&store->meta, true, &txn, error);
+    if (r < 0)
+        return r;
+    r = meta_topic_get(&store->meta, txn, topic->name, &now);
+    if (r < 0 || memcmp(now.topic.id, topic->id, BECK_ID_BYTES) != 0)
+        return report(error, -ENOENT, "topic %s was deleted by somebody else", topic->name);
+    r = meta_topic_delete(&store->meta, txn, topic);
+    for (uint32_t i = 0; r == 0 && i < topic->partition_count; i++)
+        r = meta_partition_delete(&store->meta, txn, topic->number, i);
+    if (r == 0)
+        r = meta_deleted_put(&store->meta, txn, topic);
+    if (r < 0)
+        return report_errno(error, r, "meta.mdb: cannot delete topic %s", topic->name);
+    return db_commit(&store->meta, TAKE_POINTER(txn), error);
+}
+
+/* Forget and remove what a deleted topic has left. */
+static int delete_finish(struct beck_store *store, const struct beck_topic *topic,
+                         struct beck_error *error)
+{
+    char directory[STORE_TOPIC_PATH_BYTES];
+    _cleanup_txn_ MDB_txn *index = NULL;
+    _cleanup_txn_ MDB_txn *meta = NULL;
+    int r = db_begin(&store->index, true, &index, error);
+    if (r < 0)
+        return r;
+    for (uint32_t i = 0; r == 0 && i < topic->partition_count; i++)
+        r = index_forget(&store->index, index, topic->number, i);
+    if (r < 0)
+        return report_errno(error, r, "index.mdb: cannot forget topic %s", topic->name);
+    r = db_commit(&store->index, TAKE_POINTER(index), error);
+    if (r < 0)
+        return r;
+    store_topic_path(directory, topic->id, -1);
+    r = remove_tree(store->io, store->directory, directory);
+    if (r == 0)
+        r = sync_path(store, STORE_PATH_TOPICS);
+    if (r < 0)
+        return report_errno(error, r, "cannot remove the files of topic %s", topic->name);
+    r = db_begin(&store->meta, true, &meta, error);
+    if (r == 0)
+        r = meta_deleted_remove(&store->meta, meta, topic->id);
+    return r < 0 ? r : db_commit(&store->meta, TAKE_POINTER(meta), error);
+}
+
+int topics_delete(struct beck_store *store, const char *name, struct beck_error *error)
+{
+    _cleanup_free_ struct meta_topic *topic = malloc(sizeof(*topic));
+    if (!topic)
+        return report(error, -ENOMEM, "out of memory");
+    int r = topics_find(store, name, topic, error);
+    if (r < 0)
+        return r;
+    {
+        /* Not under the write transaction: a slot's lock comes before it. */
+        _cleanup_txn_ MDB_txn *txn = NULL;
+        r = db_begin(&store->meta, false, &txn, error);
+        if (r < 0)
+            return r;
+        slots_close(store, txn, &topic->topic);
+    }
+    r = delete_commit(store, &topic->topic, error);
+    if (r < 0)
+        return r;
+    store_topics_changed(store);
+    /* It is deleted; what fails from here on, the next opening of the store does again. */
+    (void)delete_finish(store, &topic->topic, NULL);
+    return 0;
+}
+
+int topics_finish_deletions(struct beck_store *store, struct beck_error *error)
+{
+    for (;;) {
+        struct beck_topic topic;
+        {
+            _cleanup_txn_ MDB_txn *txn = NULL;
+            int r = db_begin(&store->meta, false, &txn, error);
+            if (r == 0)
+                r = meta_deleted_first(&store->meta, txn, &topic);
+            if (r <= 0)
+                return r;
+        }
+        if (delete_finish(store, &topic, error) < 0)
+            return 0; /* only room is lost; tried again at the next opening */
+    }
+}
+
+/* ---- looking up ---------------------------------------------------------------------------- */
+
+int topics_find(struct beck_store *store, const char *name, struct meta_topic *ret_topic,
+                struct beck_error *error)
+{
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    if (!beck_topic_name_valid(name))
+        return report(error, -ENOENT, "there is no topic \"%.64s\": no topic can have that name",
+                      name);
+    int r = db_begin(&store->meta, false, &txn, error);
+    if (r < 0)
+        return r;
+    r = meta_topic_get(&store->meta, txn, name, ret_topic);
+    if (r == -ENOENT)
+        return report(error, r, "there is no topic \"%s\"", name);
+    return r < 0 ? report(error, r, "meta.mdb: the record of topic %s is damaged", name) : 0;
+}
+
+int topics_find_id(struct beck_store *store, const uint8_t id[BECK_ID_BYTES],
+                   struct beck_topic *ret_topic, struct beck_error *error)
+{
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    _cleanup_free_ struct meta_topic *topic = malloc(sizeof(*topic));
+    char name[BECK_TOPIC_NAME_BYTES + 1];
+    if (!topic)
+        return report(error, -ENOMEM, "out of memory");
+    int r = db_begin(&store->meta, false, &txn, error);
+    if (r < 0)
+        return r;
+    r = meta_topic_name_of_id(&store->meta, txn, id, name);
+    if (r == 0)
+        r = meta_topic_get(&store->meta, txn, name, topic);
+    if (r == -ENOENT)
+        return report(error, r, "there is no topic with that id");
+    if (r < 0)
+        return report(error, r, "meta.mdb: the record of a topic is damaged");
+    *ret_topic = topic->topic;
+    return 0;
+}
+
+int topics_next(struct beck_store *store, const char *after, struct beck_topic *ret_topic,
+                struct beck_error *error)
+{
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    _cleanup_free_ struct meta_topic *topic = malloc(sizeof(*topic));
+    if (!topic)
+        return report(error, -ENOMEM, "out of memory");
+    int r = db_begin(&store->meta, false, &txn, error);
+    if (r < 0)
+        return r;
+    r = meta_topic_next(&store->meta, txn, after ? after : "", topic);
+    if (r < 0)
+        return report_errno(error, r, "meta.mdb: the topics cannot be listed");
+    if (r == 1)
+        *ret_topic = topic->topic;
+    return r;
+}
+
+int topics_set_access(struct beck_store *store, const char *name, uid_t uid, gid_t gid, mode_t mode,
+                      struct beck_error *error)
+{
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    _cleanup_free_ struct meta_topic *topic = malloc(sizeof(*topic));
+    if (!topic)
+        return report(error, -ENOMEM, "out of memory");
+    int r = db_begin(&store->meta, true, &txn, error);
+    if (r < 0)
+        return r;
+    r = meta_topic_get(&store->meta, txn, name, topic);
+    if (r < 0)
+        return report(error, r,
+                      r == -ENOENT ? "there is no topic \"%.249s\""
+                                   : "meta.mdb: the record of topic %.249s is damaged",
+                      name);
+    if (uid != (uid_t)-1)
+        topic->topic.uid = uid;
+    if (gid != (gid_t)-1)
+        topic->topic.gid = gid;
+    if (mode != (mode_t)-1)
+        topic->topic.mode = mode & 07777;
+    r = meta_topic_put(&store->meta, txn, topic);
+    if (r < 0)
+        return report_errno(error, r, "meta.mdb: cannot be written");
+    r = db_commit(&store->meta, TAKE_POINTER(txn), error);
+    if (r == 0)
+        store_topics_changed(store);
+    return r;
+}

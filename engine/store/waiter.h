@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Waiting for other processes. A process that waits owns one FIFO under wake/, the doorbell, and
+ * one bit in the masks of what it waits for. Whoever changes such a thing swaps the mask for zero
+ * and writes one byte to the FIFO of each bit. The bit is a lock on a byte of `live`, so that a
+ * dead process's FIFO is free again.
+ *
+ * Threads of one process share the FIFO: one of them at a time polls it and tells the others.
+ */
+#ifndef STORE_WAITER_H
+#define STORE_WAITER_H
+
+#include "beck.h"
+#include "io.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct waiter {
+    const struct io *io;
+    int directory; /* the store's */
+    int live_fd;
+    _Atomic int fd;                                /* our FIFO; -1: not claimed yet */
+    _Atomic int index;                             /* our bit; -1: none */
+    _Atomic int bells[BECK_WAITING_PROCESSES_MAX]; /* others' FIFOs, opened when first rung; -1 */
+
+    pthread_mutex_t mutex; /* for what follows */
+    pthread_cond_t rung;
+    uint64_t rings;
+    bool polling; /* a thread is */
+};
+
+void waiter_init(struct waiter *waiter, const struct io *io, int directory, int live_fd);
+void waiter_done(struct waiter *waiter);
+
+/* Our FIFO, claimed at the first call. -EUSERS: all are taken. */
+int waiter_fd(struct waiter *waiter);
+/* Set our bit. */
+void waiter_arm(struct waiter *waiter, _Atomic uint64_t *mask);
+/* Ring whoever has a bit set. */
+void waiter_ring(struct waiter *waiter, _Atomic uint64_t *mask);
+/* Empty our FIFO. */
+void waiter_clear(struct waiter *waiter);
+
+/* Where the count of rings stands; take it before looking at what is waited for. */
+uint64_t waiter_rings(struct waiter *waiter);
+/* Wait for a ring beyond `rings`, or until `deadline_ms` (monotonic; -1: none). Returns 1, 0 when
+ * it is late, or -EINTR. */
+int waiter_wait(struct waiter *waiter, uint64_t rings, int64_t deadline_ms);
+
+#endif
