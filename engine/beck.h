@@ -374,6 +374,10 @@ enum beck_compression {
 /*
  * Builds one batch out of records. Belongs to one thread at a time. Its memory grows to the largest
  * batch that was built and is kept for the next one.
+ *
+ * `max_bytes` bounds the batch before compression, header included. Where compression makes it no
+ * smaller it is left out: the finished batch is never above `max_bytes`. -EINVAL: too few bytes for one
+ * record. -EMSGSIZE: above BECK_BATCH_BYTES_LIMIT. -EPROTONOSUPPORT: no such compression. -ENOMEM.
  */
 struct beck_batch_builder;
 
@@ -382,9 +386,11 @@ int beck_batch_builder_new(enum beck_compression compression, uint32_t max_bytes
 struct beck_batch_builder *beck_batch_builder_free(struct beck_batch_builder *builder);
 
 /*
- * Add one record, copying it. 0; -EMSGSIZE: the batch would be above max_bytes and was left as it
- * was: take it, begin a new one and add again. (A single record that is too large for an empty
- * batch answers -EMSGSIZE too.)
+ * Add one record, copying it. Records without a timestamp get the time at which the first such was
+ * added to this batch. 0; -EMSGSIZE: the batch would be above max_bytes, or is finished, and was left
+ * as it was: take it, begin a new one and add again. (A single record that is too large for an empty
+ * batch answers -EMSGSIZE too.) -EINVAL: a size below -1, or headers that are malformed or not as many
+ * as they say. -ENOMEM.
  */
 int beck_batch_builder_add(struct beck_batch_builder *builder, const struct beck_record *record);
 
