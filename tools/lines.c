@@ -5,6 +5,7 @@
 #include "signals.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@ int lines_init(struct lines *lines, int fd, size_t limit)
         .capacity = LINES_BLOCK_BYTES,
         .limit = limit,
     };
+    (void)fcntl(fd, F_SETPIPE_SZ, LINES_BLOCK_BYTES); /* where it is a pipe, and that is allowed */
     return lines->buffer != NULL ? 0 : -ENOMEM;
 }
 
@@ -94,7 +96,7 @@ int lines_next(struct lines *lines, char **ret_line, size_t *ret_size)
     }
 }
 
-bool lines_ready(const struct lines *lines)
+bool lines_ready(const struct lines *lines, int timeout_ms)
 {
     size_t there = lines->end - lines->begin;
 
@@ -102,5 +104,5 @@ bool lines_ready(const struct lines *lines)
         return true;
     if (there > 0 && memchr(lines->buffer + lines->begin, '\n', there) != NULL)
         return true;
-    return signals_poll(lines->fd, POLLIN, 0) > 0;
+    return signals_poll(lines->fd, POLLIN, timeout_ms) > 0;
 }

@@ -34,8 +34,8 @@ void lines_done(struct lines *lines);
  */
 int lines_next(struct lines *lines, char **ret_line, size_t *ret_size);
 
-/* Would lines_next() answer without waiting for whoever writes? Asked between lines, so that what
- * was read can be sent on before a wait. */
-bool lines_ready(const struct lines *lines);
+/* Is a line, or more input, there within so many milliseconds? Asked between lines, so that what
+ * was read can be sent on before a longer wait. */
+bool lines_ready(const struct lines *lines, int timeout_ms);
 
 #endif

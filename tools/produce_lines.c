@@ -7,6 +7,7 @@
  */
 #include "json_input.h"
 #include "lines.h"
+#include "parse.h"
 #include "produce.h"
 #include "progress.h"
 #include "signals.h"
@@ -21,7 +22,34 @@
 enum {
     JSON_EXPANSION = 6, /* a byte of a value takes at most \u0000 */
     JSON_OVERHEAD = 1 << 16,
+    PAUSE_MS = 5, /* without input: send on what there is */
+    HELD_MS = 50, /* hold nothing back for longer, if there are pauses at all */
 };
+
+/* When did the oldest record that is held back come? Asked when there is nothing to read only. */
+struct pause {
+    int64_t since_ms; /* -1: nothing is held back */
+    uint64_t line;    /* the last one that was sent on */
+};
+
+/*
+ * Whoever writes pauses. Wait a moment: a program in a pipe that is a little slower than this one
+ * would have each of its blocks synced otherwise. But not for long, if more drips in. Then send on.
+ */
+static int bridge_pause(struct sender *sender, const struct lines *lines, struct pause *pause)
+{
+    int64_t now_ms = parse_now_ms();
+
+    if (lines->number == pause->line)
+        return TOOL_OK;
+    if (pause->since_ms < 0 || now_ms < pause->since_ms)
+        pause->since_ms = now_ms;
+    if (now_ms - pause->since_ms < HELD_MS && lines_ready(lines, PAUSE_MS))
+        return TOOL_OK;
+    pause->since_ms = -1;
+    pause->line = lines->number;
+    return sender_sync(sender);
+}
 
 /* Split a text line at the separator, where there is one. */
 static struct beck_record text_record(const struct produce *produce, const char *line, size_t size)
@@ -91,6 +119,7 @@ static int send_all(const struct produce *produce, struct sender *sender, struct
                     struct progress *progress)
 {
     struct headers headers = {0};
+    struct pause pause = {.since_ms = -1};
     uint64_t all_bytes = input_bytes();
     uint64_t shown_bytes = 0;
     char *line;
@@ -103,8 +132,8 @@ static int send_all(const struct produce *produce, struct sender *sender, struct
             shown_bytes = lines->bytes;
             progress_show(progress, shown_bytes, all_bytes);
         }
-        if (!lines_ready(lines))
-            code = sender_sync(sender);
+        if (!lines_ready(lines, 0))
+            code = bridge_pause(sender, lines, &pause);
         if (code != TOOL_OK)
             break;
         result = lines_next(lines, &line, &size);

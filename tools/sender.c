@@ -17,7 +17,7 @@
 #include <string.h>
 
 enum {
-    LANES_BYTES = 64 << 20,      /* in all builders */
+    LANES_BYTES = 64 << 20,      /* in all builders together */
     SYNC_BYTES = 64 << 20,       /* between syncs */
     RECORD_OVERHEAD_BYTES = 128, /* about what a record costs besides key and value */
 };
@@ -158,8 +158,11 @@ int sender_sync(struct sender *sender)
     struct beck_error error;
 
     int code = sender_flush(sender);
-    if (code != TOOL_OK || sender->options.acks != BECK_ACKS_ALL)
+    if (code != TOOL_OK)
         return code;
+    sender->unsynced_bytes = 0;
+    if (sender->options.acks != BECK_ACKS_ALL)
+        return TOOL_OK;
     for (uint32_t i = 0; i < sender->topic.partition_count; i++) {
         struct lane *lane = &sender->lanes[i];
         if (lane->sync_to < 0)
@@ -168,7 +171,6 @@ int sender_sync(struct sender *sender)
             return tool_failed_error(&error);
         lane->sync_to = -1;
     }
-    sender->unsynced_bytes = 0;
     sender->synced = sender->promises_sync;
     return TOOL_OK;
 }
