@@ -347,6 +347,14 @@ static void op_rename(fuse_req_t request, fuse_ino_t parent, const char *name,
     refuse(request);
 }
 
+/* Also keeps the C library from emulating posix_fallocate(3) by writing NUL bytes. */
+static void op_fallocate(fuse_req_t request, fuse_ino_t id, int mode, off_t offset, off_t length,
+                         struct fuse_file_info *info)
+{
+    (void)id, (void)mode, (void)offset, (void)length, (void)info;
+    refuse(request);
+}
+
 static void op_opendir(fuse_req_t request, fuse_ino_t id, struct fuse_file_info *info)
 {
     struct answer answer = {0};
@@ -473,6 +481,7 @@ const struct fuse_lowlevel_ops ops_table = {
     .flush = op_flush,
     .release = op_release,
     .fsync = op_fsync,
+    .fallocate = op_fallocate,
     .lseek = op_lseek,
     .opendir = op_opendir,
     .readdir = op_readdir,

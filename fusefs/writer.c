@@ -77,7 +77,7 @@ static int builder_take(struct node *node, uint32_t max_bytes, struct beck_batch
         int result =
             beck_batch_builder_new(BECK_COMPRESSION_NONE, max_bytes, &node->builder, error);
         if (result < 0)
-            return result;
+            return result == -EINVAL ? -EMSGSIZE : result; /* no line fits a batch of that size */
         node->builder_max_bytes = max_bytes;
     }
     beck_batch_builder_reset(node->builder); /* a write that failed may have left something */
