@@ -70,11 +70,12 @@ const char *beck_version(void);
 
 /* ---- limits ------------------------------------------------------------------------------- */
 
-#define BECK_TOPIC_NAME_BYTES      249   /* the longest topic name, without a final NUL */
-#define BECK_PARTITIONS_MAX        65536 /* partitions in one store */
-#define BECK_WAITING_PROCESSES_MAX 64 /* processes with a doorbell; further ones poll each 10 ms   \
-                                       */
-#define BECK_BATCH_HEADER_BYTES  61   /* what a RecordBatch v2 has before its first record */
+#define BECK_TOPIC_NAME_BYTES 249   /* the longest topic name, without a final NUL */
+#define BECK_PARTITIONS_MAX   65536 /* partitions in one store */
+#define BECK_WAITING_PROCESSES_MAX                                                                 \
+    64                              /* processes with a doorbell; further ones poll each 10 ms     \
+                                     */
+#define BECK_BATCH_HEADER_BYTES  61 /* what a RecordBatch v2 has before its first record */
 #define BECK_BATCH_BYTES_DEFAULT (1048576 + 12)      /* max.message.bytes where a topic sets none */
 #define BECK_BATCH_BYTES_LIMIT   (100 * 1024 * 1024) /* what max.message.bytes may be set to */
 #define BECK_ID_BYTES            16 /* a store's or topic's id: a random (version 4) UUID */
@@ -107,14 +108,24 @@ enum beck_open_flags {
     BECK_OPEN_CREATE = 1 << 1,
 };
 
+/* A configuration entry under Kafka's name for it, "retention.ms" say; value NULL: the default. */
+struct beck_config {
+    const char *name;
+    const char *value;
+};
+
 /* Zero means the default, for each. */
 struct beck_store_options {
     uint64_t map_bytes; /* LMDB's address space for each of its two files; default 1 TiB */
+    /* When the store is made: what its topics have where they set nothing themselves. */
+    const struct beck_config *configs;
+    size_t config_count;
 };
 
 /*
  * Make a store in `path`, a directory that is missing or empty, and sync it: it survives power loss
- * when this returns 0. -EEXIST: there is a store. -ENOTEMPTY: there is something else.
+ * when this returns 0. -EINVAL: a configuration. -EEXIST: there is a store. -ENOTEMPTY: there is
+ * something else.
  */
 int beck_store_create(const char *path, const struct beck_store_options *options,
                       struct beck_error *error);
@@ -199,12 +210,6 @@ int beck_producer_id_new(struct beck_store *store, int64_t *ret_producer_id,
                          struct beck_error *error);
 
 /* ---- topics ------------------------------------------------------------------------------- */
-
-/* A configuration entry under Kafka's name for it, "retention.ms" say; value NULL: the default. */
-struct beck_config {
-    const char *name;
-    const char *value;
-};
 
 struct beck_topic_options {
     uint32_t partition_count; /* 0: 1 */
@@ -376,8 +381,9 @@ enum beck_compression {
  * batch that was built and is kept for the next one.
  *
  * `max_bytes` bounds the batch before compression, header included. Where compression makes it no
- * smaller it is left out: the finished batch is never above `max_bytes`. -EINVAL: too few bytes for one
- * record. -EMSGSIZE: above BECK_BATCH_BYTES_LIMIT. -EPROTONOSUPPORT: no such compression. -ENOMEM.
+ * smaller it is left out: the finished batch is never above `max_bytes`. -EINVAL: too few bytes for
+ * one record. -EMSGSIZE: above BECK_BATCH_BYTES_LIMIT. -EPROTONOSUPPORT: no such compression.
+ * -ENOMEM.
  */
 struct beck_batch_builder;
 
@@ -387,10 +393,10 @@ struct beck_batch_builder *beck_batch_builder_free(struct beck_batch_builder *bu
 
 /*
  * Add one record, copying it. Records without a timestamp get the time at which the first such was
- * added to this batch. 0; -EMSGSIZE: the batch would be above max_bytes, or is finished, and was left
- * as it was: take it, begin a new one and add again. (A single record that is too large for an empty
- * batch answers -EMSGSIZE too.) -EINVAL: a size below -1, or headers that are malformed or not as many
- * as they say. -ENOMEM.
+ * added to this batch. 0; -EMSGSIZE: the batch would be above max_bytes, or is finished, and was
+ * left as it was: take it, begin a new one and add again. (A single record that is too large for an
+ * empty batch answers -EMSGSIZE too.) -EINVAL: a size below -1, or headers that are malformed or
+ * not as many as they say. -ENOMEM.
  */
 int beck_batch_builder_add(struct beck_batch_builder *builder, const struct beck_record *record);
 

@@ -81,6 +81,14 @@ static int recover_list(struct recover *recover)
     return r;
 }
 
+static int pass_segment(void *context, const struct segment_record *segment)
+{
+    (void)context;
+    (void)segment;
+    return 0;
+}
+
+/* Take the checkpoint, where it and the catalogue are undamaged. */
 static int recover_checkpoint(struct recover *recover)
 {
     struct beck_store *store = recover->store;
@@ -91,6 +99,9 @@ static int recover_checkpoint(struct recover *recover)
     if (r == 0)
         r = index_checkpoint_get(&store->index, txn, recover->topic->number,
                                  (uint32_t)recover->partition, &checkpoint);
+    if (r == 0)
+        r = index_segments(&store->index, txn, recover->topic->number, (uint32_t)recover->partition,
+                           pass_segment, NULL);
     if (r < 0)
         return r;
     tail->end = checkpoint.end;

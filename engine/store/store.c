@@ -136,12 +136,19 @@ static int make_directory(const struct io *io, int directory, const char *name)
     return r == -EEXIST ? 0 : r;
 }
 
-static int fill_meta(struct db *meta, struct beck_error *error)
+static int fill_meta(struct db *meta, const struct beck_store_options *options,
+                     struct beck_error *error)
 {
     _cleanup_txn_ MDB_txn *txn = NULL;
     _cleanup_free_ struct meta_store *record = calloc(1, sizeof(*record));
     if (!record)
         return report(error, -ENOMEM, "out of memory");
+    for (size_t i = 0; options && i < options->config_count; i++) {
+        int r = config_set_put(&record->configs, options->configs[i].name,
+                               options->configs[i].value, error);
+        if (r < 0)
+            return r;
+    }
     record->created_ms = store_now_ms();
     record->next_topic_number = 1;
     record->next_producer_id = 1;
@@ -190,7 +197,7 @@ static int create_in(const char *path, int directory, const struct beck_store_op
         r = db_open(&meta, path, STORE_PATH_META, DB_OPEN_CREATE, map_bytes, meta_databases,
                     META_DATABASES, error);
     if (r == 0)
-        r = fill_meta(&meta, error);
+        r = fill_meta(&meta, options, error);
     db_close(&meta);
     db_close(&index);
     if (r == 0)
