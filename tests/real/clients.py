@@ -48,5 +48,5 @@ def kcat_send(address, topic, path):
 
 def kcat_read(address, topic):
     """The command that prints all of a topic."""
-    return ['kcat', '-C', '-b', address, '-t', topic, '-p', '0', '-o', 'beginning', '-e', '-q', '-u',
-            '-X', 'fetch.message.max.bytes=10000000']
+    return ['kcat', '-C', '-b', address, '-t', topic, '-p', '0', '-o', 'beginning', '-e', '-q', '-X',
+            'fetch.message.max.bytes=10000000']

@@ -44,7 +44,7 @@ def watchers():
         source = corpus.save(setup.path('input'), data)
         outputs = {'tail -f': ['tail', '-c', '+1', '-f', setup.mount.file('t')],
                    'kcat': [argument for argument in clients.kcat_read(setup.daemon.address, 't')
-                            if argument != '-e'],
+                            if argument != '-e'] + ['-u'],
                    'beck consume -f': [BECK, '--store', setup.store, 'consume', 't', '-f']}
         running = {}
         for name, command in outputs.items():
@@ -93,7 +93,7 @@ def read_around_the_end(path, wanted, seed):
 
 
 def readers():
-    data = corpus.without_empty_lines(corpus.text())
+    data = corpus.without_empty_lines(corpus.text(150_000_000))
     with Setup() as setup:
         source = corpus.save(setup.path('input'), data)
         with open(source, 'rb') as file:
