@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#define LOG_LIMIT_LINES     10 /* lines a limit lets through in each of its windows */
+#define LOG_LIMIT_LINES     20 /* lines a limit lets through in each of its windows */
 #define LOG_LIMIT_WINDOW_MS 1000
 
 /* Belongs to one thread; begins zeroed. */

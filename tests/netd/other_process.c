@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Another process on a daemon's store, for the tests:
+ *
+ *     other_process append STORE TOPIC PARTITION ACKS VALUE...    prints the base offset
+ *     other_process wait STORE TOPIC PARTITION OFFSET             prints "waiting", then "there"
+ * when the offset can be read
+ */
+#include <err.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "beck.h"
+
+#define WAIT_MS 60000
+
+static int append(struct beck_partition *partition, int acks, char **values, size_t count)
+{
+    struct beck_record *records = calloc(count, sizeof(*records));
+    struct beck_append_result result;
+    struct beck_error error;
+    if (!records)
+        err(1, "records");
+    for (size_t i = 0; i < count; i++)
+        records[i] = (struct beck_record){
+            .key_size = -1, .value = values[i], .value_size = (int32_t)strlen(values[i])};
+    if (beck_produce(partition, records, count, (enum beck_acks)acks, &result, &error) < 0)
+        errx(1, "%s", error.message);
+    printf("%lld\n", (long long)result.base_offset);
+    free(records);
+    return 0;
+}
+
+static int wait_for(struct beck_partition *partition, int64_t offset)
+{
+    struct beck_error error;
+    printf("waiting\n");
+    fflush(stdout);
+    int result = beck_partition_wait(partition, offset, BECK_READ_UNCOMMITTED, WAIT_MS, &error);
+    if (result < 0)
+        errx(1, "%s", error.message);
+    printf("%s\n", result > 0 ? "there" : "late");
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct beck_store *store = NULL;
+    struct beck_partition *partition = NULL;
+    struct beck_error error;
+    if (argc < 6)
+        errx(2, "usage: other_process append|wait STORE TOPIC PARTITION NUMBER [VALUE...]");
+    if (beck_store_open(argv[2], 0, NULL, &store, &error) < 0 ||
+        beck_partition_open(store, argv[3], atoi(argv[4]), &partition, &error) < 0)
+        errx(1, "%s", error.message);
+    int code = strcmp(argv[1], "append") == 0
+                   ? append(partition, atoi(argv[5]), argv + 6, (size_t)(argc - 6))
+                   : wait_for(partition, atoll(argv[5]));
+    beck_partition_close(partition);
+    beck_store_close(store);
+    return code;
+}

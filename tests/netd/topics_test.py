@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Metadata, CreateTopics, DeleteTopics and InitProducerId."""
+
+import struct
+
+import raw
+from daemon import Daemon
+from raw import Raw, array, batch, string
+from tap import equal, ok, run
+
+
+def metadata():
+    with Daemon() as daemon, Raw(daemon.port) as client:
+        found = client.metadata()
+        equal([b[:3] for b in found['brokers']], [(1, '127.0.0.1', daemon.port)],
+              'one broker, where we found it')
+        equal(found['controller'], 1, 'it is the controller')
+        equal(len(found['cluster']), 22, 'the cluster has an id')
+        equal(found['topics'], {}, 'there are no topics')
+        equal(client.metadata('b', create=False)['topics']['b'], (3, []),
+              'a topic that is missing, and may not be made')
+        found = client.metadata('b', 'a/b', '.', '', 'c' * 250)['topics']
+        equal(found['b'], (0, [(0, 0, 1, [[1], [1]])]), 'one that may be made, is')
+        equal([found[n][0] for n in ('a/b', '.', '', 'c' * 250)], [17] * 4, 'illegal names')
+        client.metadata('c', 'a')
+        equal(list(client.metadata()['topics']), ['a', 'b', 'c'], 'all topics, sorted')
+        reader = client.call(raw.METADATA, 0, array([]))
+        reader.array(lambda: (reader.take('i'), reader.string(), reader.take('i')))
+        equal(reader.take('i'), 3, 'version 0: an empty list is all topics')
+        body = struct.pack('>i', 0)
+        reader = client.call(raw.METADATA, 1, body)
+        reader.array(lambda: (reader.take('i'), reader.string(), reader.take('i'), reader.string()))
+        reader.take('i')
+        equal(reader.take('i'), 0, 'version 1: an empty list is none')
+    with Daemon('--set', 'auto.create.topics.enable=false', '--set', 'num.partitions=4') as daemon:
+        with Raw(daemon.port) as client:
+            equal(client.metadata('b')['topics']['b'], (3, []), 'auto.create.topics.enable=false')
+            client.create('c', partitions=-1, replicas=-1)
+            equal(len(client.metadata('c')['topics']['c'][1]), 4, 'num.partitions=4')
+    with Daemon(listen='0.0.0.0:0') as daemon, Raw(daemon.port) as client:
+        equal(client.metadata()['brokers'][0][1:3], ('127.0.0.1', daemon.port),
+              'listening everywhere: the address that the client came to')
+
+
+def create():
+    with Daemon() as daemon, Raw(daemon.port) as client:
+        equal(client.create('t', partitions=3), (0, None), 'a topic of three partitions')
+        equal(len(client.metadata('t')['topics']['t'][1]), 3, 'is there')
+        for name, code, more in (
+                ('an existing topic', 36, {'topic': 't'}),
+                ('an illegal name', 17, {'topic': 'a b'}),
+                ('no partitions', 37, {'partitions': 0}),
+                ('minus two partitions', 37, {'partitions': -2}),
+                ('too many partitions', 37, {'partitions': 70000}),
+                ('two thousand million partitions', 37, {'partitions': 0x7fffffff}),
+                ('replication factor 3', 38, {'replicas': 3}),
+                ('replication factor 0', 38, {'replicas': 0}),
+                ('an unknown configuration', 40, {'configs': [('no.such', '1')]}),
+                ('a wrong value', 40, {'configs': [('max.message.bytes', 'many')]}),
+                ('an unknown broker', 39, {'partitions': -1, 'replicas': -1,
+                                           'assignments': [(0, [2])]}),
+                ('assignments and counts', 42, {'assignments': [(0, [1])]})):
+            found = client.create(**{'topic': 'u', **more})
+            ok(found[0] == code and found[1], f'{name}: error {code}, and why', found)
+        equal(client.metadata('u', create=False)['topics']['u'][0], 3, 'none of these was made')
+        equal(client.create('u', validate=True)[0], 0, 'validate_only: it would be right')
+        equal(client.metadata('u', create=False)['topics']['u'][0], 3, 'and was not made')
+        equal(client.create('u', partitions=-1, replicas=-1, assignments=[(0, [1]), (1, [1])])[0], 0,
+              'assignments to the one broker')
+        equal(len(client.metadata('u')['topics']['u'][1]), 2, 'are two partitions')
+        equal(client.create('v', configs=[('max.message.bytes', '200')])[0], 0, 'a configuration')
+        equal(client.produce('v', batch(bytes(300)))[0], 10, 'has its effect')
+
+
+def delete():
+    with Daemon() as daemon, Raw(daemon.port) as client:
+        client.create('t')
+        client.create('other')
+        client.produce('t', batch(b'x'))
+        client.produce('other', batch(b'y'))
+        equal(client.delete('t'), 0, 'a topic is deleted')
+        equal(client.delete('t'), 3, 'again: error 3')
+        equal(client.delete('a/b'), 3, 'an illegal name: error 3')
+        equal(client.produce('t', batch(b'x'))[0], 3, 'it takes nothing')
+        equal(client.fetch('t')['parts'][0]['error'], 3, 'and gives nothing')
+        equal(list(client.metadata()['topics']), ['other'], 'it is not listed')
+        equal(client.fetch('other')['parts'][0]['high'], 1, 'the others are untouched')
+        client.create('t')
+        equal(client.fetch('t')['parts'][0]['high'], 0, 'made again, it is empty')
+        equal(client.produce('t', batch(b'x')), (0, 0), 'and begins at 0')
+
+
+def producer_ids():
+    with Daemon() as daemon:
+        seen = set()
+        with Raw(daemon.port) as client:
+            for _ in range(20):
+                reader = client.call(raw.INIT_PRODUCER_ID, 0, string(None) + struct.pack('>i', 60000))
+                _, error, producer, epoch = reader.take('ihqh')
+                if (error, epoch) == (0, 0):
+                    seen.add(producer)
+            equal(len(seen), 20, 'twenty producer ids, all different, of epoch 0')
+            reader = client.call(raw.INIT_PRODUCER_ID, 0, string('tx') + struct.pack('>i', 60000))
+            equal(reader.take('ihqh')[1:], (35, -1, -1), 'a transactional id: not served')
+        daemon.kill()
+        daemon.start()
+        with Raw(daemon.port) as client:
+            reader = client.call(raw.INIT_PRODUCER_ID, 0, string(None) + struct.pack('>i', 60000))
+            ok(reader.take('ihqh')[2] not in seen, 'after a crash none is given out again')
+
+
+run(metadata, create, delete, producer_ids)
