@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Batches for tests, right or wrong in any place: fill in a header and records, change what is to
- * be wrong, and seal it with the length and CRC that it then should have. Include after cmocka.h.
+ * be wrong, and seal it with the length and CRC that it then should have.
  */
 #ifndef TESTS_FORGE_H
 #define TESTS_FORGE_H
@@ -10,7 +10,12 @@
 #include "compression.h"
 #include "record.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #define FORGE_BYTES 16384
 #define FORGE_TIME  INT64_C(1763719200000)

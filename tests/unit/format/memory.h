@@ -2,7 +2,7 @@
 /*
  * Memory under watch: how often it was asked for, how large the largest piece was, and a request
  * that fails. For tests that are linked with --wrap for malloc, calloc and realloc; it sees our own
- * calls, not those inside other libraries. Include after cmocka.h.
+ * calls, not those inside other libraries.
  */
 #ifndef TESTS_MEMORY_H
 #define TESTS_MEMORY_H
