@@ -101,7 +101,8 @@ struct decompressor;
  * Check a whole batch: header, CRC and every record, decompressing with `decompressor` (which keeps
  * its memory; may be NULL for an uncompressed batch) up to `record_bytes_max`. `size` must be the
  * batch's exactly. Allocates nothing for an uncompressed batch. What the CRC does not cover is base
- * offset, length, leader epoch and magic: of these only the leader epoch is taken as it is.
+ * offset, length, leader epoch and magic: of these the leader epoch is taken as it is, and in a log
+ * the base offset too, if it is not negative.
  *
  * -EBADMSG: the bytes are not those that were sent: length or CRC, or a header that cannot be.
  * -EINVAL: they are, but a count, record or attribute is wrong. -EMSGSIZE: grows too large.

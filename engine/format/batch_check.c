@@ -147,8 +147,8 @@ static __attribute__((noinline)) int check_headers(const struct walk *walk, int3
 }
 
 /*
- * All records, from the first to the batch's end. Compiled once for each kind of batch: there is a
- * register to spare in neither.
+ * All records, from the first to the batch's end. Compiled once for each kind of batch, so that
+ * neither loop keeps in registers what only the other needs.
  */
 static inline __attribute__((always_inline)) int walk_records(const struct walk *walk,
                                                               bool from_producer,
