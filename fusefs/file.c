@@ -65,11 +65,13 @@ static int answer_for(struct node *node, int result, const struct beck_error *er
     default:
         return result;
     }
+    bool placed = error->offset >= 0 || error->byte >= 0;
     pthread_mutex_lock(&node->lock);
-    bool again = node->reported_offset == error->offset;
+    bool again = node->reported_offset == error->offset && node->reported_byte == error->byte;
     node->reported_offset = error->offset;
+    node->reported_byte = error->byte;
     pthread_mutex_unlock(&node->lock);
-    if (!again || error->offset < 0)
+    if (!placed || !again)
         logger_say(LOG_ERR, "%s", error->message);
     return -EIO;
 }
@@ -218,21 +220,6 @@ static void reader_park(struct handle *handle, struct beck_reader *reader, uint6
     (void)beck_reader_free(reader);
 }
 
-/*
- * Read as far as the data is good. A range with damage in it fails as a whole, so ask for less and
- * less: what is before the damage is what read(2) returns, and the next one begins with it.
- */
-static ssize_t read_good(struct beck_reader *reader, uint64_t position, void *buffer, size_t bytes,
-                         struct beck_error *error)
-{
-    ssize_t result = beck_reader_view(reader, position, buffer, bytes, error);
-    while (result == -EBADMSG && bytes > 1) {
-        bytes /= 2;
-        result = beck_reader_view(reader, position, buffer, bytes, error);
-    }
-    return result;
-}
-
 ssize_t file_read(struct handle *handle, uint64_t position, size_t bytes, const void **ret_data)
 {
     void *buffer = buffer_of_thread();
@@ -244,7 +231,7 @@ ssize_t file_read(struct handle *handle, uint64_t position, size_t bytes, const 
     struct beck_reader *reader;
     ssize_t result = reader_take(handle, position, &reader, &error);
     if (result == 0) {
-        result = read_good(reader, position, buffer, bytes, &error);
+        result = beck_reader_view(reader, position, buffer, bytes, &error);
         reader_park(handle, reader, position + (result > 0 ? (uint64_t)result : 0));
     }
     if (result < 0)

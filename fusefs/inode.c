@@ -16,7 +16,7 @@
 #include <string.h>
 
 #define BUCKETS_AT_FIRST 256
-#define NO_OFFSET        (-1)
+#define NO_PLACE         (-1)
 
 static size_t bucket_of(const struct inode_table *table, uint64_t key)
 {
@@ -96,7 +96,8 @@ static struct node *node_new(enum node_kind kind, uint64_t ino, bool with_topic)
         return NULL;
     node->kind = kind;
     node->ino = ino;
-    node->reported_offset = NO_OFFSET;
+    node->reported_offset = NO_PLACE;
+    node->reported_byte = NO_PLACE;
     pthread_mutex_init(&node->lock, NULL);
     pthread_mutex_init(&node->append_lock, NULL);
     if (with_topic && (node->topic = calloc(1, sizeof(*node->topic))) == NULL)

@@ -51,6 +51,7 @@ struct node {
     struct node_topic *topic;   /* of a topic; under lock */
     struct beck_partition *log; /* of a partition; set once under lock, closed with the node */
     int64_t reported_offset;    /* the last damage that was logged; under lock */
+    int64_t reported_byte;
 
     /* What serialises writers of one partition: a write is one run of batches. */
     pthread_mutex_t append_lock;

@@ -161,8 +161,7 @@ def inode_numbers_are_stable_and_unique(place):
     def numbers():
         found = {}
         for directory, _, names in os.walk(place.mountpoint):
-            for name in [""] + names:
-                path = os.path.join(directory, name)
+            for path in [directory] + [os.path.join(directory, name) for name in names]:
                 found[path] = os.stat(path).st_ino
         return found
     mount = place.mount()

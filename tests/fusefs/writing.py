@@ -454,6 +454,10 @@ def fill_until_full_and_go_on(place, ballast):
         while taken < 1 << 30:
             taken += os.write(fd, line * 50)
     equal(os.stat(path).st_size, taken, "size is what was taken")
+    last = os.open(path, os.O_WRONLY | os.O_APPEND)
+    os.write(last, b"l" * 1000000)
+    with refused(errno.ENOSPC):
+        os.close(last)
     os.unlink(ballast)
     equal(os.write(fd, b"goes on\n"), 8, "written when there was space")
     os.close(fd)
