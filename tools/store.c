@@ -7,19 +7,23 @@
 #include <string.h>
 
 static const char usage[] =
-    "beck store create [DIR]\n\n"
+    "beck store create [DIR] [-c SETTING=VALUE]...\n\n"
     "Make an empty store in DIR (default: the one of --store or BECK_STORE), a directory that is\n"
-    "missing or empty.\n";
+    "missing or empty.\n\n"
+    "  -c, --config S=VALUE  what topics have where they set nothing themselves, under Kafka's\n"
+    "                        name for it; flush.policy=os: acks=all does not wait for the disk\n";
 
-static int create(struct tool *tool, const char *directory)
+static int create(struct tool *tool, const char *directory, const struct tool_configs *configs)
 {
+    struct beck_store_options options = {.configs = configs->configs,
+                                         .config_count = configs->count};
     struct beck_error error;
 
     if (directory == NULL)
         directory = tool->store_path;
     if (directory == NULL)
         return tool_misused(tool, "where? Name the directory, or use --store DIR or BECK_STORE");
-    if (beck_store_create(directory, NULL, &error) < 0)
+    if (beck_store_create(directory, &options, &error) < 0)
         return tool_failed_error(&error);
     (void)printf("created a store in %s\n", directory);
     return TOOL_OK;
@@ -27,11 +31,16 @@ static int create(struct tool *tool, const char *directory)
 
 static int run(struct tool *tool, int argc, char **argv)
 {
-    static const struct option options[] = {TOOL_LONG_OPTIONS};
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},
+        TOOL_LONG_OPTIONS,
+    };
+    struct tool_configs configs = {.count = 0};
     int option;
 
-    while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
-        int code = tool_common_option(tool, option, argv);
+    while ((option = getopt_long(argc, argv, ":c:", options, NULL)) != -1) {
+        int code = option == 'c' ? tool_take_config(tool, optarg, &configs)
+                                 : tool_common_option(tool, option, argv);
         if (code >= 0)
             return code;
     }
@@ -42,7 +51,7 @@ static int run(struct tool *tool, int argc, char **argv)
                                            : "a store can only be created");
     if (argc > 2)
         return tool_misused(tool, "one directory at a time");
-    return create(tool, argc == 2 ? argv[1] : NULL);
+    return create(tool, argc == 2 ? argv[1] : NULL, &configs);
 }
 
 const struct command store_command = {

@@ -64,6 +64,19 @@ int tool_common_option(struct tool *tool, int option, char **argv)
     }
 }
 
+int tool_take_config(const struct tool *tool, char *text, struct tool_configs *configs)
+{
+    char *equals = strchr(text, '=');
+
+    if (equals == NULL || equals == text)
+        return tool_misused(tool, "'%s' is no setting: NAME=VALUE", text);
+    if (configs->count == TOOL_CONFIGS_MAX)
+        return tool_misused(tool, "more than %d settings", TOOL_CONFIGS_MAX);
+    *equals = '\0';
+    configs->configs[configs->count++] = (struct beck_config){.name = text, .value = equals + 1};
+    return -1;
+}
+
 int tool_open(const struct tool *tool, enum tool_access access, struct beck_store **ret_store)
 {
     struct beck_error error;

@@ -66,6 +66,17 @@ int tool_failed_error(const struct beck_error *error);
 int tool_misused(const struct tool *tool, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Settings from the command line, SETTING=VALUE each. They point into its arguments. */
+enum { TOOL_CONFIGS_MAX = 64 };
+
+struct tool_configs {
+    struct beck_config configs[TOOL_CONFIGS_MAX];
+    size_t count;
+};
+
+/* Take one apart, where it stands. Returns -1 to go on, else the exit code. */
+int tool_take_config(const struct tool *tool, char *text, struct tool_configs *configs);
+
 enum tool_access {
     TOOL_READ,  /* read and write where it may, so that waiting needs no polling; else read-only */
     TOOL_WRITE, /* it is of no use otherwise */

@@ -20,11 +20,8 @@ static const char usage[] =
     "  -a, --all               the settings that nobody changed too\n\n"
     "A topic that is deleted is gone, with all its records.\n";
 
-enum { CONFIGS_MAX = 64 };
-
 struct topic_options {
-    struct beck_config configs[CONFIGS_MAX];
-    size_t config_count;
+    struct tool_configs configs;
     uint32_t partition_count;
     bool is_long;
     bool all;
@@ -35,8 +32,8 @@ static int create(struct tool *tool, struct beck_store *store, const struct topi
 {
     struct beck_topic_options wanted = {
         .partition_count = options->partition_count,
-        .configs = options->configs,
-        .config_count = options->config_count,
+        .configs = options->configs.configs,
+        .config_count = options->configs.count,
     };
     struct beck_topic topic;
     struct beck_error error;
@@ -156,13 +153,7 @@ static int take_option(struct tool *tool, struct topic_options *options, int opt
         options->partition_count = (uint32_t)number;
         return -1;
     case 'c':
-        if (strchr(optarg, '=') == NULL || options->config_count == CONFIGS_MAX)
-            return tool_misused(tool, "'%s' is no setting: NAME=VALUE", optarg);
-        struct beck_config *config = &options->configs[options->config_count++];
-        config->name = optarg;
-        *strchr(optarg, '=') = '\0';
-        config->value = optarg + strlen(optarg) + 1;
-        return -1;
+        return tool_take_config(tool, optarg, &options->configs);
     case 'l':
         options->is_long = true;
         return -1;

@@ -126,6 +126,15 @@ def store_create():
         result = beck(full, 'store', 'create')
         ok(result.code == 1 and os.listdir(full) == ['file'],
            'store create refuses a folder with something in it', result)
+        lazy = os.path.join(folder, 'lazy')
+        must(beck(lazy, 'store', 'create', '-c', 'flush.policy=os'))
+        ok('flush os\n' in beck(lazy, 'stat').out, 'store create -c flush.policy=os')
+        must(beck(lazy, 'topic', 'create', 't'))
+        prints(beck(lazy, 'produce', 't', stdin='a\n'),
+               '1 record in 1 batch to t, partition 0 offsets 0..0\n', 'there, nothing is called synced')
+        result = beck(os.path.join(folder, 'wrong'), 'store', 'create', '-c', 'no.such=1')
+        ok(result.code == 1 and not os.path.exists(os.path.join(folder, 'wrong')),
+           'store create -c with an unknown setting makes nothing', result)
         fails(beck(path, 'store'), 2, 'create', 'store without a verb')
         fails(beck(path, 'store', 'destroy'), 2, 'only be created', 'store with another verb')
         fails(beck(path, 'store', 'create', 'a', 'b'), 2, 'one directory', 'two directories')
