@@ -40,9 +40,10 @@ static int say_error(const struct beck_error *error, const char *what)
 static int store_open(struct fs *fs, const struct options *options)
 {
     struct beck_error error;
-    int result = beck_store_open(options->store, 0, NULL, &fs->store, &error);
+    const struct beck_store_options how = {.map_bytes = (uint64_t)options->map_mib << 20};
+    int result = beck_store_open(options->store, 0, &how, &fs->store, &error);
     if ((result == -EACCES || result == -EROFS || result == -EPERM) && options->read_only)
-        result = beck_store_open(options->store, BECK_OPEN_READ_ONLY, NULL, &fs->store, &error);
+        result = beck_store_open(options->store, BECK_OPEN_READ_ONLY, &how, &fs->store, &error);
     if (result == -EACCES && !options->read_only) {
         fprintf(stderr, "beckfs: %s; a store that may only be read can be mounted with -o ro\n",
                 error.message);

@@ -40,6 +40,7 @@ static const struct fuse_opt option_table[] = {
     OPTION("--version", version),
     OPTION("rmdir_nonempty", rmdir_nonempty),
     OPTION("allow_other", allow_other),
+    {"map_mib=%u", offsetof(struct options, map_mib), 0},
     KEYED("ro", KEY_READ_ONLY),
     /* What stands in fstab for mount(8) and systemd. */
     KEYED("defaults", FUSE_OPT_KEY_DISCARD),

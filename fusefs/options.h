@@ -19,6 +19,8 @@ struct options {
     int version;
     int rmdir_nonempty;
     int allow_other;
+    unsigned
+        map_mib; /* address space for each of the store's databases; 0: the library's default */
     bool read_only;
     struct fuse_args fuse; /* what is for libfuse and the kernel */
 };

@@ -143,6 +143,8 @@ class Mount:
         self.log_path = place.scratch("log")
         self.log = open(self.log_path, "ab")
         command = [place.options.beckfs, place.store, place.mountpoint, "-f", *arguments]
+        if place.options.mount_options:
+            command += ["-o", place.options.mount_options]
         self.process = subprocess.Popen(command, stderr=self.log, stdout=self.log)
         wait_for(self.is_up, "the mount is up")
 
@@ -264,6 +266,7 @@ def main():
     parser.add_argument("--beckfs", required=True)
     parser.add_argument("--helper", required=True)
     parser.add_argument("--growth")
+    parser.add_argument("--mount-options", help="for each mount in the foreground")
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
     os.umask(0o022)
