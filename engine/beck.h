@@ -311,12 +311,13 @@ struct beck_partition *beck_partition_close(struct beck_partition *partition);
 struct beck_partition_state {
     int64_t log_start_offset;   /* the oldest offset that can be read */
     int64_t last_stable_offset; /* the end for read_committed, and of the file view */
-    int64_t high_watermark;     /* the end for readers: below it, nothing goes away by power loss
-                                   unless its producer did not ask for more */
-    int64_t next_offset;        /* the end of the log, readable or not yet */
-    int64_t synced_offset;      /* below it, all survives power loss */
-    uint64_t view_bytes;        /* size of the file view */
-    int64_t last_append_ms;     /* time of the last append, since the epoch; creation where none */
+    int64_t high_watermark; /* the end for readers, after the last record that they see: below it,
+                               nothing goes away by power loss unless its producer did not ask for
+                               more */
+    int64_t next_offset;    /* what the next record gets; offsets between may never be used */
+    int64_t synced_offset;  /* below it, all survives power loss */
+    uint64_t view_bytes;    /* size of the file view */
+    int64_t last_append_ms; /* time of the last append, since the epoch; creation where none */
     int32_t leader_epoch;
     bool failed; /* the disk refused a write or sync: no appends until the store was opened anew */
 };
@@ -448,9 +449,9 @@ int beck_append(struct beck_partition *partition, const void *batch, size_t size
                 struct beck_error *error);
 
 /*
- * Wait until everything below `offset` survives power loss (a group commit: one fdatasync serves
- * whoever waits, over all processes). At once with flush.policy=os. -EIO: the disk refused, for
- * this and all later calls.
+ * Wait until everything below `offset`, or the log's end, survives power loss (a group commit: one
+ * fdatasync serves whoever waits, over all processes). At once with flush.policy=os. -EIO: the disk
+ * refused, for this and all later calls.
  */
 int beck_sync(struct beck_partition *partition, int64_t offset, struct beck_error *error);
 

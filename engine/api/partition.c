@@ -263,26 +263,29 @@ BECK_PUBLIC struct beck_reader *beck_reader_free(struct beck_reader *reader)
 BECK_PUBLIC int beck_reader_seek(struct beck_reader *reader, int64_t offset,
                                  struct beck_error *error)
 {
-    return reader_seek(reader, offset, error);
+    int r = store_check(reader_store(reader), error);
+    return r < 0 ? r : reader_seek(reader, offset, error);
 }
 
 BECK_PUBLIC int beck_reader_next(struct beck_reader *reader, struct beck_record *ret_record,
                                  struct beck_error *error)
 {
-    return reader_next(reader, ret_record, error);
+    int r = store_check(reader_store(reader), error);
+    return UNLIKELY(r < 0) ? r : reader_next(reader, ret_record, error);
 }
 
 BECK_PUBLIC ssize_t beck_reader_view(struct beck_reader *reader, uint64_t position, void *buffer,
                                      size_t size, struct beck_error *error)
 {
-    return reader_view(reader, position, buffer, size, error);
+    int r = store_check(reader_store(reader), error);
+    return UNLIKELY(r < 0) ? r : reader_view(reader, position, buffer, size, error);
 }
 
 /* ---- waiting ------------------------------------------------------------------------------- */
 
 BECK_PUBLIC void beck_partition_arm(struct beck_partition *partition)
 {
-    if (!partition->store->read_only)
+    if (store_check_writable(partition->store, NULL) == 0)
         waiter_arm(&partition->store->waiter, &partition->slot->armed);
 }
 

@@ -224,12 +224,13 @@ BECK_PUBLIC int beck_store_wake_fd(struct beck_store *store, struct beck_error *
 
 BECK_PUBLIC void beck_store_wake_clear(struct beck_store *store)
 {
-    waiter_clear(&store->waiter);
+    if (store_check(store, NULL) == 0)
+        waiter_clear(&store->waiter);
 }
 
 BECK_PUBLIC void beck_store_arm(struct beck_store *store)
 {
-    if (!store->read_only)
+    if (store_check_writable(store, NULL) == 0)
         waiter_arm(&store->waiter, &live_store(&store->live)->armed);
 }
 

@@ -108,7 +108,8 @@ static void append_roll(struct live_tail *tail, struct live_rolled *ret_rolled)
         .view_bytes = tail->end.view,
         .max_timestamp_ms = tail->max_timestamp_ms,
     };
-    bool all_visible = tail->high.offset == tail->end.offset;
+    bool all_visible = !live_tail_hides(tail);
+    int64_t records_end = tail->high.offset;
     tail->end.segment = tail->end.offset;
     tail->end.position = 0;
     tail->end.view = 0;
@@ -116,8 +117,11 @@ static void append_roll(struct live_tail *tail, struct live_rolled *ret_rolled)
     tail->segment_begin_ms = 0;
     tail->indexed_position = 0;
     tail->segments_generation++;
-    if (all_visible)
-        tail->high = tail->stable = tail->end;
+    if (all_visible) {
+        tail->high = tail->end;
+        tail->high.offset = records_end;
+        tail->stable = tail->high;
+    }
 }
 
 static int append_write(struct beck_partition *partition, struct append *append,
@@ -192,7 +196,7 @@ static int append_locked(struct beck_partition *partition, struct append *append
                          bool wait_for_sync, struct live_tail *ret_tail, struct beck_error *error)
 {
     struct live_slot *slot = partition->slot;
-    struct live_rolled rolled;
+    struct live_rolled rolled = {0};
     struct live_tail tail = *live_tail_locked(slot);
 
     if (UNLIKELY(atomic_load_explicit(&slot->flags, memory_order_relaxed) & LIVE_FAILED))
@@ -208,8 +212,12 @@ static int append_locked(struct beck_partition *partition, struct append *append
         r = partition->store->io->truncate(partition->store->io, partition->active_fd, 0);
     if (r == 0)
         r = append_write(partition, append, &tail, error);
-    if (r < 0)
+    if (r < 0) {
+        /* An empty file must not stay where the next batch may go on in the old one. */
+        if (roll && partition_remove_files_above(partition, rolled.base_offset) < 0)
+            atomic_fetch_or(&slot->flags, LIVE_TRUNCATE);
         return r;
+    }
     if (roll)
         live_rolled_add(slot, &rolled);
     append_publish(partition, append, wait_for_sync, &tail);

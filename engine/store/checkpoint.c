@@ -17,10 +17,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define CHECKPOINT_BATCH    512 /* partitions in one transaction */
-#define CHECKPOINT_SYNC_ALL 16  /* from so many on, syncfs first: it is cheaper than one by one */
-#define CHECKPOINT_LOOK_MS  20  /* when to look again while there is much */
-#define CHECKPOINT_IDLE_MS  1000
+#define CHECKPOINT_BATCH     512  /* partitions in one transaction */
+#define CHECKPOINT_SYNC_ALL  16   /* from so many on, syncfs first: it is cheaper than one by one */
+#define CHECKPOINT_LOOK_MS   20   /* when to look again while there is much */
+#define CHECKPOINT_HIDDEN_MS 1000 /* how long records may stay unseen for want of a sync */
+#define CHECKPOINT_IDLE_MS   1000
 
 struct checkpoint_item {
     struct beck_partition *partition;
@@ -37,13 +38,16 @@ struct checkpoint_round {
 
 /* ---- which partitions ---------------------------------------------------------------------- */
 
-/* Have so many offsets been given out that the reserved ones might run short? */
-static bool slot_offsets_run_short(const struct live_slot *slot)
+/* Have so many offsets been given out that the reserved ones might run short? Or did somebody
+ * append with acks=all and die before the sync, which hides what came after? */
+static bool slot_tail_is_due(const struct live_slot *slot, int64_t dirty_for_ms)
 {
     struct live_tail tail;
-    return live_tail_read(slot, &tail) == 0 &&
-           tail.end.offset - atomic_load(&slot->checkpoint_offset) >
-               CHECKPOINT_RESERVED_OFFSETS / 2;
+    if (live_tail_read(slot, &tail) < 0)
+        return false;
+    return tail.end.offset - atomic_load(&slot->checkpoint_offset) >
+               CHECKPOINT_RESERVED_OFFSETS / 2 ||
+           (live_tail_hides(&tail) && dirty_for_ms >= CHECKPOINT_HIDDEN_MS);
 }
 
 static bool slot_is_due(const struct live_slot *slot, bool all, int64_t now_ms)
@@ -55,7 +59,7 @@ static bool slot_is_due(const struct live_slot *slot, bool all, int64_t now_ms)
     return all || now_ms - dirty_ms >= CHECKPOINT_MS ||
            atomic_load(&slot->dirty_bytes) >= CHECKPOINT_BYTES ||
            atomic_load(&slot->rolled_end) != atomic_load(&slot->rolled_begin) ||
-           slot_offsets_run_short(slot);
+           slot_tail_is_due(slot, now_ms - dirty_ms);
 }
 
 /* Collect due partitions from slot `*from` on. */
@@ -157,6 +161,8 @@ static int item_put(struct checkpoint_item *item, MDB_txn *txn)
     struct beck_partition *partition = item->partition;
     struct index_checkpoint checkpoint = {
         .end = item->tail.end,
+        .records_end =
+            live_tail_hides(&item->tail) ? item->tail.end.offset : item->tail.high.offset,
         .max_timestamp_ms = item->tail.max_timestamp_ms,
         .append_ms = item->tail.append_ms,
         .reserved_offset = item->tail.end.offset + CHECKPOINT_RESERVED_OFFSETS,

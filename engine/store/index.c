@@ -58,11 +58,13 @@ int index_checkpoint_get(struct db *index, MDB_txn *txn, uint32_t topic_number, 
     c.end.segment = (int64_t)unpack_u64(&u);
     c.end.position = unpack_u64(&u);
     c.end.view = unpack_u64(&u);
+    c.records_end = (int64_t)unpack_u64(&u);
     c.max_timestamp_ms = (int64_t)unpack_u64(&u);
     c.append_ms = (int64_t)unpack_u64(&u);
     c.reserved_offset = (int64_t)unpack_u64(&u);
     r = unpack_end(&u);
-    if (r == 0 && (c.end.segment < 0 || c.end.offset < c.end.segment))
+    if (r == 0 &&
+        (c.end.segment < 0 || c.end.offset < c.end.segment || c.records_end > c.end.offset))
         r = -EBADMSG;
     if (r == 0)
         *ret_checkpoint = c;
@@ -80,6 +82,7 @@ int index_checkpoint_put(struct db *index, MDB_txn *txn, uint32_t topic_number, 
     pack_u64(&p, (uint64_t)checkpoint->end.segment);
     pack_u64(&p, checkpoint->end.position);
     pack_u64(&p, checkpoint->end.view);
+    pack_u64(&p, (uint64_t)checkpoint->records_end);
     pack_u64(&p, (uint64_t)checkpoint->max_timestamp_ms);
     pack_u64(&p, (uint64_t)checkpoint->append_ms);
     pack_u64(&p, (uint64_t)checkpoint->reserved_offset);

@@ -31,6 +31,7 @@ extern const char *const index_databases[INDEX_DATABASES];
 /* A point up to which all was synced, and what recovery has to know to go on from it. */
 struct index_checkpoint {
     struct log_point end;
+    int64_t records_end;      /* offset after the last record: below end's after a jump */
     int64_t max_timestamp_ms; /* in the segment so far */
     int64_t append_ms;
     int64_t reserved_offset; /* after power loss the next offset is at least this */

@@ -176,6 +176,23 @@ int live_grow(struct live *live, uint32_t slot)
     return 0;
 }
 
+static void ring_write_begin(struct live_slot *slot);
+static void ring_write_end(struct live_slot *slot);
+
+static void slot_fill(struct live_slot *slot, const struct beck_topic *topic, uint32_t partition,
+                      const struct live_tail *tail)
+{
+    struct live_tail copy = *tail;
+    slot->topic_number = topic->number;
+    slot->partition = partition;
+    memcpy(slot->topic_id, topic->id, sizeof(slot->topic_id));
+    atomic_store(&slot->synced_offset, tail->end.offset);
+    /* Of an empty segment the file may not be there, or not in a synced directory. */
+    atomic_store(&slot->synced_segment, tail->end.position > 0 ? tail->end.segment : -1);
+    atomic_store(&slot->checkpoint_offset, tail->end.offset);
+    live_tail_publish(slot, &copy);
+}
+
 int live_slot_init(struct live_slot *slot, const struct beck_topic *topic, uint32_t partition,
                    const struct live_tail *tail)
 {
@@ -185,15 +202,27 @@ int live_slot_init(struct live_slot *slot, const struct beck_topic *topic, uint3
         r = robust_mutex_init(&slot->sync_mutex);
     if (r < 0)
         return r;
-    slot->topic_number = topic->number;
-    slot->partition = partition;
-    memcpy(slot->topic_id, topic->id, sizeof(slot->topic_id));
-    atomic_store(&slot->synced_offset, tail->end.offset);
-    /* Of an empty segment the file may not be there, or not in a synced directory. */
-    atomic_store(&slot->synced_segment, tail->end.position > 0 ? tail->end.segment : -1);
-    atomic_store(&slot->checkpoint_offset, tail->end.offset);
-    struct live_tail copy = *tail;
-    live_tail_publish(slot, &copy);
+    slot_fill(slot, topic, partition, tail);
+    return 0;
+}
+
+int live_slot_take(struct live_slot *slot, const struct beck_topic *topic, uint32_t partition,
+                   const struct live_tail *tail)
+{
+    if (slot->topic_number == 0)
+        return live_slot_init(slot, topic, partition, tail);
+    (void)live_lock(&slot->sync_mutex);
+    (void)live_lock(&slot->append_mutex);
+    atomic_store(&slot->dirty_ms, 0);
+    atomic_store(&slot->dirty_bytes, 0);
+    atomic_store(&slot->rolled_begin, atomic_load(&slot->rolled_end));
+    ring_write_begin(slot);
+    slot->ring_count = 0;
+    ring_write_end(slot);
+    slot_fill(slot, topic, partition, tail);
+    atomic_store(&slot->flags, 0);
+    live_unlock(&slot->append_mutex);
+    live_unlock(&slot->sync_mutex);
     return 0;
 }
 
@@ -338,22 +367,27 @@ void live_slot_mend(struct live_slot *slot)
 {
     const struct live_tail *tail = live_tail_locked(slot);
     uint32_t end = atomic_load(&slot->rolled_end);
+    bool torn = atomic_load(&slot->ring_version) & 1;
     /* Noted as rolled, but the tail that says so was not published: it goes on as it was. */
     if (end != atomic_load(&slot->rolled_begin) &&
         slot->rolled[(end - 1) % LIVE_ROLLED_MAX].base_offset >= tail->end.segment)
         atomic_store(&slot->rolled_end, end - 1);
-    if (atomic_load(&slot->ring_version) & 1) {
-        ring_write_begin(slot);
+    /* An entry for a batch that was not published; or a ring that was being moved. */
+    ring_write_begin(slot);
+    if (torn)
         slot->ring_count = 0;
-        ring_write_end(slot);
-    }
+    while (slot->ring_count > 0 && slot->ring[slot->ring_count - 1].offset >= tail->end.offset)
+        slot->ring_count--;
+    ring_write_end(slot);
 }
 
 uint32_t live_rolled_read(const struct live_slot *slot, struct live_rolled to[LIVE_ROLLED_MAX])
 {
-    uint32_t count;
-    bool good;
-    do {
+    /* A torn entry is one that is being taken out; an entry that stays torn is passed over. */
+    enum { TRIES = 1000 };
+    uint32_t count = 0;
+    bool good = false;
+    for (int tries = 0; !good && tries < TRIES; tries++) {
         /* begin first: entries only go once they are in the catalogue, which is read after this. */
         uint32_t begin = atomic_load(&slot->rolled_begin);
         uint32_t end = atomic_load(&slot->rolled_end);
@@ -365,6 +399,6 @@ uint32_t live_rolled_read(const struct live_slot *slot, struct live_rolled to[LI
             count++;
         }
         good = good && atomic_load(&slot->rolled_begin) == begin;
-    } while (!good);
-    return count;
+    }
+    return good ? count : count > 0 ? count - 1 : 0;
 }

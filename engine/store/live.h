@@ -39,8 +39,9 @@ struct log_point {
 };
 
 struct live_tail {
-    struct log_point end;    /* of the log: where the next batch goes */
-    struct log_point high;   /* high watermark: the end for readers */
+    struct log_point end;  /* of the log: where the next batch goes */
+    struct log_point high; /* high watermark: the end for readers. Where nothing is hidden from them
+                              its offset is that after the last record, and end's may be above */
     struct log_point stable; /* last stable offset: the end of the file view */
     int64_t log_start_offset;
     int64_t pending_all_offset; /* end of the last acks=all batch: invisible until synced to here */
@@ -172,8 +173,13 @@ static inline struct live_slot *live_slot(const struct live *live, uint32_t slot
 /* Grow the file so that it has slot `slot`. Under meta.mdb's write lock. -ENOSPC. */
 int live_grow(struct live *live, uint32_t slot);
 
-/* Give a slot to a partition, whose log is at `tail`, all of it synced and checkpointed. */
+/* Fill a slot that nobody uses, whose partition's log is at `tail`, all of it synced and
+ * checkpointed. Who is alone with the store may do so with any slot. */
 int live_slot_init(struct live_slot *slot, const struct beck_topic *topic, uint32_t partition,
+                   const struct live_tail *tail);
+/* Give a slot to a new topic's partition while others have the store open: where an earlier topic
+ * had it, its locks stay, because a handle to that one may be just about to find out. */
+int live_slot_take(struct live_slot *slot, const struct beck_topic *topic, uint32_t partition,
                    const struct live_tail *tail);
 
 /* Lock a robust mutex. Returns 1 where the owner before died with it (it is made consistent), or 0.
@@ -189,6 +195,11 @@ int live_tail_read(const struct live_slot *slot, struct live_tail *ret_tail);
 static inline const struct live_tail *live_tail_locked(const struct live_slot *slot)
 {
     return &slot->tails[atomic_load_explicit(&slot->generation, memory_order_relaxed) & 1];
+}
+/* Is there anything behind the high watermark, waiting for a sync? */
+static inline bool live_tail_hides(const struct live_tail *tail)
+{
+    return tail->high.position != tail->end.position || tail->high.segment != tail->end.segment;
 }
 /* Make `tail` the valid one, under append_mutex. Sets its checksum. */
 void live_tail_publish(struct live_slot *slot, struct live_tail *tail);

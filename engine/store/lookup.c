@@ -28,7 +28,10 @@ static bool ring_find(struct beck_partition *partition, const struct segment *se
         const struct index_entry *entry = &ring[count];
         if (entry->offset < segment->base_offset)
             return false;
-        if (entry->offset >= segment->next_offset || !index_entry_precedes(entry, by, target))
+        /* The ring may be newer than the list, and have the entries of a segment that is not in it.
+         */
+        if (entry->offset >= segment->next_offset || entry->offset >= partition->end_offset ||
+            !index_entry_precedes(entry, by, target))
             continue;
         *ret_entry = *entry;
         return true;
@@ -91,6 +94,8 @@ int lookup_batch(struct beck_partition *partition, struct segment *segment, int6
     struct index_entry entry;
     struct scan_batch batch;
     struct segment_files *files = &partition->store->files;
+    if (limit == 0)
+        return 0;
     if (hint_find(partition, offset, segment->base_offset, ret_position))
         return *ret_position < limit;
     lookup_entry(partition, segment, INDEX_BY_OFFSET, offset, &entry);
@@ -192,6 +197,31 @@ int lookup_time(struct beck_partition *partition, int64_t timestamp_ms,
     return r;
 }
 
+/* The largest timestamp in the part of a segment that readers see. */
+static int visible_max_timestamp(struct beck_partition *partition, struct segment *segment,
+                                 uint64_t limit, int64_t *max, struct beck_error *error)
+{
+    struct scan *scan = &partition->scan;
+    struct index_entry entry;
+    struct scan_batch batch;
+    if (limit == 0)
+        return 0;
+    lookup_entry(partition, segment, INDEX_BY_POSITION, (int64_t)limit, &entry);
+    if (entry.max_timestamp_ms > *max)
+        *max = entry.max_timestamp_ms;
+    int fd = segment_pin(&partition->store->files, segment, false);
+    if (fd < 0)
+        return report_errno(error, fd == -ENOENT ? -EBADMSG : fd, "cannot open segment %s",
+                            segment->path);
+    scan_begin(scan, partition->store->io, fd, SCAN_HEADERS, entry.position, limit);
+    int r;
+    while ((r = scan_next(scan, &batch, error)) == 1)
+        if (batch.summary.header.max_timestamp_ms > *max)
+            *max = batch.summary.header.max_timestamp_ms;
+    segment_unpin(segment);
+    return r;
+}
+
 int lookup_max_timestamp(struct beck_partition *partition, int64_t *ret_timestamp_ms,
                          struct beck_error *error)
 {
@@ -199,13 +229,14 @@ int lookup_max_timestamp(struct beck_partition *partition, int64_t *ret_timestam
     int r = partition_tail(partition, &tail, error);
     if (r < 0)
         return r;
-    int64_t max = tail.max_timestamp_ms;
+    int64_t max = INT64_MIN;
     CHECK(pthread_mutex_lock(&partition->mutex) == 0);
     r = partition_refresh_segments(partition, &tail, error);
     for (size_t i = 0; r == 0 && i < partition->segment_count; i++) {
-        const struct segment *segment = partition->segments[i];
-        if (segment->base_offset != tail.end.segment && segment->next_offset != INT64_MAX &&
-            segment->max_timestamp_ms > max)
+        struct segment *segment = partition->segments[i];
+        if (segment->base_offset == tail.high.segment)
+            r = visible_max_timestamp(partition, segment, tail.high.position, &max, error);
+        else if (segment->base_offset < tail.high.segment && segment->max_timestamp_ms > max)
             max = segment->max_timestamp_ms;
     }
     CHECK(pthread_mutex_unlock(&partition->mutex) == 0);

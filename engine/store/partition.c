@@ -12,6 +12,7 @@
 #include "report.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,8 @@ int partition_failed(const struct beck_partition *partition, int code, int64_t o
 }
 
 /* ---- opening and closing ------------------------------------------------------------------- */
+
+static void partition_segment_drop(struct beck_partition *partition, int64_t base_offset);
 
 static struct beck_partition *partition_free(struct beck_partition *partition)
 {
@@ -209,15 +212,54 @@ int partition_refresh_config(struct beck_partition *partition, struct beck_error
     return 0;
 }
 
+struct leftovers {
+    struct beck_partition *partition;
+    int directory;
+    int64_t base_offset;
+};
+
+static int leftover_remove(void *context, const char *name)
+{
+    const struct leftovers *leftovers = context;
+    const struct io *io = leftovers->partition->store->io;
+    int64_t base;
+    if (segment_name_parse(name, &base) < 0 || base <= leftovers->base_offset)
+        return 0;
+    return io->remove(io, leftovers->directory, name, false);
+}
+
+int partition_remove_files_above(struct beck_partition *partition, int64_t base_offset)
+{
+    const struct io *io = partition->store->io;
+    if (partition->active && partition->active->base_offset > base_offset) {
+        struct segment_files *files = &partition->store->files;
+        int64_t gone = partition->active->base_offset;
+        segment_unpin(partition->active);
+        partition->active = segment_unref(files, partition->active);
+        CHECK(pthread_mutex_lock(&partition->mutex) == 0);
+        partition_segment_drop(partition, gone);
+        CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
+    }
+    int fd = io->open(io, partition->store->directory, partition->path, O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0)
+        return fd;
+    struct leftovers leftovers = {partition, fd, base_offset};
+    int r = io_list(io, fd, leftover_remove, &leftovers);
+    (void)io->close(io, fd);
+    return r;
+}
+
 /* Cut what a dead or failed writer left behind the tail. */
 static int partition_cut(struct beck_partition *partition, struct beck_error *error)
 {
     const struct live_tail *tail = live_tail_locked(partition->slot);
     const struct io *io = partition->store->io;
-    int r = partition_activate(partition, tail->end.segment, false, error);
+    int r = partition_activate(partition, tail->end.segment, tail->end.position == 0, error);
     if (r < 0)
         return r;
-    r = io->truncate(io, partition->active_fd, tail->end.position);
+    r = partition_remove_files_above(partition, tail->end.segment);
+    if (r == 0)
+        r = io->truncate(io, partition->active_fd, tail->end.position);
     if (r < 0)
         return report_errno(error, r, "cannot cut off what a failed append left");
     atomic_fetch_and(&partition->slot->flags, ~(uint32_t)LIVE_TRUNCATE);
@@ -336,6 +378,18 @@ int partition_segment_get(struct beck_partition *partition, int64_t base_offset,
     return 0;
 }
 
+/* Take a segment out of the list, whose file is gone. */
+static void partition_segment_drop(struct beck_partition *partition, int64_t base_offset)
+{
+    size_t above = segments_above(partition, base_offset);
+    if (above == 0 || partition->segments[above - 1]->base_offset != base_offset)
+        return;
+    segment_unref(&partition->store->files, partition->segments[above - 1]);
+    memmove(partition->segments + above - 1, partition->segments + above,
+            (partition->segment_count - above) * sizeof(partition->segments[0]));
+    partition->segment_count--;
+}
+
 static int segment_fill(struct beck_partition *partition, const struct segment_record *record)
 {
     struct segment *segment;
@@ -383,6 +437,7 @@ int partition_refresh_segments(struct beck_partition *partition, const struct li
                                struct beck_error *error)
 {
     struct segment *active;
+    partition->end_offset = tail->end.offset;
     if (LIKELY(partition->segments_generation == tail->segments_generation))
         return 0;
     int r = partition_load_segments(partition);

@@ -44,6 +44,7 @@ struct beck_partition {
     size_t segment_count;
     size_t segment_room;
     uint32_t segments_generation; /* of the tail that the list was made for; 0: none yet */
+    int64_t end_offset;           /* of the tail that it was asked for last */
     struct partition_hint hints[PARTITION_HINTS];
     uint32_t next_hint;
     struct scan scan; /* for lookups, under `mutex` */
@@ -72,6 +73,10 @@ int partition_refresh_config(struct beck_partition *partition, struct beck_error
  * locked. */
 int partition_lock(struct beck_partition *partition, struct beck_error *error);
 void partition_unlock(struct beck_partition *partition);
+
+/* Remove the segment files above a base offset: of a roll that came to nothing. Under the slot's
+ * append_mutex. */
+int partition_remove_files_above(struct beck_partition *partition, int64_t base_offset);
 
 /* Pin the active segment of `tail` as partition->active. Under the slot's append_mutex. */
 int partition_activate(struct beck_partition *partition, int64_t segment, bool create,

@@ -205,7 +205,7 @@ int range_read(struct beck_partition *partition, int64_t offset, size_t max_byte
         if (r == 0)
             r = range_export(&range, ret_range);
     } else if (r == 0) {
-        *ret_range = (struct beck_range){.fd = -1, .next_offset = offset};
+        *ret_range = (struct beck_range){.fd = -1, .next_offset = bound->offset};
     }
     CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
     return r < 0 ? partition_failed(partition, r, offset, error) : 0;

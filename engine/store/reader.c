@@ -31,6 +31,7 @@ struct beck_reader {
 
     uint64_t view_position; /* that the next byte has; UINT64_MAX: the iterator is not there */
     uint64_t skip;          /* bytes of the record before the iterator that were rendered */
+    bool viewing;           /* the last thing read was the view */
 };
 
 int reader_new(struct beck_partition *partition, enum beck_isolation isolation,
@@ -46,6 +47,11 @@ int reader_new(struct beck_partition *partition, enum beck_isolation isolation,
     reader->view_position = UINT64_MAX;
     *ret_reader = reader;
     return 0;
+}
+
+struct beck_store *reader_store(const struct beck_reader *reader)
+{
+    return reader->partition->store;
 }
 
 static void reader_leave_segment(struct beck_reader *reader)
@@ -200,6 +206,7 @@ int reader_seek(struct beck_reader *reader, int64_t offset, struct beck_error *e
     }
     CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
     reader->next_offset = offset;
+    reader->viewing = false;
     return r < 0 ? partition_failed(partition, r, offset, error) : 0;
 }
 
@@ -207,6 +214,10 @@ int reader_next(struct beck_reader *reader, struct beck_record *ret_record,
                 struct beck_error *error)
 {
     int r = 0;
+    if (UNLIKELY(reader->viewing))
+        reader_leave_segment(reader);
+    reader->viewing = false;
+    reader->view_position = UINT64_MAX;
     if (!reader->segment) {
         struct live_tail tail;
         r = partition_tail(reader->partition, &tail, error);
@@ -294,6 +305,7 @@ ssize_t reader_view(struct beck_reader *reader, uint64_t position, void *buffer,
 {
     size_t done = 0;
     int r;
+    reader->viewing = true;
     if (reader->view_position != position || !reader->segment) {
         r = reader_seek_view(reader, position, error);
         if (r <= 0)

@@ -7,6 +7,7 @@
 
 int reader_new(struct beck_partition *partition, enum beck_isolation isolation,
                struct beck_reader **ret_reader);
+struct beck_store *reader_store(const struct beck_reader *reader);
 struct beck_reader *reader_free(struct beck_reader *reader);
 int reader_seek(struct beck_reader *reader, int64_t offset, struct beck_error *error);
 int reader_next(struct beck_reader *reader, struct beck_record *ret_record,

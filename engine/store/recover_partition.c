@@ -105,6 +105,7 @@ static int recover_checkpoint(struct recover *recover)
     if (r < 0)
         return r;
     tail->end = checkpoint.end;
+    recover->found->records_end = checkpoint.records_end;
     tail->max_timestamp_ms = checkpoint.max_timestamp_ms;
     tail->append_ms = checkpoint.append_ms;
     recover->found->has_checkpoint = true;
@@ -151,6 +152,7 @@ static int take_batch(struct recover *recover, const struct scan_batch *batch, b
     tail->end.offset = batch_next_offset(&summary->header);
     tail->end.position = batch->position + batch->size;
     tail->end.view += summary->view_bytes;
+    recover->found->records_end = tail->end.offset;
     if (summary->max_timestamp_ms > tail->max_timestamp_ms)
         tail->max_timestamp_ms = summary->max_timestamp_ms;
     return 0;
@@ -268,35 +270,6 @@ static int next_segment(struct recover *recover, int64_t base)
     return 0;
 }
 
-/* The log ends at the tail: note what has to go. `size` is that of the tail's file. */
-static int note_cut(struct recover *recover, uint64_t size, size_t next_file,
-                    const struct beck_error *why)
-{
-    struct recovered *found = recover->found;
-    struct beck_recovery *cut = &found->cut;
-    const char *reason = strstr(why->message, ": ");
-    found->is_cut = true;
-    found->is_dirty = true;
-    *cut = (struct beck_recovery){
-        .time_ms = store_now_ms(),
-        .partition = recover->partition,
-        .segment = found->tail.end.segment,
-        .position = found->tail.end.position,
-        .truncated_bytes = size - found->tail.end.position,
-    };
-    (void)snprintf(cut->topic, sizeof(cut->topic), "%s", recover->topic->name);
-    (void)snprintf(cut->reason, sizeof(cut->reason), "%.127s", reason ? reason + 2 : why->message);
-    if (next_file >= recover->file_count)
-        return 0;
-    found->removed_count = recover->file_count - next_file;
-    found->removed = calloc(found->removed_count, sizeof(found->removed[0]));
-    if (!found->removed)
-        return -ENOMEM;
-    memcpy(found->removed, recover->files + next_file,
-           found->removed_count * sizeof(found->removed[0]));
-    return 0;
-}
-
 /* Open a segment's file. Returns 1, and its size; 0: there is none. */
 static int open_file(struct recover *recover, int64_t base, int *ret_fd, uint64_t *ret_size)
 {
@@ -319,38 +292,111 @@ static int open_file(struct recover *recover, int64_t base, int *ret_fd, uint64_
     return 1;
 }
 
-static int walk_files(struct recover *recover, struct beck_error *error)
+/* Note that a file has to go. */
+static int note_removed(struct recover *recover, int64_t base)
+{
+    struct recovered *found = recover->found;
+    _cleanup_close_ int fd = -1;
+    uint64_t size = 0;
+    int64_t *grown =
+        reallocarray(found->removed, found->removed_count + 1, sizeof(found->removed[0]));
+    if (!grown)
+        return -ENOMEM;
+    found->removed = grown;
+    found->removed[found->removed_count++] = base;
+    int r = open_file(recover, base, &fd, &size);
+    found->cut.truncated_bytes += size;
+    found->is_dirty = true;
+    return r < 0 ? r : 0;
+}
+
+/* Note where and why the log was cut; what is cut is counted where it is found. */
+static void note_cut(struct recover *recover, const char *why)
+{
+    struct recovered *found = recover->found;
+    struct beck_recovery *cut = &found->cut;
+    found->is_cut = true;
+    found->is_dirty = true;
+    cut->time_ms = store_now_ms();
+    cut->partition = recover->partition;
+    cut->segment = found->tail.end.segment;
+    cut->position = found->tail.end.position;
+    (void)snprintf(cut->topic, sizeof(cut->topic), "%s", recover->topic->name);
+    (void)snprintf(cut->reason, sizeof(cut->reason), "%.127s", why);
+}
+
+/* The log ends at the tail: the rest of its file, and the files behind it, have to go. */
+static int cut_here(struct recover *recover, uint64_t size, size_t next_file,
+                    const struct beck_error *why)
+{
+    const char *reason = strstr(why->message, ": ");
+    int r = 0;
+    note_cut(recover, reason ? reason + 2 : why->message);
+    recover->found->is_torn = true;
+    recover->found->cut.truncated_bytes += size - recover->found->tail.end.position;
+    while (r == 0 && next_file < recover->file_count)
+        r = note_removed(recover, recover->files[next_file++]);
+    return r;
+}
+
+/* The file that the log goes on in, of those from `*next` on. A roll that came to nothing may have
+ * left one whose offsets are in the segment before it: it goes. */
+static int next_file(struct recover *recover, size_t *next, bool *ret_is_last)
+{
+    const struct live_tail *tail = &recover->found->tail;
+    while (*next < recover->file_count && recover->files[*next] <= tail->end.segment)
+        (*next)++;
+    while (*next < recover->file_count && recover->files[*next] < tail->end.offset) {
+        int r = note_removed(recover, recover->files[(*next)++]);
+        if (r < 0)
+            return r;
+        if (recover->found->cut.truncated_bytes > 0)
+            note_cut(recover, "a segment was begun, and the log went on in the one before it");
+    }
+    *ret_is_last = *next >= recover->file_count;
+    return 0;
+}
+
+/* Read the tail's file. Returns 1 where the log may go on in the next one, 0 where it ends here. */
+static int walk_file(struct recover *recover, size_t *next, bool *ret_is_last,
+                     struct beck_error *error)
 {
     struct live_tail *tail = &recover->found->tail;
+    _cleanup_close_ int fd = -1;
+    uint64_t size = 0;
+    while (*next < recover->file_count && recover->files[*next] <= tail->end.segment)
+        (*next)++;
+    int r = open_file(recover, tail->end.segment, &fd, &size);
+    if (r < 0)
+        return r;
+    if (r == 0 || size < tail->end.position) {
+        /* What was synced is not there: damage. The log goes on in a segment of its own. */
+        *ret_is_last = *next >= recover->file_count;
+        if (tail->end.position > 0 && *ret_is_last)
+            r = next_segment(recover, tail->end.offset);
+        return r < 0 ? r : !*ret_is_last;
+    }
+    recover->scan->fd = fd;
+    recover->scan->io = recover->store->io;
+    r = read_file(recover, size, *next >= recover->file_count, error);
+    if (r == 0)
+        return cut_here(recover, size, *next, error);
+    if (r == 1)
+        r = next_file(recover, next, ret_is_last);
+    return r < 0 ? r : !*ret_is_last;
+}
+
+static int walk_files(struct recover *recover, struct beck_error *error)
+{
     size_t next = 0;
-    for (;;) {
-        _cleanup_close_ int fd = -1;
-        uint64_t size = 0;
-        while (next < recover->file_count && recover->files[next] <= tail->end.segment)
-            next++;
-        bool is_last = next >= recover->file_count;
-        int r = open_file(recover, tail->end.segment, &fd, &size);
-        if (r < 0)
-            return r;
-        if (r == 0 || size < tail->end.position) {
-            /* What was synced is not there: damage. The log goes on in a segment of its own. */
-            if (tail->end.position == 0)
-                return 0;
-            return next_segment(recover, is_last ? tail->end.offset : recover->files[next]);
-        }
-        recover->scan->fd = fd;
-        recover->scan->io = recover->store->io;
-        r = read_file(recover, size, is_last, error);
-        if (r < 0)
-            return r;
-        if (r == 0)
-            return note_cut(recover, size, next, error);
-        if (is_last)
-            return 0;
+    bool is_last = true;
+    int r;
+    while ((r = walk_file(recover, &next, &is_last, error)) == 1) {
         r = next_segment(recover, recover->files[next]);
         if (r < 0)
             return r;
     }
+    return r;
 }
 
 int recover_partition(struct beck_store *store, const struct beck_topic *topic, int32_t partition,
@@ -370,13 +416,16 @@ int recover_partition(struct beck_store *store, const struct beck_topic *topic, 
     store_topic_path(recover.path, topic->id, partition);
 
     int r = recover_list(&recover);
-    if (r == 0)
+    bool listed = r == 0;
+    if (listed)
         r = recover_checkpoint(&recover);
-    if (r == -ENOENT || r == -EBADMSG || r == -EPROTONOSUPPORT) {
+    if (!listed)
+        ; /* without its folder it is none of the store's partitions to write to */
+    else if (r == -ENOENT || r == -EBADMSG || r == -EPROTONOSUPPORT) {
         /* Never checkpointed, or the index is lost or damaged: from the very first file. */
         r = 0;
         if (recover.file_count > 0)
-            tail->end.segment = tail->end.offset = recover.files[0];
+            ret_recovered->records_end = tail->end.segment = tail->end.offset = recover.files[0];
         ret_recovered->is_dirty = true;
     }
     recover.indexed_position = tail->end.position;

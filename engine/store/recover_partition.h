@@ -13,6 +13,7 @@
 /* What was found. Zero it; done with recovered_done(). */
 struct recovered {
     struct live_tail tail;
+    int64_t records_end; /* offset after the last record */
     bool has_checkpoint; /* what index.mdb had was good, and is gone on from */
     bool is_dirty;       /* there is more than the checkpoint says, or less */
     bool is_failed;      /* the disk could not be read */
@@ -25,10 +26,11 @@ struct recovered {
     } * entries;
     size_t entry_count;
 
-    bool is_cut; /* a torn end has to go: */
-    struct beck_recovery cut;
-    int64_t *removed; /* base offsets of whole files that go, too */
+    bool is_cut;      /* something had to go: */
+    bool is_torn;     /* the end of the tail's file, from its end position on, */
+    int64_t *removed; /* and whole files, of these base offsets */
     size_t removed_count;
+    struct beck_recovery cut;
 };
 
 int recover_partition(struct beck_store *store, const struct beck_topic *topic, int32_t partition,

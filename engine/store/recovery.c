@@ -42,7 +42,7 @@ struct live_tail recovery_empty_tail(uint32_t leader_epoch)
 
 /* ---- carrying out what was found ----------------------------------------------------------- */
 
-static int cut_segment(struct recovery *recovery, const struct beck_topic *topic,
+static int cut_segment(struct recovery *recovery, const struct beck_topic *topic, int32_t partition,
                        const struct recovered *found, struct beck_error *error)
 {
     const struct io *io = recovery->store->io;
@@ -50,14 +50,16 @@ static int cut_segment(struct recovery *recovery, const struct beck_topic *topic
     char path[SEGMENT_PATH_BYTES];
     char name[SEGMENT_NAME_BYTES];
 
-    store_topic_path(directory, topic->id, found->cut.partition);
+    store_topic_path(directory, topic->id, partition);
     for (size_t i = found->removed_count; i-- > 0;) {
         segment_name(name, found->removed[i]);
         (void)snprintf(path, sizeof(path), "%s/%s", directory, name);
         int r = io->remove(io, recovery->store->directory, path, false);
         if (r < 0)
-            return report_errno(error, r, "cannot remove segment %s behind a torn one", path);
+            return report_errno(error, r, "cannot remove segment %s", path);
     }
+    if (!found->is_torn)
+        return 0;
     segment_name(name, found->cut.segment);
     (void)snprintf(path, sizeof(path), "%s/%s", directory, name);
     _cleanup_close_ int fd = io->open(io, recovery->store->directory, path, O_RDWR, 0);
@@ -95,13 +97,14 @@ static int sync_found(struct recovery *recovery, const struct beck_topic *topic,
 }
 
 static int put_found(struct recovery *recovery, const struct beck_topic *topic, int32_t partition,
-                     const struct recovered *found, struct beck_error *error)
+                     const struct recovered *found)
 {
     struct db *index = &recovery->store->index;
     MDB_txn *txn = recovery->index_txn;
     uint32_t number = (uint32_t)partition;
     struct index_checkpoint checkpoint = {
         .end = found->tail.end,
+        .records_end = found->records_end,
         .max_timestamp_ms = found->tail.max_timestamp_ms,
         .append_ms = found->tail.append_ms,
         .reserved_offset = found->tail.end.offset + CHECKPOINT_RESERVED_OFFSETS,
@@ -120,7 +123,7 @@ static int put_found(struct recovery *recovery, const struct beck_topic *topic, 
     }
     if (r == 0)
         r = index_checkpoint_put(index, txn, topic->number, number, &checkpoint);
-    return r < 0 ? report_errno(error, r, "index.mdb: cannot write what recovery found") : 0;
+    return r;
 }
 
 /* ---- one partition ------------------------------------------------------------------------- */
@@ -162,21 +165,24 @@ static int carry_out(struct recovery *recovery, const struct beck_topic *topic, 
                      struct beck_error *error)
 {
     int r = 0;
-    if (found->is_cut) {
-        r = cut_segment(recovery, topic, found, error);
-        found->cut.next_offset = found->tail.end.offset;
+    if (found->is_dirty) {
+        r = cut_segment(recovery, topic, partition, found, error);
+        if (r == 0)
+            r = sync_found(recovery, topic, partition, found, error);
+        /* The others are not to suffer from what is wrong with this one's files. */
+        found->is_failed = r < 0;
+        if (r < 0)
+            return 0;
     }
-    if (r == 0 && !nothing_lost(recovery, topic, partition, location->slot, found))
+    if (!nothing_lost(recovery, topic, partition, location->slot, found))
         r = jump(recovery, topic, partition, location, found);
     if (r == 0 && found->is_cut) {
         found->cut.next_offset = found->tail.end.offset;
         r = meta_recovery_add(&recovery->store->meta, recovery->meta_txn, &found->cut);
     }
     if (r == 0 && found->is_dirty)
-        r = sync_found(recovery, topic, partition, found, error);
-    if (r == 0 && found->is_dirty)
-        r = put_found(recovery, topic, partition, found, error);
-    return r;
+        r = put_found(recovery, topic, partition, found);
+    return r < 0 ? report_errno(error, r, "cannot write down what recovery found") : 0;
 }
 
 static int recovery_partition(struct recovery *recovery, const struct beck_topic *topic,
@@ -203,7 +209,9 @@ static int recovery_partition(struct recovery *recovery, const struct beck_topic
     if (r < 0)
         return r;
     struct live_tail *tail = &found.tail;
-    tail->high = tail->stable = tail->end;
+    tail->high = tail->end;
+    tail->high.offset = found.records_end;
+    tail->stable = tail->high;
     tail->log_start_offset = location.log_start_offset;
     if (found.sealed_count == 0 && !found.has_checkpoint &&
         tail->end.segment > tail->log_start_offset)
@@ -224,8 +232,11 @@ static int recovery_partition(struct recovery *recovery, const struct beck_topic
             .view_bytes = found.sealed[i].view_bytes,
             .max_timestamp_ms = found.sealed[i].max_timestamp_ms,
         };
-        if (live_rolled_has_room(slot))
-            live_rolled_add(slot, &rolled);
+        if (!live_rolled_has_room(slot))
+            return report(error, -EROFS,
+                          "there is too much to recover for a read-only look; open the store for "
+                          "writing once");
+        live_rolled_add(slot, &rolled);
     }
     return 0;
 }

@@ -41,6 +41,15 @@ static void watch_forks(void)
     CHECK(pthread_atfork(NULL, NULL, in_child) == 0);
 }
 
+static struct beck_store *registry_find(const struct stat *info)
+{
+    for (struct beck_store *store = registry; store; store = store->next)
+        if (store->device == info->st_dev && store->inode == info->st_ino &&
+            store->fork_generation == atomic_load(&fork_generation))
+            return store;
+    return NULL;
+}
+
 int64_t store_now_ms(void)
 {
     struct timespec now;
@@ -205,6 +214,23 @@ static int create_in(const char *path, int directory, const struct beck_store_op
     return r;
 }
 
+/* Under the registry's mutex. */
+static int registry_create(const char *path, const struct beck_store_options *options,
+                           const struct io *io, int directory, struct beck_error *error)
+{
+    struct stat info;
+    int r = io->stat(io, directory, &info);
+    if (r == 0 && registry_find(&info))
+        return report(error, -EEXIST, "there is a store already");
+    if (r == 0)
+        r = io_list(io, directory, is_foreign, NULL);
+    if (r > 0)
+        return report(error, -ENOTEMPTY, "is not empty, and no store");
+    if (r < 0)
+        return report_errno(error, r, "cannot be read");
+    return create_in(path, directory, options, io, error);
+}
+
 int store_create(const char *path, const struct beck_store_options *options, const struct io *io,
                  struct beck_error *error)
 {
@@ -214,11 +240,9 @@ int store_create(const char *path, const struct beck_store_options *options, con
     _cleanup_close_ int directory = io->open(io, AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
     if (directory < 0)
         return report_errno(error, directory, "%s: cannot be opened", path);
-    r = io_list(io, directory, is_foreign, NULL);
-    if (r > 0)
-        return report(error, -ENOTEMPTY, "%s: is not empty, and no store", path);
-    if (r == 0)
-        r = create_in(path, directory, options, io, error);
+    CHECK(pthread_mutex_lock(&registry_mutex) == 0);
+    r = registry_create(path, options, io, directory, error);
+    CHECK(pthread_mutex_unlock(&registry_mutex) == 0);
     if (r < 0)
         report_prefix(error, "%s", path);
     return r;
@@ -406,16 +430,6 @@ static int store_open_new(const char *path, unsigned flags,
     return 0;
 }
 
-static struct beck_store *registry_find(const struct stat *info, bool read_only)
-{
-    for (struct beck_store *store = registry; store; store = store->next)
-        if (store->device == info->st_dev && store->inode == info->st_ino &&
-            store->fork_generation == atomic_load(&fork_generation) &&
-            (!store->read_only || read_only))
-            return store;
-    return NULL;
-}
-
 static int registry_open(const char *path, unsigned flags, const struct beck_store_options *options,
                          const struct io *io, int directory, struct beck_store **ret_store,
                          struct beck_error *error)
@@ -424,7 +438,9 @@ static int registry_open(const char *path, unsigned flags, const struct beck_sto
     int r = io->stat(io, directory, &info);
     if (r < 0)
         return report_errno(error, r, "cannot be opened");
-    struct beck_store *store = registry_find(&info, flags & BECK_OPEN_READ_ONLY);
+    struct beck_store *store = registry_find(&info);
+    if (store && store->read_only && !(flags & BECK_OPEN_READ_ONLY))
+        return report(error, -EBUSY, "this process has the store open read-only; close that first");
     if (store) {
         store->references++;
     } else {

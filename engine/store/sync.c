@@ -30,24 +30,27 @@ static void futex_wake_all(_Atomic uint32_t *word)
     (void)syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
-static int sync_directory(struct beck_partition *partition)
+static int sync_directory(struct beck_partition *partition, bool *ret_refused)
 {
     const struct io *io = partition->store->io;
     int fd = io->open(io, partition->store->directory, partition->path, O_RDONLY | O_DIRECTORY, 0);
     if (fd < 0)
         return fd;
     int r = io->sync(io, fd);
+    *ret_refused |= r < 0;
     (void)io->close(io, fd);
     return r;
 }
 
-static int sync_segment(struct beck_partition *partition, struct segment *segment)
+static int sync_segment(struct beck_partition *partition, struct segment *segment,
+                        bool *ret_refused)
 {
     const struct io *io = partition->store->io;
     int fd = segment_pin(&partition->store->files, segment, false);
     if (fd < 0)
         return fd;
     int r = io->sync_data(io, fd);
+    *ret_refused |= r < 0;
     segment_unpin(segment);
     return r;
 }
@@ -65,9 +68,10 @@ static struct segment *sync_next(struct beck_partition *partition, int64_t from,
     return segment;
 }
 
-/* Sync every file from the one that holds the synced offset to the one of `tail`. */
+/* Sync every file from the one that holds the synced offset to the one of `tail`. `*ret_refused`:
+ * the disk did not take it, as opposed to our not getting that far. */
 static int sync_files(struct beck_partition *partition, const struct live_tail *tail,
-                      struct beck_error *error)
+                      bool *ret_refused, struct beck_error *error)
 {
     int64_t from = atomic_load(&partition->slot->synced_segment);
     CHECK(pthread_mutex_lock(&partition->mutex) == 0);
@@ -78,7 +82,7 @@ static int sync_files(struct beck_partition *partition, const struct live_tail *
     struct segment *segment = sync_next(partition, from - 1, tail->end.segment);
     while (segment && r == 0) {
         int64_t base = segment->base_offset;
-        r = sync_segment(partition, segment);
+        r = sync_segment(partition, segment, ret_refused);
         if (r < 0)
             (void)report_errno(error, r, "cannot sync segment %s", segment->path);
         segment_unref(&partition->store->files, segment);
@@ -87,7 +91,7 @@ static int sync_files(struct beck_partition *partition, const struct live_tail *
     if (segment)
         segment_unref(&partition->store->files, segment);
     if (r == 0 && from != tail->end.segment) {
-        r = sync_directory(partition);
+        r = sync_directory(partition, ret_refused);
         if (r < 0)
             (void)report_errno(error, r, "cannot sync directory %s", partition->path);
     }
@@ -105,13 +109,13 @@ static int sync_publish(struct beck_partition *partition, const struct log_point
     struct live_tail tail = *live_tail_locked(slot);
     atomic_store(&slot->synced_segment, synced->segment);
     atomic_store(&slot->synced_offset, synced->offset);
-    bool moves = tail.high.offset < synced->offset;
-    if (tail.pending_all_offset <= synced->offset && tail.high.offset < tail.end.offset) {
+    bool moves = live_tail_hides(&tail);
+    if (moves && tail.pending_all_offset <= synced->offset)
         tail.high = tail.end;
-        moves = true;
-    } else if (moves) {
+    else if (moves && tail.high.offset < synced->offset)
         tail.high = *synced;
-    }
+    else
+        moves = false;
     if (moves) {
         tail.stable = tail.high;
         live_tail_publish(slot, &tail);
@@ -129,12 +133,15 @@ static int sync_now(struct beck_partition *partition, struct beck_error *error)
     int r = partition_tail(partition, &tail, error);
     if (r < 0)
         return r;
-    r = sync_files(partition, &tail, error);
-    if (r < 0) {
-        atomic_fetch_or(&partition->slot->flags, LIVE_FAILED);
-        return r == -ENOSPC || r == -EDQUOT ? r : -EIO;
-    }
-    return sync_publish(partition, &tail.end, error);
+    bool refused = false;
+    r = sync_files(partition, &tail, &refused, error);
+    if (r == 0)
+        return sync_publish(partition, &tail.end, error);
+    if (!refused || partition_lock(partition, NULL) < 0)
+        return r;
+    atomic_fetch_or(&partition->slot->flags, LIVE_FAILED);
+    partition_unlock(partition);
+    return -EIO;
 }
 
 static int sync_state(struct beck_partition *partition, int64_t offset, struct beck_error *error)
@@ -151,8 +158,14 @@ int partition_sync(struct beck_partition *partition, int64_t offset, bool force,
                    struct beck_error *error)
 {
     struct live_slot *slot = partition->slot;
+    struct live_tail tail;
     if (!force && atomic_load(&partition->flush_os))
         return 0;
+    int known = partition_tail(partition, &tail, error);
+    if (known < 0)
+        return known;
+    if (offset > tail.end.offset)
+        offset = tail.end.offset;
     for (;;) {
         uint32_t sequence = atomic_load(&slot->sync_sequence);
         int r = sync_state(partition, offset, error);

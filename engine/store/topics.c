@@ -139,7 +139,7 @@ static int topic_place(struct beck_store *store, MDB_txn *txn, const struct beck
         if (r == 0)
             r = meta_partition_put(&store->meta, txn, topic->number, i, &record);
         if (r == 0)
-            r = live_slot_init(live_slot(&store->live, slot), topic, i, &tail);
+            r = live_slot_take(live_slot(&store->live, slot), topic, i, &tail);
         if (r < 0)
             return report_errno(error, r, "no place for partition %u of topic %s", i, topic->name);
     }
@@ -233,16 +233,26 @@ int topics_create(struct beck_store *store, const char *name,
 
 /* ---- deleting ------------------------------------------------------------------------------ */
 
-/* Let no more appends, syncs and reads in. */
-static void slots_close(struct beck_store *store, MDB_txn *txn, const struct beck_topic *topic)
+/* Let no more appends, syncs and reads in; or, where a deletion came to nothing, let them in again.
+ */
+static void slots_close(struct beck_store *store, MDB_txn *txn, const struct beck_topic *topic,
+                        bool closed)
 {
     for (uint32_t i = 0; i < topic->partition_count; i++) {
         struct meta_partition location;
         if (meta_partition_get(&store->meta, txn, topic->number, i, &location) < 0)
             continue;
         struct live_slot *slot = live_slot(&store->live, location.slot);
-        (void)live_lock(&slot->append_mutex);
-        atomic_fetch_or(&slot->flags, LIVE_DELETED);
+        if (live_lock(&slot->append_mutex) == 1) {
+            live_slot_mend(slot);
+            atomic_fetch_or(&slot->flags, LIVE_TRUNCATE);
+        }
+        if (slot->topic_number == topic->number && slot->partition == i) {
+            if (closed)
+                atomic_fetch_or(&slot->flags, LIVE_DELETED);
+            else
+                atomic_fetch_and(&slot->flags, ~(uint32_t)LIVE_DELETED);
+        }
         live_unlock(&slot->append_mutex);
         waiter_ring(&store->waiter, &slot->armed);
     }
@@ -306,15 +316,15 @@ int topics_delete(struct beck_store *store, const char *name, struct beck_error 
     int r = topics_find(store, name, topic, error);
     if (r < 0)
         return r;
-    {
-        /* Not under the write transaction: a slot's lock comes before it. */
-        _cleanup_txn_ MDB_txn *txn = NULL;
-        r = db_begin(&store->meta, false, &txn, error);
-        if (r < 0)
-            return r;
-        slots_close(store, txn, &topic->topic);
-    }
+    /* Not under the write transaction: a slot's lock comes before it. */
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    r = db_begin(&store->meta, false, &txn, error);
+    if (r < 0)
+        return r;
+    slots_close(store, txn, &topic->topic, true);
     r = delete_commit(store, &topic->topic, error);
+    if (r < 0 && r != -ENOENT)
+        slots_close(store, txn, &topic->topic, false);
     if (r < 0)
         return r;
     store_topics_changed(store);

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #define WAITER_NONE       (-2) /* there was none to be had */
-#define WAITER_PATH_BYTES 16
+#define WAITER_PATH_BYTES 24
 
 static void waiter_path(char to[WAITER_PATH_BYTES], int index)
 {
@@ -47,12 +47,9 @@ void waiter_done(struct waiter *waiter)
     for (int i = 0; i < BECK_WAITING_PROCESSES_MAX; i++)
         if (atomic_load(&waiter->bells[i]) >= 0)
             (void)waiter->io->close(waiter->io, atomic_load(&waiter->bells[i]));
-    if (atomic_load(&waiter->fd) >= 0) {
-        (void)waiter->io->lock(waiter->io, waiter->live_fd,
-                               LIVE_LOCK_WAITER + (uint64_t)atomic_load(&waiter->index),
-                               IO_LOCK_NONE, false);
+    /* The lock goes with the descriptor of `live`, which a forked child shares with its parent. */
+    if (atomic_load(&waiter->fd) >= 0)
         (void)waiter->io->close(waiter->io, atomic_load(&waiter->fd));
-    }
     (void)pthread_cond_destroy(&waiter->rung);
     (void)pthread_mutex_destroy(&waiter->mutex);
 }
