@@ -43,7 +43,9 @@ int broker_start(struct broker *broker, const struct broker_config *config,
                  struct beck_error *error)
 {
     *broker = (struct broker){.config = config};
-    int result = beck_store_open(config->store_path, BECK_OPEN_CREATE, NULL, &broker->store, error);
+    struct beck_store_options options = {.map_bytes = (uint64_t)config->store_map_bytes};
+    int result =
+        beck_store_open(config->store_path, BECK_OPEN_CREATE, &options, &broker->store, error);
     if (result < 0)
         return result;
     struct beck_store_info info;

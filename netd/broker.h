@@ -32,6 +32,7 @@ struct broker_config {
     int64_t queued_max_request_bytes; /* of all connections together */
     int64_t connections_max_idle_ms;
     int64_t max_connections;
+    int64_t store_map_bytes;
 };
 
 struct broker {

@@ -28,6 +28,7 @@ static bool has_room(const struct connection *connection)
 {
     const struct kafka_writer *writer = &connection->output.writer;
     return connection->request_count < CONNECTION_REQUESTS &&
+           connection->request_bytes < CONNECTION_REQUEST_BYTES &&
            writer->size < CONNECTION_OUTPUT_BYTES &&
            writer->attachments_count < CONNECTION_OUTPUT_RANGES;
 }
@@ -144,7 +145,8 @@ void connection_open(struct loop *loop, int fd, const char *peer)
     loop->connection_count++;
 }
 
-static void log_end(struct connection *connection, const char *why, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void log_end(struct connection *connection,
+                                                          const char *why, va_list arguments)
 {
     char text[256];
     vsnprintf(text, sizeof(text), why, arguments);
@@ -215,6 +217,7 @@ static int encode(struct connection *connection)
             request->encoded(request);
         TAILQ_REMOVE(&connection->requests, request, link);
         connection->request_count--;
+        connection->request_bytes -= request->body_bytes;
         request_free(request);
     }
     return 0;

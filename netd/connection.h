@@ -19,8 +19,10 @@
 #include "output.h"
 #include "request.h"
 
-/* Requests under way at a time; more are left in the socket. */
-#define CONNECTION_REQUESTS 256
+/* Requests under way at a time, and what their decoded bodies may take together (a single one may
+ * be larger); more are left in the socket. */
+#define CONNECTION_REQUESTS      64
+#define CONNECTION_REQUEST_BYTES (4U << 20)
 /* Above this much that was not taken by the client, no further request is looked at. */
 #define CONNECTION_OUTPUT_BYTES  (1U << 20)
 #define CONNECTION_OUTPUT_RANGES 1024
@@ -43,6 +45,7 @@ struct connection {
     struct output output;
     struct request_list requests; /* by arrival */
     unsigned request_count;
+    size_t request_bytes;             /* of their decoded bodies */
     int64_t active_ms;                /* when bytes last came or went */
     char peer[CONNECTION_NAME_BYTES]; /* address and port, for the log */
     bool queued;                      /* in loop->answering */

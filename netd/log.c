@@ -12,7 +12,8 @@
 
 #define LINE_BYTES 1024
 
-static void write_line(unsigned left_out, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void write_line(unsigned left_out, const char *format,
+                                                             va_list arguments)
 {
     char line[LINE_BYTES];
     int used = snprintf(line, sizeof(line), "beckd: ");

@@ -64,7 +64,7 @@ static int make_events(struct loop *loop)
 
 int loop_init(struct loop *loop, struct broker *broker)
 {
-    *loop = (struct loop){.broker = broker};
+    *loop = (struct loop){.broker = broker, .wake = {.timer_fd = -1}};
     TAILQ_INIT(&loop->connections);
     TAILQ_INIT(&loop->answering);
     TAILQ_INIT(&loop->ended);

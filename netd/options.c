@@ -44,6 +44,8 @@ static const struct setting settings[] = {
      INT64_MAX, 1024 * 1024 * 1024, "memory for unfinished requests of all connections together"},
     {"connections.max.idle.ms", SETTING_INT64, AT(connections_max_idle_ms), 100, INT32_MAX, 600000,
      "silence after which a connection is closed"},
+    {"store.map.bytes", SETTING_INT64, AT(store_map_bytes), 0, INT64_MAX, 0,
+     "address space for each of the store's databases; 0: 1 TiB"},
     {"max.connections", SETTING_INT64, AT(max_connections), 1, INT32_MAX, INT32_MAX,
      "connections at a time"},
 };

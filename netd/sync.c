@@ -67,9 +67,10 @@ void sync_group_init(struct sync_group *group)
 void sync_start(struct loop *loop, struct partition_entry *entry, struct sync_wait *wait)
 {
     struct sync_group *group = &entry->sync;
+    TAILQ_INSERT_TAIL(&group->waits, wait, link);
+    if (group->running)
+        return; /* a worker reads the rest of the group */
     group->loop = loop;
     group->entry = entry;
-    TAILQ_INSERT_TAIL(&group->waits, wait, link);
-    if (!group->running)
-        group_submit(group);
+    group_submit(group);
 }

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <stddef.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include "beck.h"
 #include "clock.h"
@@ -16,9 +18,9 @@
 
 static void timer_set(struct wake *wake, int ms)
 {
-    struct timeval after = {.tv_usec = ms * 1000};
-    if (!evtimer_pending(wake->timer, NULL))
-        evtimer_add(wake->timer, &after);
+    struct itimerspec after = {.it_value.tv_nsec = ms * 1000000L};
+    if (!wake->timer_set)
+        wake->timer_set = timerfd_settime(wake->timer_fd, 0, &after, NULL) == 0;
 }
 
 /* Did the partition move since it was last looked at? A deleted one has. */
@@ -99,24 +101,28 @@ static void timer_event(evutil_socket_t fd, short what, void *context)
     wake->after(wake->context);
 }
 
+static int add_events(struct wake *wake, struct event_base *base)
+{
+    wake->timer = event_new(base, wake->timer_fd, EV_READ | EV_PERSIST, timer_event, wake);
+    if (!wake->timer || event_add(wake->timer, NULL) < 0)
+        return -ENOMEM;
+    int fd = beck_store_wake_fd(wake->store, NULL);
+    wake->polling = fd < 0;
+    if (wake->polling)
+        return 0;
+    wake->ring = event_new(base, fd, EV_READ | EV_PERSIST, ring_event, wake);
+    return wake->ring && event_add(wake->ring, NULL) == 0 ? 0 : -ENOMEM;
+}
+
 int wake_init(struct wake *wake, struct event_base *base, struct beck_store *store,
               void (*after)(void *context), void *context)
 {
     *wake = (struct wake){.store = store, .after = after, .context = context};
     TAILQ_INIT(&wake->watches);
-    wake->timer = evtimer_new(base, timer_event, wake);
-    if (!wake->timer)
-        return -ENOMEM;
-    int fd = beck_store_wake_fd(store, NULL);
-    wake->polling = fd < 0;
-    if (wake->polling)
-        return 0;
-    wake->ring = event_new(base, fd, EV_READ | EV_PERSIST, ring_event, wake);
-    if (!wake->ring || event_add(wake->ring, NULL) < 0) {
-        wake_done(wake);
-        return -ENOMEM;
-    }
-    return 0;
+    wake->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (wake->timer_fd < 0)
+        return -errno;
+    return add_events(wake, base);
 }
 
 void wake_done(struct wake *wake)
@@ -125,7 +131,10 @@ void wake_done(struct wake *wake)
         event_free(wake->ring);
     if (wake->timer)
         event_free(wake->timer);
+    if (wake->timer_fd >= 0)
+        close(wake->timer_fd);
     wake->ring = wake->timer = NULL;
+    wake->timer_fd = -1;
 }
 
 void watch_init(struct watch *watch)

@@ -51,6 +51,8 @@ struct wake {
     struct beck_store *store;
     struct event *ring;
     struct event *timer;
+    int timer_fd; /* libevent's own timers may be some milliseconds late */
+    bool timer_set;
     TAILQ_HEAD(, watch) watches;
     bool polling;                 /* there is no descriptor */
     void (*after)(void *context); /* called when watchers may have been told */

@@ -112,5 +112,7 @@ void dispatch(struct connection *connection, const uint8_t *data, size_t size)
                        header.request_api_version, size);
         return;
     }
+    request->body_bytes = request->arena.used_bytes;
+    connection->request_bytes += request->body_bytes;
     handler->handle(request);
 }

@@ -86,7 +86,8 @@ def details():
         equal(got, [((1, 5000), b'', b'', [('a', b'1'), ('b', None)]), ((1, 6000), b'gone', None, None),
                     ((1, 7000), None, b'last', None)], 'keys, headers, timestamps, null and empty')
         equal([m.value() for m in consume(daemon, 't', 1, offset=2)], [b'last'], 'from an offset')
-        reader = Consumer({'bootstrap.servers': daemon.address, 'group.id': 'none'})
+        reader = Consumer({'bootstrap.servers': daemon.address, 'group.id': 'none',
+                           'enable.auto.commit': False})
         equal(reader.get_watermark_offsets(TopicPartition('t', 0), timeout=20), (0, 3), 'both ends')
         equal(reader.offsets_for_times([TopicPartition('t', 0, 5500)], timeout=20)[0].offset, 1,
               'the offset of a time')

@@ -17,6 +17,8 @@ import time
 
 BECKD = sys.argv[1]
 OTHER = sys.argv[2] if len(sys.argv) > 2 else None
+# More options for each daemon, for sanitizers, which have little address space.
+OPTIONS = os.environ.get('BECKD_OPTIONS', '').split()
 # For slow machines and sanitizers: how long something that should happen at once may take.
 PATIENCE = 20.0
 
@@ -37,7 +39,7 @@ class Daemon:
     def start(self):
         self.lines = []
         self.process = subprocess.Popen(
-            [BECKD, '--store', self.store, '--listen', self.listen, *self.options],
+            [BECKD, '--store', self.store, '--listen', self.listen, *self.options, *OPTIONS],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors='replace')
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()

@@ -10,13 +10,13 @@ import tempfile
 import time
 
 import raw
-from daemon import BECKD, Daemon, PATIENCE
+from daemon import BECKD, OPTIONS, PATIENCE, Daemon
 from raw import Raw, batch
 from tap import equal, ok, run
 
 
 def beckd(*arguments):
-    done = subprocess.run([BECKD, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    done = subprocess.run([BECKD, *OPTIONS, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           text=True, check=False, timeout=PATIENCE)
     return done.returncode, done.stdout, done.stderr
 
