@@ -5,6 +5,7 @@ import errno
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import time
 
@@ -181,16 +182,29 @@ def a_user_without_privileges_mounts(place):
     if os.geteuid() != 0:
         raise Skip("this is what all the other tests do")
     need("setpriv")
-    other = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "env", "HOME=/"]
-    if subprocess.run([*other, "test", "-r", "/dev/fuse", "-a", "-w", "/dev/fuse"],
-                      check=False).returncode != 0:
-        raise Skip("/dev/fuse may be opened by root only")
-    shell('chown -R 65534:65534 "$D"', D=place.directory)
-    run(*other, place.options.beckfs, place.store, place.mountpoint)
-    run(*other, "mkdir", place.path("t"))
-    run(*other, "tee", "-a", place.path("t", 0), data=b"mine\n")
-    equal(run(*other, "cat", place.path("t", 0)), b"mine\n", "file")
-    run(*other, "fusermount3", "-u", place.mountpoint)
+    need("unshare")
+    # Where only root may open /dev/fuse, a private mount namespace has one for everybody.
+    device = place.scratch("fuse")
+    number = os.stat("/dev/fuse").st_rdev
+    os.mknod(device, stat.S_IFCHR | 0o666, number)
+    os.chmod(device, 0o666)
+    os.chown(place.mountpoint, NOBODY, NOBODY)
+    shell('chown -R 65534:65534 "$S"', S=place.store)
+    if subprocess.run(["unshare", "-m", "mount", "--bind", device, "/dev/fuse"], check=False,
+                      stderr=subprocess.DEVNULL).returncode != 0:
+        raise Skip("there can be no mount namespace here")
+    script = """set -e
+        "$1" "$2" "$3"
+        mkdir "$3/t"
+        echo mine >> "$3/t/0"
+        cat "$3/t/0"
+        stat -c %u "$3/t/0"
+        fusermount3 -u "$3"
+        """
+    out = run("unshare", "-m", "sh", "-c", 'mount --bind "$0" /dev/fuse && exec "$@"', device,
+              "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "sh", "-c", script,
+              "-", place.options.beckfs, place.store, place.mountpoint)
+    equal(out, b"mine\n%d\n" % NOBODY, "output")
     wait_for(lambda: ended(place), "the daemon ends")
 
 
