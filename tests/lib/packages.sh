@@ -18,7 +18,7 @@ packages_try=("${packages_build[@]}" fuse3 kcat)
 packages_check=(
     "${packages_try[@]}"
     clang clang-format g++ libclang-rt-14-dev libcmocka-dev librdkafka-dev mandoc
-    python3-confluent-kafka python3-kafka
+    python3-confluent-kafka python3-kafka ripgrep rsync shellcheck
 )
 
 # Run a command as root: as it is, or by sudo.

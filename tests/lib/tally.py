@@ -73,16 +73,34 @@ def count_test(test):
     return count
 
 
+def tap_details(lines):
+    """Of a TAP output: each failed subtest with the comments before and behind it."""
+    kept = set()
+    for index, line in enumerate(lines):
+        match = TAP_RESULT.match(line)
+        if not match or not match.group(1) or match.group(5):
+            continue
+        kept.add(index)
+        for step in (-1, 1):
+            at = index + step
+            while 0 <= at < len(lines) and lines[at].startswith('#') and abs(at - index) <= 20:
+                kept.add(at)
+                at += step
+    return [lines[index] for index in sorted(kept)]
+
+
 def show_failure(name, test, failed):
     print(f'\n--- FAILED: {name}')
     for subtest in sorted(failed):
         print(f'    {subtest}')
     for stream in ('stdout', 'stderr'):
         lines = (test.get(stream) or '').splitlines()
+        if any(re.match(r'^1\.\.\d+', line) for line in lines):
+            lines = tap_details(lines)
         if lines:
             print(f'    the end of its {stream}:')
         for line in lines[-TAIL_LINES:]:
-            print(f'    | {line}')
+            print(f'    | {line[:500]}')
 
 
 def read_allowed(path):
