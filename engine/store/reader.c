@@ -201,7 +201,10 @@ int reader_seek(struct beck_reader *reader, int64_t offset, struct beck_error *e
             r = partition_segment_get(partition, bound->segment, &segment);
             position = limit = bound->position;
         }
-        if (r >= 0)
+        /* Of a segment without batches there may be no file yet: reading on comes here again. */
+        if (r >= 0 && limit == 0)
+            reader_leave_segment(reader);
+        else if (r >= 0)
             r = reader_enter_segment(reader, segment, position, limit, error);
     }
     CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
@@ -225,7 +228,7 @@ int reader_next(struct beck_reader *reader, struct beck_record *ret_record,
             r = reader_seek(reader,
                             reader->next_offset >= 0 ? reader->next_offset : tail.log_start_offset,
                             error);
-        if (r < 0)
+        if (r < 0 || !reader->segment)
             return r;
     }
     for (;;) {

@@ -415,12 +415,10 @@ int recover_partition(struct beck_store *store, const struct beck_topic *topic, 
     tail->segments_generation = 1;
     store_topic_path(recover.path, topic->id, partition);
 
-    int r = recover_list(&recover);
-    bool listed = r == 0;
-    if (listed)
-        r = recover_checkpoint(&recover);
-    if (!listed)
-        ; /* without its folder it is none of the store's partitions to write to */
+    int listed = recover_list(&recover);
+    int r = recover_checkpoint(&recover);
+    if (listed < 0)
+        r = listed; /* without its folder it can be neither read nor written to */
     else if (r == -ENOENT || r == -EBADMSG || r == -EPROTONOSUPPORT) {
         /* Never checkpointed, or the index is lost or damaged: from the very first file. */
         r = 0;
