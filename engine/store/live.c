@@ -104,6 +104,8 @@ int live_format(struct live *live, struct beck_error *error)
     struct live_store *store = live_store(live);
     struct stat info = {0};
     uint32_t slots = (uint32_t)(live->bytes / LIVE_SLOT_BYTES);
+    /* So that processes that come one after the other take turns, too. */
+    uint64_t round_robin = live_is_of_this_boot(live) ? atomic_load(&store->round_robin) : 0;
     int r = live->fd >= 0 ? live_format_file(live, &slots, &info) : 0;
     if (r < 0)
         return report_errno(error, r, "live: cannot make room for the slots");
@@ -115,6 +117,7 @@ int live_format(struct live *live, struct beck_error *error)
     store->pid_namespace = pid_namespace_inode();
     atomic_store(&store->slots, slots);
     atomic_store(&store->generation, 1);
+    atomic_store(&store->round_robin, round_robin);
     r = robust_mutex_init(&store->maintenance);
     if (r == 0)
         r = read_boot_id(store->boot_id);

@@ -25,8 +25,9 @@ struct beck_reader {
     struct scan scan;
     struct segment *segment; /* referenced and pinned; NULL: nowhere yet */
 
-    int64_t next_offset; /* of the record that is wanted next */
-    bool in_batch;       /* the iterator stands in a batch's records */
+    int64_t next_offset;  /* of the record that is wanted next */
+    int64_t batch_offset; /* that the batch at the scan's position has, or the one after a hole */
+    bool in_batch;        /* the iterator stands in a batch's records */
     struct record_iterator iterator;
 
     uint64_t view_position; /* that the next byte has; UINT64_MAX: the iterator is not there */
@@ -114,6 +115,7 @@ static int reader_extend(struct beck_reader *reader, struct beck_error *error)
             uint64_t view_position = reader->view_position;
             uint64_t skip = reader->skip;
             r = reader_enter_segment(reader, segment, 0, limit, error);
+            reader->batch_offset = segment->base_offset;
             reader->view_position = view_position;
             reader->skip = skip;
             r = r < 0 ? r : 1;
@@ -160,6 +162,7 @@ static int reader_next_batch(struct beck_reader *reader, struct beck_error *erro
         return r;
     }
     record_iterator_init(&reader->iterator, header, records, size);
+    reader->batch_offset = batch_next_offset(header);
     reader->in_batch = true;
     return 1;
 }
@@ -168,7 +171,7 @@ static int reader_next_batch(struct beck_reader *reader, struct beck_error *erro
 static int reader_failed(struct beck_reader *reader, int code, struct beck_error *error)
 {
     reader->view_position = UINT64_MAX;
-    return partition_failed(reader->partition, code, reader->next_offset, error);
+    return partition_failed(reader->partition, code, reader->batch_offset, error);
 }
 
 /* ---- records ------------------------------------------------------------------------------- */
@@ -208,7 +211,7 @@ int reader_seek(struct beck_reader *reader, int64_t offset, struct beck_error *e
             r = reader_enter_segment(reader, segment, position, limit, error);
     }
     CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
-    reader->next_offset = offset;
+    reader->next_offset = reader->batch_offset = offset;
     reader->viewing = false;
     return r < 0 ? partition_failed(partition, r, offset, error) : 0;
 }
@@ -295,6 +298,7 @@ static int reader_seek_view(struct beck_reader *reader, uint64_t position, struc
                                  error);
         if (r == 0) {
             reader->skip = inside - entry.view;
+            reader->batch_offset = entry.offset;
             reader->view_position = position;
             r = 1;
         }

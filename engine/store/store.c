@@ -145,19 +145,13 @@ static int make_directory(const struct io *io, int directory, const char *name)
     return r == -EEXIST ? 0 : r;
 }
 
-static int fill_meta(struct db *meta, const struct beck_store_options *options,
-                     struct beck_error *error)
+static int fill_meta(struct db *meta, const struct config_set *configs, struct beck_error *error)
 {
     _cleanup_txn_ MDB_txn *txn = NULL;
     _cleanup_free_ struct meta_store *record = calloc(1, sizeof(*record));
     if (!record)
         return report(error, -ENOMEM, "out of memory");
-    for (size_t i = 0; options && i < options->config_count; i++) {
-        int r = config_set_put(&record->configs, options->configs[i].name,
-                               options->configs[i].value, error);
-        if (r < 0)
-            return r;
-    }
+    record->configs = *configs;
     record->created_ms = store_now_ms();
     record->next_topic_number = 1;
     record->next_producer_id = 1;
@@ -180,10 +174,10 @@ static int fill_meta(struct db *meta, const struct beck_store_options *options,
 }
 
 /* The commit in meta.mdb, with the format's version, is what makes it a store: it comes last. */
-static int create_in(const char *path, int directory, const struct beck_store_options *options,
-                     const struct io *io, struct beck_error *error)
+static int create_in(const char *path, int directory, uint64_t map_bytes,
+                     const struct config_set *configs, const struct io *io,
+                     struct beck_error *error)
 {
-    uint64_t map_bytes = options ? options->map_bytes : 0;
     struct db meta = {0};
     struct db index = {0};
     _cleanup_close_ int live = -1;
@@ -206,7 +200,7 @@ static int create_in(const char *path, int directory, const struct beck_store_op
         r = db_open(&meta, path, STORE_PATH_META, DB_OPEN_CREATE, map_bytes, meta_databases,
                     META_DATABASES, error);
     if (r == 0)
-        r = fill_meta(&meta, options, error);
+        r = fill_meta(&meta, configs, error);
     db_close(&meta);
     db_close(&index);
     if (r == 0)
@@ -215,7 +209,7 @@ static int create_in(const char *path, int directory, const struct beck_store_op
 }
 
 /* Under the registry's mutex. */
-static int registry_create(const char *path, const struct beck_store_options *options,
+static int registry_create(const char *path, uint64_t map_bytes, const struct config_set *configs,
                            const struct io *io, int directory, struct beck_error *error)
 {
     struct stat info;
@@ -228,20 +222,26 @@ static int registry_create(const char *path, const struct beck_store_options *op
         return report(error, -ENOTEMPTY, "is not empty, and no store");
     if (r < 0)
         return report_errno(error, r, "cannot be read");
-    return create_in(path, directory, options, io, error);
+    return create_in(path, directory, map_bytes, configs, io, error);
 }
 
 int store_create(const char *path, const struct beck_store_options *options, const struct io *io,
                  struct beck_error *error)
 {
-    int r = io->make_directory(io, AT_FDCWD, path, 0755);
+    _cleanup_free_ struct config_set *configs = calloc(1, sizeof(*configs));
+    int r = configs ? 0 : report(error, -ENOMEM, "out of memory");
+    for (size_t i = 0; r == 0 && options && i < options->config_count; i++)
+        r = config_set_put(configs, options->configs[i].name, options->configs[i].value, error);
+    if (r < 0)
+        return r;
+    r = io->make_directory(io, AT_FDCWD, path, 0755);
     if (r < 0 && r != -EEXIST)
         return report_errno(error, r, "%s: cannot be made", path);
     _cleanup_close_ int directory = io->open(io, AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
     if (directory < 0)
         return report_errno(error, directory, "%s: cannot be opened", path);
     CHECK(pthread_mutex_lock(&registry_mutex) == 0);
-    r = registry_create(path, options, io, directory, error);
+    r = registry_create(path, options ? options->map_bytes : 0, configs, io, directory, error);
     CHECK(pthread_mutex_unlock(&registry_mutex) == 0);
     if (r < 0)
         report_prefix(error, "%s", path);
