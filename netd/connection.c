@@ -273,11 +273,16 @@ void connection_finish(struct connection *connection)
 
 static void give_back(struct connection *connection)
 {
+    struct loop *loop = connection->loop;
     if (input_size(&connection->input) == 0) {
-        connection->loop->input_bytes -= connection->input.capacity;
+        loop->input_bytes -= connection->input.capacity;
+        loop->given_back_bytes += connection->input.capacity;
         input_done(&connection->input);
     }
-    output_shrink(&connection->output);
+    if (output_empty(&connection->output)) {
+        loop->given_back_bytes += connection->output.writer.capacity;
+        output_shrink(&connection->output);
+    }
 }
 
 void connection_sweep(struct connection *connection, int64_t now_ms)

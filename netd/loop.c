@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <malloc.h>
 
 #include "clock.h"
 #include "kafka/fetch.h"
@@ -39,6 +40,10 @@ static void sweep_event(evutil_socket_t fd, short what, void *context)
         connection = next;
     }
     partitions_sweep(&loop->partitions);
+    if (loop->given_back_bytes >= LOOP_TRIM_BYTES) {
+        loop->given_back_bytes = 0;
+        malloc_trim(0);
+    }
     loop_settle(loop);
 }
 

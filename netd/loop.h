@@ -24,6 +24,8 @@
 
 /* Bytes appended through a loop before maintenance is asked whether something is due. */
 #define LOOP_MAINTENANCE_BYTES (4U << 20)
+/* Freed buffers that make it worth while to have the heap give its pages back. */
+#define LOOP_TRIM_BYTES (1U << 20)
 /* How long a daemon that was told to end waits for requests that are under way. */
 #define LOOP_STOP_MS 5000
 
@@ -48,7 +50,8 @@ struct loop {
     struct connection_list answering; /* with an answer that may be ready, or room for requests */
     struct connection_list ended;     /* to be freed */
     size_t connection_count;
-    size_t input_bytes; /* memory of all input buffers */
+    size_t input_bytes;      /* memory of all input buffers */
+    size_t given_back_bytes; /* of buffers that were freed, since the heap was last trimmed */
 
     struct request_list spares;
     size_t spare_count;

@@ -184,6 +184,18 @@ def many_connections():
         equal(len([client.receive() for client in clients]), 500, '500 connections are served')
         threads = daemon.status('Threads')
         ok(threads < 20, 'without a thread for each', f'{threads} threads')
+        small = daemon.status('VmRSS')
+        for client in clients:
+            client.socket.sendall(Raw.frame(raw.METADATA, 1, 1, array([string('x' * 200)] * 2000))[:-9])
+        time.sleep(0.5)
+        ok(daemon.status('VmRSS') > small + 100000, 'unfinished requests take memory')
+        for client in clients:
+            client.socket.sendall(b'x' * 9)
+        equal(len([client.receive() for client in clients]), 500, 'when they are whole they are served')
+        deadline = time.monotonic() + 20
+        while (grown := daemon.status('VmRSS') - small) > 5000 and time.monotonic() < deadline:
+            time.sleep(0.2)
+        ok(grown <= 5000, 'silent connections give it back', f'{grown} kB more than before')
         for client in clients:
             client.close()
         healthy(daemon, 'when they are gone')

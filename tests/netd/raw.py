@@ -48,6 +48,10 @@ def varint(value):
     return uvarint(value << 1 ^ value >> 63)
 
 
+def compact_string(text):
+    return uvarint(0) if text is None else uvarint(len(text.encode()) + 1) + text.encode()
+
+
 def compact_array(items):
     return uvarint(len(items) + 1) + b''.join(items)
 
@@ -86,6 +90,19 @@ class Reader(io.BytesIO):
 
     def array(self, element):
         return [element() for _ in range(max(self.take('i'), 0))]
+
+    def compact_string(self):
+        size = self.uvarint()
+        return None if size == 0 else self.read(size - 1).decode()
+
+    def compact_array(self, element):
+        return [element() for _ in range(max(self.uvarint() - 1, 0))]
+
+    def tags(self):
+        """Skips tagged fields."""
+        for _ in range(self.uvarint()):
+            self.uvarint()
+            self.read(self.uvarint())
 
     def uvarint(self):
         value = shift = 0

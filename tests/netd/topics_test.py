@@ -90,6 +90,63 @@ def delete():
         equal(client.produce('t', batch(b'x')), (0, 0), 'and begins at 0')
 
 
+def newest_versions():
+    """The versions that today's clients use: flexible, with topic ids."""
+    with Daemon() as daemon, Raw(daemon.port) as client:
+        config = raw.compact_string('max.message.bytes') + raw.compact_string('5000') + b'\0'
+        topic = (raw.compact_string('t') + struct.pack('>ih', 2, 1) + raw.compact_array([])
+                 + raw.compact_array([config]) + b'\0')
+        reader = client.call(raw.CREATE_TOPICS, 7, raw.compact_array([topic])
+                             + struct.pack('>ib', 30000, 0) + b'\0', flexible=True)
+        reader.take('i')
+        equal((reader.uvarint(), reader.compact_string()), (2, 't'), 'CreateTopics version 7')
+        topic_id = reader.read(16)
+        error, message, partitions, replicas = (reader.take('h'), reader.compact_string(),
+                                                *reader.take('ih'))
+        equal((error, message, partitions, replicas), (0, None, 2, 1), 'tells the counts')
+
+        def entry():
+            name, value = reader.compact_string(), reader.compact_string()
+            flags = reader.take('bbb')
+            reader.tags()
+            return name, (value, flags)
+        configs = dict(reader.compact_array(entry))
+        equal(configs.get('max.message.bytes'), ('5000', (0, 1, 0)), 'and a configuration that was set')
+        equal(configs.get('retention.ms', (0, 0))[1], (0, 5, 0), 'and one that was not')
+
+        data = batch(b'x')
+        body = (raw.compact_string(None) + struct.pack('>hi', -1, 30000) + raw.compact_array([
+            raw.compact_string('t') + raw.compact_array([
+                struct.pack('>i', 1) + raw.uvarint(len(data) + 1) + data + b'\0']) + b'\0']) + b'\0')
+        reader = client.call(raw.PRODUCE, 12, body, flexible=True)
+        equal((reader.uvarint(), reader.compact_string(), reader.uvarint(), reader.take('ihq')),
+              (2, 't', 2, (1, 0, 0)), 'Produce version 12')
+
+        part = struct.pack('>iiq', 1, 0, -1) + b'\0'
+        body = (struct.pack('>ib', -1, 0) + raw.compact_array([
+            raw.compact_string('t') + raw.compact_array([part]) + b'\0']) + struct.pack('>i', 1000)
+            + b'\0')
+        reader = client.call(raw.LIST_OFFSETS, 10, body, flexible=True)
+        reader.take('i')
+        equal((reader.uvarint(), reader.compact_string(), reader.uvarint(), reader.take('ihqq')),
+              (2, 't', 2, (1, 0, -1, 1)), 'ListOffsets version 10, with the leader epoch 0')
+
+        body = raw.compact_string(None) + struct.pack('>iqh', 60000, -1, -1) + b'\0'
+        reader = client.call(raw.INIT_PRODUCER_ID, 5, body, flexible=True)
+        equal(reader.take('ih')[1], 0, 'InitProducerId version 5')
+
+        def delete(name, some_id):
+            one = raw.compact_string(name) + some_id + b'\0'
+            answer = client.call(raw.DELETE_TOPICS, 6, raw.compact_array([one])
+                                 + struct.pack('>i', 30000) + b'\0', flexible=True)
+            answer.take('i')
+            answer.uvarint()
+            return answer.compact_string(), answer.read(16), answer.take('h')
+        equal(delete(None, bytes(range(16)))[2], 100, 'DeleteTopics version 6: an unknown id')
+        equal(delete(None, topic_id), ('t', topic_id, 0), 'by its id')
+        equal(delete('t', bytes(16))[2], 3, 'then it is gone')
+
+
 def producer_ids():
     with Daemon() as daemon:
         seen = set()
@@ -109,4 +166,4 @@ def producer_ids():
             ok(reader.take('ihqh')[2] not in seen, 'after a crash none is given out again')
 
 
-run(metadata, create, delete, producer_ids)
+run(metadata, create, delete, newest_versions, producer_ids)
