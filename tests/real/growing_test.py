@@ -88,7 +88,7 @@ def read_around_the_end(path, wanted, seed):
         if len(block) < min(size - position, AROUND_BYTES):
             print(f'# {len(block)} bytes at {position}, where the size was {size}', flush=True)
             os._exit(1)
-    print(f'# reader {seed}: {reads} reads', flush=True)
+    os.write(1, f'# reader {seed}: {reads} reads\n'.encode())
     os._exit(0 if reads > 10 else 2)
 
 

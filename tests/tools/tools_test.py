@@ -703,6 +703,61 @@ def stat():
         ok(store('stat', '--forget').code == 0, 'stat --forget')
 
 
+def left_behind(store, lines):
+    """Append lines one by one, in a process that is then killed: what it left was never checkpointed.
+    (Any other process that opened the store meanwhile would do so when it closes it.)"""
+    def size():
+        return sum(os.path.getsize(path) for path in store.segments())
+    with subprocess.Popen([BECK, '--store', store.path, 'produce', 't'], stdin=subprocess.PIPE,
+                          stdout=subprocess.DEVNULL) as producer:
+        for line in lines:
+            before = size()
+            producer.stdin.write(line.encode() + b'\n')
+            producer.stdin.flush()
+            if not wait_until(lambda b=before: size() > b):
+                raise RuntimeError('a line did not come')
+        producer.kill()
+
+
+def recovery():
+    with Store(t=1) as store:
+        left_behind(store, ['one', 'two', 'three'])
+        segment = store.segments()[0]
+        size = os.path.getsize(segment)
+        with open(segment, 'ab') as file:
+            file.write(b'junk' * 5)
+        ok(store('verify').code == 0, 'junk behind the last batch is no damage')
+        result = store('stat')
+        ok(re.search(rf'^recovered t 0 at 20\S+Z: cut 20 bytes behind byte {size} of 0{{20}}.log, next '
+                     r'offset 3: .+$', result.out, re.M), 'it is cut off, and stat says so', result)
+        equal(os.path.getsize(segment), size, 'the file is as it was')
+        prints(store('consume', 't'), 'one\ntwo\nthree\n', 'every good record is there')
+        prints(store('produce', 't', 'four'), 'partition 0 offset 3\n', 'appending goes on')
+        prints(store('consume', 't'), 'one\ntwo\nthree\nfour\n', 'and what was appended is there')
+        ok('recovered' in store('stat', '--forget').out, 'stat --forget shows it once more')
+        ok('recovered' not in store('stat').out, 'and then it is forgotten')
+
+
+def torn():
+    with Store(t=1) as store:
+        must(store('produce', 't', 'zero'))
+        left_behind(store, ['one', 'two'])
+        segment = store.segments()[0]
+        positions = [int(p) for p in
+                     re.findall(r'position (\d+)', store('dump', 't', '--batches').out)]
+        left_behind(store, ['three'])
+        os.truncate(segment, os.path.getsize(segment) - 5)
+        result = store('stat')
+        ok('recovered t 0' in result.out, '5 bytes missing after a crash: said at the next start', result)
+        found = store('consume', 't').out
+        ok(found == 'zero\none\ntwo\n', 'the good records remain', found)
+        ok(os.path.getsize(segment) > positions[-1], 'in their file')
+        offset = int(must(store('produce', 't', 'new')).out.split()[-1])
+        ok(offset >= 3, 'a new record gets an offset behind them', offset)
+        prints(store('consume', 't'), 'zero\none\ntwo\nnew\n', 'and is there')
+        equal(store('verify').code, 0, 'verify finds nothing')
+
+
 def read_only():
     """A user who may only read. Root may everything, so this goes on as nobody."""
     if os.geteuid() != 0:
@@ -755,4 +810,4 @@ tap.run(dispatcher, which_store, store_create, topics, topic_settings, topic_del
         produce_null_and_headers, produce_compression, produce_json, produce_streams,
         consume_offsets, consume_times, consume_formats, consume_merge, consume_follow,
         consume_follow_keeps_up, output_errors, fast, dump, damaged_file, verify_store,
-        damaged_partition, stat, read_only, terminal)
+        damaged_partition, stat, recovery, torn, read_only, terminal)
