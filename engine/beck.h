@@ -572,7 +572,8 @@ int beck_partition_wait(struct beck_partition *partition, int64_t offset,
  *
  * The order that misses nothing: arm, look whether there is something already, and only then poll
  * the descriptor; when it is readable, clear it first, then look at everything that was armed.
- * Being rung disarms. Rings may come for nothing.
+ * Being rung disarms. Rings may come for nothing. Once the descriptor
+ * was asked for, beck_partition_wait() in this process leaves it alone and polls each 10 ms.
  */
 int beck_store_wake_fd(struct beck_store *store, struct beck_error *error);
 void beck_store_wake_clear(struct beck_store *store);

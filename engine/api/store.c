@@ -216,7 +216,7 @@ BECK_PUBLIC int beck_store_wake_fd(struct beck_store *store, struct beck_error *
     int r = store_check_writable(store, error);
     if (r < 0)
         return r;
-    int fd = waiter_fd(&store->waiter);
+    int fd = waiter_lend(&store->waiter);
     return fd < 0 ? report(error, -EUSERS, "%d processes wait on this store already",
                            BECK_WAITING_PROCESSES_MAX)
                   : fd;

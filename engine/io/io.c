@@ -106,6 +106,13 @@ static int system_sync(const struct io *io, int fd)
     return RETRY(fsync(fd));
 }
 
+static int system_forget(const struct io *io, int fd)
+{
+    (void)io;
+    (void)fdatasync(fd); /* pages that are dirty would stay */
+    return -posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
 static int system_sync_all(const struct io *io, int fd)
 {
     (void)io;
@@ -185,6 +192,7 @@ const struct io io_system = {
     .allocate = system_allocate,
     .sync_data = system_sync_data,
     .sync = system_sync,
+    .forget = system_forget,
     .sync_all = system_sync_all,
     .make_directory = system_make_directory,
     .make_fifo = system_make_fifo,

@@ -39,7 +39,9 @@ struct io {
 
     int (*sync_data)(const struct io *io, int fd); /* fdatasync: contents, and size */
     int (*sync)(const struct io *io, int fd);      /* fsync: directories */
-    int (*sync_all)(const struct io *io, int fd);  /* syncfs: the whole file system */
+    /* Have what is read from the file from now on come from the disk. */
+    int (*forget)(const struct io *io, int fd);
+    int (*sync_all)(const struct io *io, int fd); /* syncfs: the whole file system */
 
     int (*make_directory)(const struct io *io, int directory, const char *name, mode_t mode);
     int (*make_fifo)(const struct io *io, int directory, const char *name, mode_t mode);

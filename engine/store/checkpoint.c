@@ -128,6 +128,24 @@ static int item_put_rolled(struct checkpoint_item *item, MDB_txn *txn)
     return r;
 }
 
+/* Entries of a segment whose earlier ones are damaged are begun anew: they only make things faster.
+ */
+static int item_add_entries(struct checkpoint_item *item, MDB_txn *txn, int64_t segment,
+                            const struct index_entry *entries, uint32_t count)
+{
+    struct beck_partition *partition = item->partition;
+    struct db *index = &partition->store->index;
+    uint32_t number = partition->topic.number;
+    int r =
+        index_entries_add(index, txn, number, (uint32_t)partition->number, segment, entries, count);
+    if (r != -EBADMSG)
+        return r;
+    r = index_forget_entries(index, txn, number, (uint32_t)partition->number, segment);
+    return r < 0 ? r
+                 : index_entries_add(index, txn, number, (uint32_t)partition->number, segment,
+                                     entries, count);
+}
+
 /* The ring's entries, each under its segment. */
 static int item_put_entries(struct checkpoint_item *item, MDB_txn *txn)
 {
@@ -137,7 +155,12 @@ static int item_put_entries(struct checkpoint_item *item, MDB_txn *txn)
     int r = 0;
     uint32_t begin = 0;
     CHECK(pthread_mutex_lock(&partition->mutex) == 0);
+    /* A damaged catalogue is found again, and made anew, by recovery. */
     r = partition_refresh_segments(partition, &item->tail, NULL);
+    if (r == -EBADMSG) {
+        r = 0;
+        count = 0;
+    }
     while (r == 0 && begin < count && ring[begin].offset < item->tail.end.offset) {
         const struct segment *segment = partition_segment_at(partition, ring[begin].offset);
         const struct segment *next =
@@ -147,9 +170,7 @@ static int item_put_entries(struct checkpoint_item *item, MDB_txn *txn)
                (!next || ring[end].offset < next->base_offset))
             end++;
         if (segment)
-            r = index_entries_add(&partition->store->index, txn, partition->topic.number,
-                                  (uint32_t)partition->number, segment->base_offset, ring + begin,
-                                  end - begin);
+            r = item_add_entries(item, txn, segment->base_offset, ring + begin, end - begin);
         begin = end;
     }
     CHECK(pthread_mutex_unlock(&partition->mutex) == 0);

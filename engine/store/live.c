@@ -191,7 +191,7 @@ static void slot_fill(struct live_slot *slot, const struct beck_topic *topic, ui
     memcpy(slot->topic_id, topic->id, sizeof(slot->topic_id));
     atomic_store(&slot->synced_offset, tail->end.offset);
     /* Of an empty segment the file may not be there, or not in a synced directory. */
-    atomic_store(&slot->synced_segment, tail->end.position > 0 ? tail->end.segment : -1);
+    atomic_store(&slot->synced_segment, tail->end.segment - (tail->end.position == 0));
     atomic_store(&slot->checkpoint_offset, tail->end.offset);
     live_tail_publish(slot, &copy);
 }

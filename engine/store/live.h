@@ -93,7 +93,8 @@ struct live_slot {
     _Atomic uint32_t sync_sequence; /* futex: moves when a sync is over */
     _Atomic uint32_t sync_waiters;  /* a hint: may only be too high */
     _Atomic int64_t synced_offset;  /* under sync_mutex, with the one below */
-    _Atomic int64_t synced_segment; /* the segment that has it; its directory entry is synced */
+    _Atomic int64_t
+        synced_segment; /* the segment that has it, its directory entry synced; or one less */
 
     _Atomic int64_t checkpoint_offset; /* what index.mdb knows; under the maintenance lock */
     _Atomic int64_t dirty_ms;          /* since when there is more, monotonic; 0: there is not */

@@ -26,16 +26,14 @@ int partition_failed(const struct beck_partition *partition, int code, int64_t o
 /* ---- opening and closing ------------------------------------------------------------------- */
 
 static void partition_segment_drop(struct beck_partition *partition, int64_t base_offset);
+static void partition_deactivate(struct beck_partition *partition);
 
 static struct beck_partition *partition_free(struct beck_partition *partition)
 {
     if (!partition)
         return NULL;
     struct segment_files *files = &partition->store->files;
-    if (partition->active) {
-        segment_unpin(partition->active);
-        segment_unref(files, partition->active);
-    }
+    segment_unref(files, partition->active);
     for (size_t i = 0; i < partition->segment_count; i++)
         segment_unref(files, partition->segments[i]);
     free(partition->segments);
@@ -119,15 +117,42 @@ int partition_open(struct beck_store *store, const char *topic, int32_t number,
     if (r < 0)
         return report(error, r, "out of memory");
 
-    r = partition_is_deleted(partition)
-            ? report(error, -ENOENT, "there is no topic \"%s\" any more", topic)
-            : partition_refresh_config(partition, error);
+    r = partition_is_deleted(partition) ? partition_reopen(partition, error) : 0;
+    if (r == 0)
+        r = partition_refresh_config(partition, error);
     if (r < 0) {
         partition_close(partition);
         return r;
     }
     *ret_partition = partition;
     return 0;
+}
+
+int partition_reopen(struct beck_partition *partition, struct beck_error *error)
+{
+    struct beck_store *store = partition->store;
+    struct live_slot *slot = partition->slot;
+    struct beck_topic topic;
+    uint32_t number;
+    if (store->read_only)
+        return report(error, -ENOENT, "topic %s is being deleted", partition->topic.name);
+    /* Who deletes holds this lock until the commit. */
+    pthread_mutex_t *maintenance = &live_store(&store->live)->maintenance;
+    (void)live_lock(maintenance);
+    int r =
+        partition_lookup(store, partition->topic.name, partition->number, &topic, &number, error);
+    if (r == 0 && topic.number != partition->topic.number)
+        r = report(error, -ENOENT, "topic %s was deleted", topic.name);
+    if (r == 0) {
+        if (live_lock(&slot->append_mutex) == 1) {
+            live_slot_mend(slot);
+            atomic_fetch_or(&slot->flags, LIVE_TRUNCATE);
+        }
+        atomic_fetch_and(&slot->flags, ~(uint32_t)LIVE_DELETED);
+        live_unlock(&slot->append_mutex);
+    }
+    live_unlock(maintenance);
+    return r;
 }
 
 int partition_open_slot(struct beck_store *store, uint32_t number,
@@ -234,7 +259,7 @@ int partition_remove_files_above(struct beck_partition *partition, int64_t base_
     if (partition->active && partition->active->base_offset > base_offset) {
         struct segment_files *files = &partition->store->files;
         int64_t gone = partition->active->base_offset;
-        segment_unpin(partition->active);
+        partition_deactivate(partition);
         partition->active = segment_unref(files, partition->active);
         CHECK(pthread_mutex_lock(&partition->mutex) == 0);
         partition_segment_drop(partition, gone);
@@ -279,40 +304,46 @@ int partition_lock(struct beck_partition *partition, struct beck_error *error)
     else if (UNLIKELY(atomic_load_explicit(&slot->flags, memory_order_relaxed) & LIVE_TRUNCATE))
         r = partition_cut(partition, error);
     if (r < 0)
-        live_unlock(&slot->append_mutex);
+        partition_unlock(partition);
     return r;
 }
 
 void partition_unlock(struct beck_partition *partition)
 {
+    partition_deactivate(partition);
     live_unlock(&partition->slot->append_mutex);
+}
+
+static void partition_deactivate(struct beck_partition *partition)
+{
+    if (partition->active_fd >= 0)
+        segment_unpin(partition->active);
+    partition->active_fd = -1;
 }
 
 int partition_activate(struct beck_partition *partition, int64_t base_offset, bool create,
                        struct beck_error *error)
 {
     struct segment_files *files = &partition->store->files;
-    struct segment *segment;
-    if (LIKELY(partition->active && partition->active->base_offset == base_offset))
-        return 0;
-    CHECK(pthread_mutex_lock(&partition->mutex) == 0);
-    int r = partition_segment_get(partition, base_offset, &segment);
-    if (r == 0)
-        segment_ref(segment);
-    CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
-    if (r < 0)
-        return report(error, r, "out of memory");
-    int fd = segment_pin(files, segment, create);
-    if (fd < 0) {
-        segment_unref(files, segment);
-        return report_errno(error, fd == -ENOENT ? -EBADMSG : fd, "cannot open segment %s",
-                            segment->path);
-    }
-    if (partition->active) {
-        segment_unpin(partition->active);
+    if (UNLIKELY(!partition->active || partition->active->base_offset != base_offset)) {
+        struct segment *segment;
+        CHECK(pthread_mutex_lock(&partition->mutex) == 0);
+        int r = partition_segment_get(partition, base_offset, &segment);
+        if (r == 0)
+            segment_ref(segment);
+        CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
+        if (r < 0)
+            return report(error, r, "out of memory");
+        partition_deactivate(partition);
         segment_unref(files, partition->active);
+        partition->active = segment;
     }
-    partition->active = segment;
+    if (partition->active_fd >= 0)
+        return 0;
+    int fd = segment_pin(files, partition->active, create);
+    if (fd < 0)
+        return report_errno(error, fd == -ENOENT ? -EBADMSG : fd, "cannot open segment %s",
+                            partition->active->path);
     partition->active_fd = fd;
     return 0;
 }

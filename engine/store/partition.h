@@ -36,8 +36,8 @@ struct beck_partition {
     _Atomic bool log_append_time;
     _Atomic bool flush_os;
 
-    struct segment *active; /* that appends go to; pinned; under the slot's append_mutex */
-    int active_fd;
+    struct segment *active; /* that appends go to; under the slot's append_mutex */
+    int active_fd;          /* pinned while the slot is locked, if it was needed; else -1 */
 
     pthread_mutex_t mutex; /* for what follows, and for the segments' catalogue fields */
     struct segment **segments;
@@ -62,6 +62,9 @@ struct beck_partition *partition_close(struct beck_partition *partition);
 /* A consistent tail. -ESTALE: the topic was deleted. */
 int partition_tail(const struct beck_partition *partition, struct live_tail *ret_tail,
                    struct beck_error *error);
+/* A deletion that was not committed has closed the slot: open it again. -ENOENT: it was. */
+int partition_reopen(struct beck_partition *partition, struct beck_error *error);
+
 /* Is the slot still ours? Under its lock, or as a first look. */
 bool partition_is_deleted(const struct beck_partition *partition);
 
@@ -78,7 +81,7 @@ void partition_unlock(struct beck_partition *partition);
  * append_mutex. */
 int partition_remove_files_above(struct beck_partition *partition, int64_t base_offset);
 
-/* Pin the active segment of `tail` as partition->active. Under the slot's append_mutex. */
+/* Make a segment partition->active, and pin it until the slot is unlocked. Under append_mutex. */
 int partition_activate(struct beck_partition *partition, int64_t segment, bool create,
                        struct beck_error *error);
 

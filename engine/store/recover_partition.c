@@ -24,6 +24,7 @@ struct recover {
     struct beck_store *store;
     const struct beck_topic *topic;
     int32_t partition;
+    bool from_disk;
     struct scan *scan;
     struct recovered *found;
     char path[STORE_TOPIC_PATH_BYTES];
@@ -282,7 +283,9 @@ static int open_file(struct recover *recover, int64_t base, int *ret_fd, uint64_
     int fd = io->open(io, recover->store->directory, path, O_RDONLY, 0);
     if (fd < 0)
         return fd == -ENOENT ? 0 : fd;
-    int r = io->stat(io, fd, &info);
+    int r = recover->from_disk ? io->forget(io, fd) : 0;
+    if (r == 0)
+        r = io->stat(io, fd, &info);
     if (r < 0) {
         (void)io->close(io, fd);
         return r;
@@ -400,12 +403,14 @@ static int walk_files(struct recover *recover, struct beck_error *error)
 }
 
 int recover_partition(struct beck_store *store, const struct beck_topic *topic, int32_t partition,
-                      struct scan *scan, struct recovered *ret_recovered, struct beck_error *error)
+                      bool from_disk, struct scan *scan, struct recovered *ret_recovered,
+                      struct beck_error *error)
 {
     struct recover recover = {
         .store = store,
         .topic = topic,
         .partition = partition,
+        .from_disk = from_disk,
         .scan = scan,
         .found = ret_recovered,
     };

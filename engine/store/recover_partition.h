@@ -33,8 +33,10 @@ struct recovered {
     struct beck_recovery cut;
 };
 
+/* `from_disk`: do not believe the page cache, which may have what the disk refused. */
 int recover_partition(struct beck_store *store, const struct beck_topic *topic, int32_t partition,
-                      struct scan *scan, struct recovered *ret_recovered, struct beck_error *error);
+                      bool from_disk, struct scan *scan, struct recovered *ret_recovered,
+                      struct beck_error *error);
 void recovered_done(struct recovered *recovered);
 
 #endif

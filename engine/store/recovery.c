@@ -128,18 +128,27 @@ static int put_found(struct recovery *recovery, const struct beck_topic *topic, 
 
 /* ---- one partition ------------------------------------------------------------------------- */
 
+/* The slot as an earlier process of this boot left it, where it did. */
+static const struct live_slot *old_slot(const struct recovery *recovery,
+                                        const struct beck_topic *topic, int32_t partition,
+                                        uint32_t number)
+{
+    const struct live_slot *slot = live_slot(&recovery->store->live, number);
+    if (!recovery->same_boot || number >= atomic_load(&live_store(&recovery->store->live)->slots) ||
+        slot->topic_number != topic->number || slot->partition != (uint32_t)partition ||
+        memcmp(slot->topic_id, topic->id, BECK_ID_BYTES) != 0)
+        return NULL;
+    return slot;
+}
+
 /* Can it be shown that whatever was published is in what was found? */
 static bool nothing_lost(const struct recovery *recovery, const struct beck_topic *topic,
                          int32_t partition, uint32_t slot, const struct recovered *found)
 {
-    const struct live_slot *old = live_slot(&recovery->store->live, slot);
+    const struct live_slot *old = old_slot(recovery, topic, partition, slot);
     struct live_tail tail;
-    if (recovery->was_clean)
-        return true;
-    return recovery->same_boot && slot < atomic_load(&live_store(&recovery->store->live)->slots) &&
-           old->topic_number == topic->number && old->partition == (uint32_t)partition &&
-           memcmp(old->topic_id, topic->id, BECK_ID_BYTES) == 0 &&
-           live_tail_read(old, &tail) == 0 && tail.end.offset <= found->tail.end.offset;
+    return recovery->was_clean ||
+           (old && live_tail_read(old, &tail) == 0 && tail.end.offset <= found->tail.end.offset);
 }
 
 /* Begin where no offset was given out, in a new epoch. */
@@ -152,8 +161,10 @@ static int jump(struct recovery *recovery, const struct beck_topic *topic, int32
     if (found->has_checkpoint && index_checkpoint_get(index, recovery->index_txn, topic->number,
                                                       (uint32_t)partition, &checkpoint) == 0)
         reserved = checkpoint.reserved_offset;
-    if (reserved > found->tail.end.offset)
-        found->tail.end.offset = reserved;
+    /* More were given out than were set aside: nobody knows how many. */
+    if (reserved <= found->tail.end.offset)
+        reserved = found->tail.end.offset + CHECKPOINT_RESERVED_OFFSETS;
+    found->tail.end.offset = reserved;
     found->is_dirty = true;
     location->leader_epoch++;
     return meta_partition_put(&recovery->store->meta, recovery->meta_txn, topic->number,
@@ -203,7 +214,9 @@ static int recovery_partition(struct recovery *recovery, const struct beck_topic
         return 0; /* opening it says so; the others go on */
     if (location.slot >= atomic_load(&live_store(&store->live)->slots))
         return 0;
-    r = recover_partition(store, topic, partition, &recovery->scan, &found, error);
+    const struct live_slot *old = old_slot(recovery, topic, partition, location.slot);
+    bool from_disk = old && (atomic_load(&old->flags) & LIVE_FAILED);
+    r = recover_partition(store, topic, partition, from_disk, &recovery->scan, &found, error);
     if (r == 0 && !store->read_only && !found.is_failed)
         r = carry_out(recovery, topic, partition, &location, &found, error);
     if (r < 0)

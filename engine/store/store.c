@@ -357,8 +357,12 @@ static void store_free(struct beck_store *store)
 {
     for (size_t i = 0; i < STORE_SPARES; i++)
         decompressor_free(atomic_load(&store->spares[i]));
-    db_close(&store->index);
-    db_close(&store->meta);
+    /* In a forked child LMDB's files stay open: closing one would let go of the locks that the
+     * child has by opening the store anew. */
+    if (store_check(store, NULL) == 0) {
+        db_close(&store->index);
+        db_close(&store->meta);
+    }
     live_unmap(&store->live);
     waiter_done(&store->waiter);
     segment_files_done(&store->files);
@@ -494,7 +498,8 @@ static void leave(struct beck_store *store)
     uint32_t slots = atomic_load(&live_store(&store->live)->slots);
     for (uint32_t i = 1; i < slots; i++) {
         const struct live_slot *slot = live_slot(&store->live, i);
-        if (atomic_load(&slot->dirty_ms) != 0 && !(atomic_load(&slot->flags) & LIVE_DELETED))
+        uint32_t flags = atomic_load(&slot->flags);
+        if (!(flags & LIVE_DELETED) && (atomic_load(&slot->dirty_ms) != 0 || flags & LIVE_FAILED))
             return;
     }
     if (db_begin(&store->index, true, &txn, NULL) == 0 &&

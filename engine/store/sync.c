@@ -180,8 +180,10 @@ int partition_sync(struct beck_partition *partition, int64_t offset, bool force,
         r = sync_state(partition, offset, error);
         if (r == 0)
             r = sync_now(partition, error);
-        atomic_fetch_add(&slot->sync_sequence, 1);
+        /* In this order: who finds the lock taken has read the sequence before, and sees it move.
+         */
         live_unlock(&slot->sync_mutex);
+        atomic_fetch_add(&slot->sync_sequence, 1);
         if (atomic_load(&slot->sync_waiters) > 0)
             futex_wake_all(&slot->sync_sequence);
         if (r < 0)

@@ -321,10 +321,14 @@ int topics_delete(struct beck_store *store, const char *name, struct beck_error 
     r = db_begin(&store->meta, false, &txn, error);
     if (r < 0)
         return r;
+    /* Held until the commit, so that nobody takes the slots' being closed for a dead deletion's. */
+    pthread_mutex_t *maintenance = &live_store(&store->live)->maintenance;
+    (void)live_lock(maintenance);
     slots_close(store, txn, &topic->topic, true);
     r = delete_commit(store, &topic->topic, error);
     if (r < 0 && r != -ENOENT)
         slots_close(store, txn, &topic->topic, false);
+    live_unlock(maintenance);
     if (r < 0)
         return r;
     store_topics_changed(store);

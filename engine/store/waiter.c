@@ -31,6 +31,7 @@ void waiter_init(struct waiter *waiter, const struct io *io, int directory, int 
     waiter->live_fd = live_fd;
     waiter->rings = 0;
     waiter->polling = false;
+    atomic_init(&waiter->lent, false);
     atomic_init(&waiter->fd, -1);
     atomic_init(&waiter->index, -1);
     for (int i = 0; i < BECK_WAITING_PROCESSES_MAX; i++)
@@ -111,6 +112,12 @@ int waiter_fd(struct waiter *waiter)
     return fd >= 0 ? fd : -EUSERS;
 }
 
+int waiter_lend(struct waiter *waiter)
+{
+    atomic_store(&waiter->lent, true);
+    return waiter_fd(waiter);
+}
+
 void waiter_arm(struct waiter *waiter, _Atomic uint64_t *mask)
 {
     if (waiter_fd(waiter) < 0)
@@ -181,7 +188,8 @@ static int64_t monotonic_ms(void)
 static int waiter_poll(struct waiter *waiter, int64_t deadline_ms)
 {
     enum { NO_DOORBELL_MS = 10 };
-    struct pollfd item = {.fd = waiter_fd(waiter), .events = POLLIN};
+    struct pollfd item = {.fd = atomic_load(&waiter->lent) ? -1 : waiter_fd(waiter),
+                          .events = POLLIN};
     int64_t left = deadline_ms < 0 ? -1 : deadline_ms - monotonic_ms();
     if (deadline_ms >= 0 && left < 0)
         left = 0;

@@ -27,7 +27,8 @@ struct waiter {
     pthread_mutex_t mutex; /* for what follows */
     pthread_cond_t rung;
     uint64_t rings;
-    bool polling; /* a thread is */
+    bool polling;      /* a thread is */
+    _Atomic bool lent; /* the program polls the FIFO itself; our threads look every 10 ms instead */
 };
 
 void waiter_init(struct waiter *waiter, const struct io *io, int directory, int live_fd);
@@ -35,6 +36,8 @@ void waiter_done(struct waiter *waiter);
 
 /* Our FIFO, claimed at the first call. -EUSERS: all are taken. */
 int waiter_fd(struct waiter *waiter);
+/* The same for the program's own loop: from then on no thread of ours empties it. */
+int waiter_lend(struct waiter *waiter);
 /* Set our bit. */
 void waiter_arm(struct waiter *waiter, _Atomic uint64_t *mask);
 /* Ring whoever has a bit set. */
