@@ -38,6 +38,14 @@ struct checkpoint_round {
 
 /* ---- which partitions ---------------------------------------------------------------------- */
 
+/* Is there something to checkpoint that can be? */
+static bool slot_is_dirty(const struct live_slot *slot)
+{
+    return atomic_load_explicit(&slot->dirty_ms, memory_order_relaxed) != 0 &&
+           !(atomic_load_explicit(&slot->flags, memory_order_relaxed) &
+             (LIVE_DELETED | LIVE_FAILED));
+}
+
 /* Have so many offsets been given out that the reserved ones might run short? Or did somebody
  * append with acks=all and die before the sync, which hides what came after? */
 static bool slot_tail_is_due(const struct live_slot *slot, int64_t dirty_for_ms)
@@ -53,8 +61,7 @@ static bool slot_tail_is_due(const struct live_slot *slot, int64_t dirty_for_ms)
 static bool slot_is_due(const struct live_slot *slot, bool all, int64_t now_ms)
 {
     int64_t dirty_ms = atomic_load(&slot->dirty_ms);
-    if (dirty_ms == 0 || slot->topic_number == 0 ||
-        (atomic_load(&slot->flags) & (LIVE_DELETED | LIVE_FAILED)))
+    if (!slot_is_dirty(slot))
         return false;
     return all || now_ms - dirty_ms >= CHECKPOINT_MS ||
            atomic_load(&slot->dirty_bytes) >= CHECKPOINT_BYTES ||
@@ -188,6 +195,8 @@ static int item_put(struct checkpoint_item *item, MDB_txn *txn)
         .append_ms = item->tail.append_ms,
         .reserved_offset = item->tail.end.offset + CHECKPOINT_RESERVED_OFFSETS,
     };
+    if (partition_is_deleted(partition))
+        return 0; /* what it had in index.mdb is gone, and is not to come back */
     int r = item_put_rolled(item, txn);
     if (r == 0)
         r = item_put_entries(item, txn);
@@ -250,7 +259,7 @@ int checkpoint_run(struct beck_store *store, bool all, uint32_t *ret_next_ms,
     int r = 0;
 
     for (uint32_t i = 1; i < slots && !dirty; i++)
-        dirty = atomic_load_explicit(&live_slot(&store->live, i)->dirty_ms, memory_order_relaxed);
+        dirty = slot_is_dirty(live_slot(&store->live, i));
     *ret_next_ms = dirty ? CHECKPOINT_LOOK_MS : CHECKPOINT_IDLE_MS;
     if (!dirty)
         return 0;
@@ -258,6 +267,8 @@ int checkpoint_run(struct beck_store *store, bool all, uint32_t *ret_next_ms,
         (void)live_lock(lock);
     else if (live_trylock(lock) == -EBUSY)
         return 0;
+    db_clear_readers(&store->meta);
+    db_clear_readers(&store->index);
     round = calloc(1, sizeof(*round));
     if (!round)
         r = report(error, -ENOMEM, "out of memory");

@@ -283,8 +283,13 @@ static const char *resolve(const struct config_set *set, const struct config_set
 static int64_t resolve_number(const struct config_set *set, const struct config_set *defaults,
                               const char *name)
 {
+    const struct config_row *row = row_find(name);
+    const char *value = resolve(set, defaults, name);
     int64_t number = 0;
-    CHECK(number_parse(resolve(set, defaults, name), &number) == 0);
+    /* What stands in meta.mdb was checked when it was set, maybe by another version. */
+    if (value_check(row, value, NULL) < 0)
+        value = row->definition.default_value;
+    CHECK(number_parse(value, &number) == 0);
     return number;
 }
 

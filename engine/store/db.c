@@ -27,6 +27,8 @@ int db_errno(int code)
         return -ENOSPC;
     case MDB_VERSION_MISMATCH:
         return -EPROTONOSUPPORT;
+    case MDB_MAP_RESIZED: /* another process gave LMDB more address space than we did */
+        return -EBUSY;
     case MDB_READERS_FULL:
     case MDB_DBS_FULL:
     case MDB_TLS_FULL:
@@ -93,8 +95,7 @@ int db_open(struct db *db, const char *directory, const char *name, unsigned fla
         r = db_open_env(db, path, env_flags | MDB_NOLOCK, map_bytes);
     if (r < 0)
         return report_errno(error, r, "%s: cannot be opened", name);
-    int dead;
-    (void)mdb_reader_check(db->env, &dead);
+    db_clear_readers(db);
     r = db_open_databases(db, read_only, flags & DB_OPEN_CREATE, databases, database_count);
     if (r < 0) {
         db_close(db);
@@ -108,6 +109,12 @@ void db_close(struct db *db)
     if (db->env)
         mdb_env_close(db->env);
     db->env = NULL;
+}
+
+void db_clear_readers(struct db *db)
+{
+    int dead;
+    (void)mdb_reader_check(db->env, &dead);
 }
 
 int db_begin(struct db *db, bool write, MDB_txn **ret_txn, struct beck_error *error)

@@ -39,6 +39,8 @@ int db_open(struct db *db, const char *directory, const char *name, unsigned fla
             uint64_t map_bytes, const char *const *databases, size_t database_count,
             struct beck_error *error);
 void db_close(struct db *db);
+/* Let go of the pages that readers hold who died. */
+void db_clear_readers(struct db *db);
 
 int db_begin(struct db *db, bool write, MDB_txn **ret_txn, struct beck_error *error);
 int db_commit(struct db *db, MDB_txn *txn, struct beck_error *error);

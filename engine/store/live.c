@@ -119,12 +119,15 @@ int live_format(struct live *live, struct beck_error *error)
     atomic_store(&store->generation, 1);
     atomic_store(&store->round_robin, round_robin);
     r = robust_mutex_init(&store->maintenance);
-    if (r == 0)
-        r = read_boot_id(store->boot_id);
     if (r < 0)
         return report_errno(error, r, "live: cannot be set up");
     store->magic = LIVE_MAGIC;
     return 0;
+}
+
+int live_vouch(struct live *live)
+{
+    return read_boot_id(live_store(live)->boot_id);
 }
 
 int live_verify(const struct live *live, struct beck_error *error)

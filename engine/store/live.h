@@ -136,7 +136,8 @@ enum live_lock {
     LIVE_LOCK_GATE = 0,     /* exclusive while opening or closing, shared by read-only openers */
     LIVE_LOCK_PRESENCE = 1, /* shared by whoever uses the slots; who gets it exclusively is alone */
     LIVE_LOCK_BROKER = 2,   /* the broker role: a mutex belongs to a thread, a role to a process */
-    LIVE_LOCK_WAITER = 64,  /* and up: one for each doorbell */
+    LIVE_LOCK_WRITER = 3, /* shared by whoever may write; who gets it exclusively is the only one */
+    LIVE_LOCK_WAITER = 64, /* and up: one for each doorbell */
 };
 
 /* The mapping of one process. */
@@ -156,6 +157,8 @@ void live_unmap(struct live *live);
 
 /* Write slot 0 anew. What other slots hold is kept where it is of this boot, else it is gone. */
 int live_format(struct live *live, struct beck_error *error);
+/* Say that the slots are right from now on, and of this boot. */
+int live_vouch(struct live *live);
 /* Do we understand slot 0, and may we share it? -EPROTONOSUPPORT, -ENODEV, -EBADMSG. */
 int live_verify(const struct live *live, struct beck_error *error);
 /* Was slot 0 written since this boot, into this very file? */

@@ -164,8 +164,11 @@ static bool may_be_batch(const uint8_t *bytes, int64_t offset, uint64_t left)
 {
     int64_t base = (int64_t)load_be64(bytes);
     int32_t length = (int32_t)load_be32(bytes + 8);
-    return bytes[16] == BATCH_MAGIC && base >= offset &&
-           length >= BATCH_HEADER_BYTES - BATCH_LENGTH_END &&
+    int32_t last_delta = (int32_t)load_be32(bytes + 23);
+    int32_t count = (int32_t)load_be32(bytes + 57);
+    return bytes[16] == BATCH_MAGIC && base >= offset && base - offset <= INT32_MAX &&
+           load_be16(bytes + 21) < 2 * BATCH_DELETE_HORIZON && last_delta >= 0 && count >= 0 &&
+           count <= last_delta + 1 && length >= BATCH_HEADER_BYTES - BATCH_LENGTH_END &&
            (uint64_t)length + BATCH_LENGTH_END <= left;
 }
 

@@ -344,6 +344,9 @@ int recovery_run(struct beck_store *store, struct beck_error *error)
         r = recovery_topics(&recovery, error);
     if (r == 0 && !store->read_only)
         r = recovery_commit(&recovery, error);
+    /* Only now: slots of a recovery that did not get here prove nothing. */
+    if (r == 0)
+        r = live_vouch(&store->live);
     db_abortp(&recovery.meta_txn);
     db_abortp(&recovery.index_txn);
     scan_done(&recovery.scan);

@@ -291,6 +291,36 @@ static int open_index(struct beck_store *store, uint64_t map_bytes, bool alone,
                    INDEX_DATABASES, error);
 }
 
+static int put_clean(struct beck_store *store, bool clean, struct beck_error *error)
+{
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    int r = db_begin(&store->index, true, &txn, error);
+    if (r < 0)
+        return r;
+    r = index_clean_put(&store->index, txn, clean);
+    if (r < 0)
+        return report_errno(error, r, "index.mdb: cannot be written");
+    return db_commit(&store->index, TAKE_POINTER(txn), error);
+}
+
+/* Share the locks that say who is here. The first who may write, where readers only were, takes
+ * back what the last one before him said. */
+static int come_in(struct beck_store *store, bool alone, struct beck_error *error)
+{
+    const struct io *io = store->io;
+    int r = io->lock(io, store->live_fd, LIVE_LOCK_WRITER, IO_LOCK_EXCLUSIVE, false);
+    if (r == 0 && !alone) {
+        r = put_clean(store, false, error);
+        if (r < 0)
+            return r;
+    }
+    if (r == 0 || r == -EAGAIN)
+        r = io->lock(io, store->live_fd, LIVE_LOCK_WRITER, IO_LOCK_SHARED, true);
+    if (r == 0)
+        r = io->lock(io, store->live_fd, LIVE_LOCK_PRESENCE, IO_LOCK_SHARED, true);
+    return r < 0 ? report_errno(error, r, "live: cannot be locked") : 0;
+}
+
 /* Come in: find out whether others are here, and have the slots. With the gate held. */
 static int enter(struct beck_store *store, uint64_t map_bytes, struct beck_error *error)
 {
@@ -305,12 +335,7 @@ static int enter(struct beck_store *store, uint64_t map_bytes, struct beck_error
     r = open_index(store, map_bytes, alone, error);
     if (r == 0)
         r = alone ? recovery_run(store, error) : live_verify(&store->live, error);
-    if (r == 0) {
-        r = io->lock(io, store->live_fd, LIVE_LOCK_PRESENCE, IO_LOCK_SHARED, true);
-        if (r < 0)
-            return report_errno(error, r, "live: cannot be locked");
-    }
-    return r;
+    return r < 0 ? r : come_in(store, alone, error);
 }
 
 /* The same for who may only read. */
@@ -482,29 +507,34 @@ int store_open(const char *path, unsigned flags, const struct beck_store_options
 
 /* ---- closing ------------------------------------------------------------------------------- */
 
-/* Leave nothing to be scanned; the last to leave says so. */
-static void leave(struct beck_store *store)
+/* Is there anything that a next opening would have to read, or could not believe? */
+static bool is_all_done(struct beck_store *store)
 {
-    const struct io *io = store->io;
-    uint32_t next_ms;
-    _cleanup_txn_ MDB_txn *txn = NULL;
-    if (store->read_only || store_check(store, NULL) < 0)
-        return;
-    if (io->lock(io, store->live_fd, LIVE_LOCK_GATE, IO_LOCK_EXCLUSIVE, true) < 0)
-        return;
-    if (checkpoint_run(store, true, &next_ms, NULL) < 0 ||
-        io->lock(io, store->live_fd, LIVE_LOCK_PRESENCE, IO_LOCK_EXCLUSIVE, false) < 0)
-        return;
     uint32_t slots = atomic_load(&live_store(&store->live)->slots);
     for (uint32_t i = 1; i < slots; i++) {
         const struct live_slot *slot = live_slot(&store->live, i);
         uint32_t flags = atomic_load(&slot->flags);
         if (!(flags & LIVE_DELETED) && (atomic_load(&slot->dirty_ms) != 0 || flags & LIVE_FAILED))
-            return;
+            return false;
     }
-    if (db_begin(&store->index, true, &txn, NULL) == 0 &&
-        index_clean_put(&store->index, txn, true) == 0)
-        (void)db_commit(&store->index, TAKE_POINTER(txn), NULL);
+    return true;
+}
+
+/* Leave nothing to be scanned; the last who may write says so. */
+static void leave(struct beck_store *store)
+{
+    const struct io *io = store->io;
+    uint32_t next_ms;
+    if (store->read_only || store_check(store, NULL) < 0)
+        return;
+    /* Before the gate is taken: it may last, and others want to come in. */
+    if (checkpoint_run(store, true, &next_ms, NULL) < 0)
+        return;
+    if (io->lock(io, store->live_fd, LIVE_LOCK_GATE, IO_LOCK_EXCLUSIVE, true) < 0)
+        return;
+    if (io->lock(io, store->live_fd, LIVE_LOCK_WRITER, IO_LOCK_EXCLUSIVE, false) == 0 &&
+        is_all_done(store))
+        (void)put_clean(store, true, NULL);
 }
 
 void store_close(struct beck_store *store)

@@ -92,7 +92,8 @@ void store_topic_path(char to[STORE_TOPIC_PATH_BYTES], const uint8_t id[BECK_ID_
 int store_take_decompressor(struct beck_store *store, struct decompressor **ret_decompressor);
 void store_give_decompressor(struct beck_store *store, struct decompressor *decompressor);
 
-/* Tell everybody that topics have changed. */
+/* Tell everybody that topics change: before the commit and after it, because who dies in between
+ * tells nobody. */
 void store_topics_changed(struct beck_store *store);
 
 #endif

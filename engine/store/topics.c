@@ -217,8 +217,10 @@ int topics_create(struct beck_store *store, const char *name,
     if (r < 0)
         return r;
     r = topic_put(store, txn, topic, error);
-    if (r == 0)
+    if (r == 0) {
+        store_topics_changed(store);
         r = db_commit(&store->meta, TAKE_POINTER(txn), error);
+    }
     if (r < 0) {
         char directory[STORE_TOPIC_PATH_BYTES];
         store_topic_path(directory, topic->topic.id, -1);
@@ -276,6 +278,7 @@ static int delete_commit(struct beck_store *store, const struct beck_topic *topi
         r = meta_deleted_put(&store->meta, txn, topic);
     if (r < 0)
         return report_errno(error, r, "meta.mdb: cannot delete topic %s", topic->name);
+    store_topics_changed(store);
     return db_commit(&store->meta, TAKE_POINTER(txn), error);
 }
 

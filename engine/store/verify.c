@@ -211,6 +211,24 @@ static int verify_segment(struct verify *verify, struct scan *scan, uint64_t lim
 
 /* ---- partitions and topics ----------------------------------------------------------------- */
 
+/* The list may change under us: each segment is held while it is read. Under the mutex. */
+static struct segment *first_segment(struct beck_partition *partition)
+{
+    return partition->segment_count > 0 ? segment_ref(partition->segments[0]) : NULL;
+}
+
+static void next_segment(struct verify *verify)
+{
+    struct beck_partition *partition = verify->partition;
+    int64_t base_offset = verify->segment->base_offset;
+    segment_unref(&verify->store->files, verify->segment);
+    CHECK(pthread_mutex_lock(&partition->mutex) == 0);
+    verify->segment = partition_segment_after(partition, base_offset);
+    if (verify->segment)
+        segment_ref(verify->segment);
+    CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
+}
+
 static int verify_partition(struct verify *verify, struct scan *scan)
 {
     struct beck_partition *partition = verify->partition;
@@ -224,15 +242,17 @@ static int verify_partition(struct verify *verify, struct scan *scan)
     }
     CHECK(pthread_mutex_lock(&partition->mutex) == 0);
     r = partition_refresh_segments(partition, &tail, &error);
+    verify->segment = r == 0 ? first_segment(partition) : NULL;
     CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
     if (r < 0) {
         tell(verify, STORE_PATH_INDEX, -1, -1, "the list of segments is damaged");
         return r == -ENOMEM ? r : 0;
     }
-    for (size_t i = 0; r == 0 && !verify->stop && i < partition->segment_count; i++) {
-        verify->segment = partition->segments[i];
+    while (r == 0 && !verify->stop && verify->segment) {
         r = verify_segment(verify, scan, segment_limit(verify->segment, &tail.end));
+        next_segment(verify);
     }
+    verify->segment = segment_unref(&verify->store->files, verify->segment);
     verify->totals.partitions++;
     return r;
 }
