@@ -121,7 +121,10 @@ static bool append(struct request *request, struct kafka_string topic,
     result = beck_append(entry->handle, asked->records.data, asked->records.size,
                          (enum beck_acks)body->acks, &done, &error);
     if (result < 0) {
-        refuse(request, answer, kafka_error_of(result), error.message);
+        code = kafka_error_of(result);
+        refuse(request, answer, code, error.message);
+        if (code == KAFKA_KAFKA_STORAGE_ERROR)
+            log_limited(&loop->log_limit, "a produce failed: %s", error.message);
         return false;
     }
     loop_appended(loop, asked->records.size);

@@ -3,6 +3,7 @@
 
 import gzip
 import struct
+import time
 
 import raw
 from daemon import Daemon
@@ -103,6 +104,27 @@ def addressed():
               'each partition has its own answer')
 
 
+def settings():
+    """Settings of a topic that change what a produce does."""
+    with Daemon() as daemon, Raw(daemon.port) as client:
+        client.create('os', configs=[('flush.policy', 'os')])
+        equal(client.produce('os', batch(b'x'), acks=-1), (0, 0), 'flush.policy=os: acks=all is answered')
+        equal(client.fetch('os')['parts'][0]['high'], 1, 'and the record can be read')
+
+        client.create('stamped', configs=[('message.timestamp.type', 'LogAppendTime')])
+        data = batch(b'x', timestamp=1000)
+        begin = int(time.time() * 1000)
+        reader = client.call(raw.PRODUCE, 3, raw.produce_body('stamped', data, -1, 3))
+        reader.array(lambda: (reader.string(), reader.take('i')))
+        _, error, offset, stamp = reader.take('ihqq')
+        ok((error, offset) == (0, 0) and begin - 1000 <= stamp <= begin + 60000,
+           'message.timestamp.type=LogAppendTime: the answer tells the time', f'{error} {offset} {stamp}')
+        found = client.fetch('stamped')['parts'][0]['records']
+        crc, attributes = struct.unpack('>IH', found[17:23])
+        equal((crc, attributes & 8, struct.unpack('>q', found[35:43])[0]),
+              (raw.crc32c(found[21:]), 8, stamp), 'which the batch has, with a CRC that fits')
+
+
 def versions():
     with Daemon() as daemon, Raw(daemon.port) as client:
         client.metadata('t')
@@ -117,4 +139,4 @@ def versions():
         equal(ends(client)[0], 0, 'nothing of it is in the log')
 
 
-run(taken, refused, addressed, versions)
+run(taken, refused, addressed, settings, versions)
