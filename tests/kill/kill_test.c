@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Processes append, read, maintain, and make and delete topics on one store while a supervisor
+ * kills one after the other with SIGKILL, at random times, and starts it again; now and then it
+ * kills all at once, and opens the store alone. At the end, and then, the store is held against the
+ * ledger.
+ *
+ *     kill_test [--kills N] [--seed N] [--writers N] [--keep]
+ *
+ * What comes out differs from run to run, as time does: the seed determines only whom and when.
+ */
+#include "ledger.h"
+#include "store_fixture.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define KILL_ALL_EACH 25
+#define END_SECONDS   30
+
+static const struct beck_store_options store_options = {.map_bytes = KILL_MAP_BYTES};
+
+struct worker {
+    void (*run)(struct ledger *ledger, uint32_t index, unsigned seed);
+    const char *name;
+    uint32_t index;
+    pid_t pid;
+    uint32_t kills;
+};
+
+struct supervisor {
+    struct ledger *ledger;
+    struct worker workers[LEDGER_WRITERS + LEDGER_READERS + LEDGER_MAKERS + 1];
+    uint32_t count;
+    uint32_t kills;
+    uint64_t random;
+};
+
+static void start(struct supervisor *supervisor, struct worker *worker)
+{
+    unsigned seed = (unsigned)random_next(&supervisor->random);
+    worker->pid = fork();
+    if (worker->pid < 0)
+        fault(supervisor->ledger, "fork: %s", strerror(errno));
+    if (worker->pid != 0)
+        return;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    worker->run(supervisor->ledger, worker->index, seed);
+    _exit(atomic_load(&supervisor->ledger->failures) > 0);
+}
+
+static void add(struct supervisor *supervisor, const char *name, uint32_t count,
+                void (*run)(struct ledger *ledger, uint32_t index, unsigned seed))
+{
+    for (uint32_t i = 0; i < count; i++)
+        supervisor->workers[supervisor->count++] =
+            (struct worker){.run = run, .name = name, .index = i};
+}
+
+/* See how a worker ended that was not killed by us. */
+static void ended(struct supervisor *supervisor, struct worker *worker, int status)
+{
+    if (WIFSIGNALED(status))
+        fault(supervisor->ledger, "%s %u died of signal %d", worker->name, worker->index,
+              WTERMSIG(status));
+    else if (WEXITSTATUS(status) != 0)
+        fault(supervisor->ledger, "%s %u failed", worker->name, worker->index);
+    worker->pid = 0;
+}
+
+static void kill_one(struct supervisor *supervisor, struct worker *worker)
+{
+    int status;
+    if (worker->pid <= 0)
+        return;
+    if (random_below(&supervisor->random, 8) == 0) { /* stopped, it hinders nobody for long */
+        (void)kill(worker->pid, SIGSTOP);
+        usleep(random_below(&supervisor->random, 30000));
+    }
+    (void)kill(worker->pid, SIGKILL);
+    if (waitpid(worker->pid, &status, 0) != worker->pid)
+        fault(supervisor->ledger, "waitpid: %s", strerror(errno));
+    else if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
+        ended(supervisor, worker, status);
+    worker->pid = 0;
+    worker->kills++;
+    supervisor->kills++;
+}
+
+static void kill_all(struct supervisor *supervisor)
+{
+    for (uint32_t i = 0; i < supervisor->count; i++)
+        if (supervisor->workers[i].pid > 0)
+            (void)kill(supervisor->workers[i].pid, SIGSTOP);
+    for (uint32_t i = 0; i < supervisor->count; i++)
+        kill_one(supervisor, &supervisor->workers[i]);
+}
+
+/* Has anybody ended who should not? */
+static void look_for_dead(struct supervisor *supervisor)
+{
+    for (uint32_t i = 0; i < supervisor->count; i++) {
+        struct worker *worker = &supervisor->workers[i];
+        int status;
+        if (worker->pid > 0 && waitpid(worker->pid, &status, WNOHANG) == worker->pid)
+            ended(supervisor, worker, status);
+    }
+}
+
+static void run(struct supervisor *supervisor, uint32_t kills)
+{
+    uint32_t all_at = KILL_ALL_EACH;
+    while (supervisor->kills < kills && atomic_load(&supervisor->ledger->failures) == 0) {
+        for (uint32_t i = 0; i < supervisor->count; i++)
+            if (supervisor->workers[i].pid <= 0)
+                start(supervisor, &supervisor->workers[i]);
+        usleep(5000 + random_below(&supervisor->random, 90000));
+        look_for_dead(supervisor);
+        if (supervisor->kills >= all_at) {
+            all_at += KILL_ALL_EACH;
+            kill_all(supervisor);
+            (void)check_store(supervisor->ledger);
+        } else {
+            kill_one(supervisor,
+                     &supervisor->workers[random_below(&supervisor->random, supervisor->count)]);
+        }
+    }
+}
+
+/* Let all come to their ends by themselves. */
+static void end(struct supervisor *supervisor)
+{
+    time_t limit = time(NULL) + END_SECONDS;
+    uint32_t left = 1;
+    atomic_store(&supervisor->ledger->stop, true);
+    while (left > 0 && time(NULL) < limit) {
+        usleep(10000);
+        look_for_dead(supervisor);
+        left = 0;
+        for (uint32_t i = 0; i < supervisor->count; i++)
+            left += supervisor->workers[i].pid > 0;
+    }
+    for (uint32_t i = 0; i < supervisor->count; i++) {
+        struct worker *worker = &supervisor->workers[i];
+        if (worker->pid <= 0)
+            continue;
+        fault(supervisor->ledger, "%s %u (process %d) hangs", worker->name, worker->index,
+              worker->pid);
+        if (getenv("KILL_TEST_PAUSE"))
+            (void)pause();
+        kill_one(supervisor, worker);
+    }
+}
+
+static void make_store(struct ledger *ledger)
+{
+    struct beck_config small = {.name = "segment.bytes", .value = "1048576"};
+    struct beck_topic_options topic = {
+        .partition_count = LEDGER_PARTITIONS, .configs = &small, .config_count = 1};
+    struct beck_store *store = NULL;
+    struct beck_error error;
+    if (beck_store_open(ledger->path, BECK_OPEN_CREATE, &store_options, &store, &error) < 0 ||
+        beck_topic_create(store, KILL_TOPIC, &topic, NULL, &error) < 0)
+        fault(ledger, "%s", error.message);
+    beck_store_close(store);
+}
+
+static uint64_t acknowledged(const struct ledger *ledger)
+{
+    uint64_t sum = 0;
+    for (uint32_t w = 0; w < LEDGER_WRITERS; w++)
+        for (uint32_t p = 0; p < LEDGER_PARTITIONS; p++)
+            sum += atomic_load(&ledger->writers[w].count[p]);
+    return sum;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option long_options[] = {{"kills", required_argument, NULL, 'k'},
+                                                 {"seed", required_argument, NULL, 's'},
+                                                 {"writers", required_argument, NULL, 'w'},
+                                                 {"keep", no_argument, NULL, 'K'},
+                                                 {0}};
+    struct fixture fixture;
+    struct supervisor supervisor = {.random = (uint64_t)time(NULL)};
+    uint32_t kills = 100;
+    uint32_t writers = 4;
+    bool keep = false;
+    int option;
+    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+        if (option == 'k')
+            kills = (uint32_t)strtoul(optarg, NULL, 10);
+        else if (option == 's')
+            supervisor.random = strtoull(optarg, NULL, 10);
+        else if (option == 'w')
+            writers = (uint32_t)strtoul(optarg, NULL, 10) % (LEDGER_WRITERS + 1);
+        else if (option == 'K')
+            keep = true;
+        else
+            return 2;
+    }
+    (void)printf("kill_test --kills %u --writers %u --seed %llu\n", kills, writers,
+                 (unsigned long long)supervisor.random);
+    (void)fflush(stdout);
+    fixture_begin(&fixture);
+    void *shared = mmap(NULL, sizeof(struct ledger), PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (shared == MAP_FAILED)
+        return 2;
+    supervisor.ledger = shared;
+    (void)snprintf(supervisor.ledger->path, sizeof(supervisor.ledger->path), "%s", fixture.path);
+    make_store(supervisor.ledger);
+    add(&supervisor, "writer", writers, run_writer);
+    add(&supervisor, "reader", LEDGER_READERS, run_reader);
+    add(&supervisor, "maker", LEDGER_MAKERS, run_maker);
+    add(&supervisor, "maintainer", 1, run_maintainer);
+    run(&supervisor, kills);
+    end(&supervisor);
+    unsigned failures = check_store(supervisor.ledger);
+    (void)printf("%u kills, %llu batches acknowledged, %u faults\n", supervisor.kills,
+                 (unsigned long long)acknowledged(supervisor.ledger), failures);
+    if (keep || failures > 0)
+        (void)printf("the store is kept: %s\n", fixture.path);
+    else
+        fixture_end(&fixture);
+    return failures > 0;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the processes of the kill test know of each other, in memory that they share and that no
+ * kill takes away. A writer notes what it is about to send before it sends it, and what was
+ * acknowledged after: so whatever a kill interrupts was sent, and need not have been acknowledged.
+ */
+#ifndef TESTS_KILL_LEDGER_H
+#define TESTS_KILL_LEDGER_H
+
+#include "beck.h"
+
+#include <stdatomic.h>
+
+#define LEDGER_WRITERS    8
+#define LEDGER_PARTITIONS 4
+#define LEDGER_READERS    4
+#define LEDGER_MAKERS     2
+#define LEDGER_ACKS       ((uint32_t)1 << 18) /* of one writer in one partition */
+#define MAKER_RECORDS     3
+
+#define KILL_TOPIC     "t"
+#define KILL_MAP_BYTES ((uint64_t)64 << 20)
+
+/* One batch that was acknowledged. */
+struct acknowledged {
+    uint32_t sequence;
+    int64_t base_offset;
+};
+
+struct writer_ledger {
+    _Atomic uint32_t
+        sent[LEDGER_PARTITIONS]; /* sequence of the newest batch; may be there or not */
+    _Atomic uint32_t count[LEDGER_PARTITIONS]; /* of acknowledged ones */
+    struct acknowledged acknowledged[LEDGER_PARTITIONS][LEDGER_ACKS];
+};
+
+/* What a reader has seen, in two copies of which the low bit of `turn` says the valid one. */
+struct reader_ledger {
+    atomic_uint turn;
+    struct seen {
+        int64_t next_offset; /* all before it was seen */
+        uint64_t digest;     /* of all of it */
+    } seen[2];
+};
+
+enum maker_phase {
+    MAKER_NONE,
+    MAKER_CREATING,
+    MAKER_CREATED, /* must be there */
+    MAKER_FILLED,  /* with its records */
+    MAKER_DELETING,
+    MAKER_DELETED, /* must not be there */
+};
+
+struct maker_ledger {
+    atomic_uint phase;
+    atomic_uint number; /* in the topic's name */
+};
+
+struct ledger {
+    char path[128]; /* of the store */
+    atomic_bool stop;
+    atomic_uint failures;
+    struct writer_ledger writers[LEDGER_WRITERS];
+    struct reader_ledger readers[LEDGER_READERS];
+    struct maker_ledger makers[LEDGER_MAKERS];
+};
+
+/* What a record's value begins with. */
+struct stamp {
+    uint32_t writer;
+    uint32_t sequence; /* of the batch, from 1 */
+    uint32_t index;    /* in the batch */
+    uint32_t count;    /* of the batch */
+};
+
+uint64_t digest_add(uint64_t digest, int64_t offset, const struct stamp *stamp);
+
+/* The processes' programs. They return when they are told to stop; what fails is told on stderr and
+ * counted. */
+void run_writer(struct ledger *ledger, uint32_t index, unsigned seed);
+void run_reader(struct ledger *ledger, uint32_t index, unsigned seed);
+void run_maker(struct ledger *ledger, uint32_t index, unsigned seed);
+void run_maintainer(struct ledger *ledger, uint32_t index, unsigned seed);
+
+/* Hold the store against the ledger; nobody else has it open. Returns the number of faults. */
+unsigned check_store(struct ledger *ledger);
+
+__attribute__((format(printf, 2, 3))) void fault(struct ledger *ledger, const char *format, ...);
+
+#endif
