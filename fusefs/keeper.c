@@ -101,6 +101,8 @@ void keeper_appended(struct keeper *keeper, size_t bytes)
     size_t before = atomic_fetch_add(&keeper->appended_bytes, bytes);
     if (before >= KEEPER_WAKE_BYTES || before + bytes < KEEPER_WAKE_BYTES)
         return;
+    if (!keeper->running)
+        return;
     pthread_mutex_lock(&keeper->lock);
     keeper->hurry = true;
     pthread_cond_signal(&keeper->wake);

@@ -174,7 +174,10 @@ static int session_run(struct fuse_session *session)
 static int session_serve(struct fs *fs, struct fuse_session *session)
 {
     int result = fuse_set_signal_handlers(session) < 0 ? -EINVAL : 0;
+    struct beck_store_info info;
     if (result == 0)
+        result = beck_store_info(fs->store, &info, NULL);
+    if (result == 0 && !info.read_only) /* else there is nothing that we may maintain */
         result = keeper_start(&fs->keeper, fs->store);
     if (result == 0)
         result = session_run(session);

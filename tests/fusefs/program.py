@@ -177,35 +177,63 @@ def mount_fuse3_mounts_it(place):
     wait_for(lambda: ended(place), "the daemon ends")
 
 
-@test_unmounted
-def a_user_without_privileges_mounts(place):
+def as_nobody(place, script, ok=True):
+    """Run a shell script as a user without privileges; $1 is beckfs, $2 the store, $3 the mount point.
+
+    Where only root may open /dev/fuse, a private mount namespace has one for everybody.
+    """
     if os.geteuid() != 0:
-        raise Skip("this is what all the other tests do")
+        raise Skip("only root can become another user")
     need("setpriv")
     need("unshare")
-    # Where only root may open /dev/fuse, a private mount namespace has one for everybody.
     device = place.scratch("fuse")
-    number = os.stat("/dev/fuse").st_rdev
-    os.mknod(device, stat.S_IFCHR | 0o666, number)
+    if not os.path.exists(device):
+        os.mknod(device, stat.S_IFCHR | 0o666, os.stat("/dev/fuse").st_rdev)
     os.chmod(device, 0o666)
     os.chown(place.mountpoint, NOBODY, NOBODY)
-    shell('chown -R 65534:65534 "$S"', S=place.store)
     if subprocess.run(["unshare", "-m", "mount", "--bind", device, "/dev/fuse"], check=False,
                       stderr=subprocess.DEVNULL).returncode != 0:
         raise Skip("there can be no mount namespace here")
-    script = """set -e
+    command = ["unshare", "-m", "sh", "-c", 'mount --bind "$0" /dev/fuse && exec "$@"', device,
+               "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "sh", "-c",
+               script, "-", place.options.beckfs, place.store, place.mountpoint]
+    return run(*command) if ok else fails(*command)
+
+
+@test_unmounted
+def a_user_without_privileges_mounts(place):
+    shell('chown -R 65534:65534 "$S"', S=place.store)
+    out = as_nobody(place, """set -e
         "$1" "$2" "$3"
         mkdir "$3/t"
         echo mine >> "$3/t/0"
         cat "$3/t/0"
         stat -c %u "$3/t/0"
         fusermount3 -u "$3"
-        """
-    out = run("unshare", "-m", "sh", "-c", 'mount --bind "$0" /dev/fuse && exec "$@"', device,
-              "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "sh", "-c", script,
-              "-", place.options.beckfs, place.store, place.mountpoint)
+        """)
     equal(out, b"mine\n%d\n" % NOBODY, "output")
     wait_for(lambda: ended(place), "the daemon ends")
+
+
+@test_unmounted
+def a_store_that_may_only_be_read_is_mounted_read_only(place):
+    place.helper("topic", "t", 1)
+    place.helper("produce", "t", 0, "there")
+    shell('chmod -R a+rX,go-w "$S"', S=place.store)
+    one_sentence(as_nobody(place, '"$1" "$2" "$3"', ok=False), "-o ro")
+    out = as_nobody(place, """set -e
+        log=$(mktemp)
+        "$1" "$2" "$3" -f -o ro 2> "$log" &
+        until mountpoint -q "$3"; do sleep 0.02; done
+        cat "$3/t/0"
+        ! echo more 2> /dev/null >> "$3/t/0"
+        sleep 1.2 # maintenance would have been due
+        fusermount3 -u "$3"
+        wait
+        cat "$log"
+        rm "$log"
+        """)
+    equal(out, b"there\n", "file, and no messages")
 
 
 # ---- foreground and ends ----------------------------------------------------------------------
