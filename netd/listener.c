@@ -179,6 +179,8 @@ void listener_advertise(const struct loop *loop, int fd, char *ret_host, size_t 
     *ret_port = loop->broker->config->listen_port;
     if (getsockname(fd, (struct sockaddr *)&address, &address_size) == 0)
         *ret_port = address_text(&address, host, sizeof(host));
-    bool every = strcmp(asked, "0.0.0.0") == 0 || strcmp(asked, "::") == 0;
-    snprintf(ret_host, size, "%s", every && host[0] ? host : asked);
+    /* localhost may be another address for the client than it was here. */
+    bool vague = strcmp(asked, "0.0.0.0") == 0 || strcmp(asked, "::") == 0 ||
+                 strcmp(asked, "localhost") == 0;
+    snprintf(ret_host, size, "%s", vague && host[0] ? host : asked);
 }

@@ -31,7 +31,7 @@ void listener_close(struct listener *listener);
 
 /* The host under which a client that has this connection can reach the daemon: what was asked for
  * with
- * --listen; or, where that means every address, the one this connection came to. */
+ * --listen; or, where that names no single address, the one this connection came to. */
 void listener_advertise(const struct loop *loop, int fd, char *ret_host, size_t size,
                         uint16_t *ret_port);
 

@@ -161,7 +161,7 @@ int main(int argc, char **argv)
     tune_memory();
     raise_descriptor_limit();
     signal(SIGPIPE, SIG_IGN);
-    static struct daemon daemon;
+    struct daemon daemon;
     struct beck_error error = {.message = ""};
     int result = serve(&daemon, &config, &error);
     if (result < 0) {

@@ -37,9 +37,10 @@ def metadata():
             equal(client.metadata('b')['topics']['b'], (3, []), 'auto.create.topics.enable=false')
             client.create('c', partitions=-1, replicas=-1)
             equal(len(client.metadata('c')['topics']['c'][1]), 4, 'num.partitions=4')
-    with Daemon(listen='0.0.0.0:0') as daemon, Raw(daemon.port) as client:
-        equal(client.metadata()['brokers'][0][1:3], ('127.0.0.1', daemon.port),
-              'listening everywhere: the address that the client came to')
+    for host in ('0.0.0.0', 'localhost'):
+        with Daemon(listen=host + ':0') as daemon, Raw(daemon.port) as client:
+            equal(client.metadata()['brokers'][0][1:3], ('127.0.0.1', daemon.port),
+                  f'listening on {host}: the address that the client came to')
 
 
 def create():
