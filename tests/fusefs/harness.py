@@ -269,6 +269,9 @@ def main():
     parser.add_argument("--mount-options", help="for each mount in the foreground")
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
+    for program in ("beckfs", "helper", "growth"):
+        if getattr(options, program) is not None:
+            setattr(options, program, os.path.abspath(getattr(options, program)))
     os.umask(0o022)
     tests = [entry for entry in TESTS if not options.names or entry[0].__name__ in options.names]
     print(f"1..{len(tests)}", flush=True)
