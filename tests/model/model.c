@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The plain array. */
+#include "model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void *grow(void *memory, size_t *room, size_t wanted, size_t each)
+{
+    if (wanted <= *room)
+        return memory;
+    while (*room < wanted)
+        *room = *room ? 2 * *room : 1024;
+    memory = reallocarray(memory, *room, each);
+    if (!memory)
+        abort();
+    return memory;
+}
+
+void model_done(struct model *model)
+{
+    free(model->records);
+    free(model->view);
+    *model = (struct model){0};
+}
+
+void model_add(struct model *model, const struct beck_record *record)
+{
+    size_t size = record->value_size > 0 ? (size_t)record->value_size : 0;
+    model->records =
+        grow(model->records, &model->room, model->count + 1, sizeof(model->records[0]));
+    model->view = grow(model->view, &model->view_room, model->view_bytes + size + 1, 1);
+    model->records[model->count++] = (struct model_record){
+        .timestamp_ms = record->timestamp_ms,
+        .view_begin = model->view_bytes,
+        .value_size = record->value_size,
+        .key_size = record->key_size,
+        .header_count = record->header_count,
+    };
+    if (size > 0)
+        memcpy(model->view + model->view_bytes, record->value, size);
+    model->view_bytes += size;
+    model->view[model->view_bytes++] = '\n';
+}
+
+void model_appended(struct model *model, enum beck_acks acks)
+{
+    int64_t end = (int64_t)model->count;
+    if (acks == BECK_ACKS_ALL)
+        model->pending = end;
+    else if (model->pending <= model->high)
+        model->high = end;
+}
+
+void model_synced(struct model *model)
+{
+    model->synced = model->high = (int64_t)model->count;
+}
+
+size_t model_view_bytes(const struct model *model)
+{
+    return (size_t)model->high == model->count ? model->view_bytes
+                                               : model->records[model->high].view_begin;
+}
+
+int64_t model_find_time(const struct model *model, int64_t timestamp_ms)
+{
+    for (int64_t i = 0; i < model->high; i++)
+        if (model->records[i].timestamp_ms >= timestamp_ms)
+            return i;
+    return -1;
+}
+
+int64_t model_find_max_time(const struct model *model)
+{
+    int64_t found = -1;
+    for (int64_t i = 0; i < model->high; i++)
+        if (found < 0 || model->records[i].timestamp_ms > model->records[found].timestamp_ms)
+            found = i;
+    return found;
+}

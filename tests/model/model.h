@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a partition should be: an array of records, the bytes of the file view, and the rules of
+ * visibility in their simplest form. It knows nothing of batches, segments or indexes.
+ */
+#ifndef TESTS_MODEL_H
+#define TESTS_MODEL_H
+
+#include "beck.h"
+
+struct model_record {
+    int64_t timestamp_ms;
+    size_t view_begin; /* in the view: the value, and one newline behind it */
+    int32_t value_size;
+    int32_t key_size;
+    uint32_t header_count;
+};
+
+struct model {
+    struct model_record *records; /* by offset */
+    size_t count;
+    size_t room;
+    char *view;
+    size_t view_bytes;
+    size_t view_room;
+    int64_t high;    /* what readers see ends here */
+    int64_t pending; /* end of the last acks=all batch */
+    int64_t synced;
+};
+
+void model_done(struct model *model);
+void model_add(struct model *model, const struct beck_record *record);
+/* All that was added since the last call was one batch. */
+void model_appended(struct model *model, enum beck_acks acks);
+void model_synced(struct model *model);
+
+/* Size of the view that readers see. */
+size_t model_view_bytes(const struct model *model);
+/* The first visible record not before a time; -1: none. */
+int64_t model_find_time(const struct model *model, int64_t timestamp_ms);
+/* The first visible record of the largest time; -1: none. */
+int64_t model_find_max_time(const struct model *model);
+
+#endif

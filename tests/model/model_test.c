@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Random operations on a topic, each held against the model. The seed determines all of it: the
+ * line that is printed first replays a failure.
+ *
+ *     model_test [--operations N] [--seed N]
+ */
+#include "model.h"
+#include "store.h"
+#include "store_fixture.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BUFFER_BYTES  ((size_t)1 << 20)
+#define RECORDS_MOST  20
+#define MODEL_MOST    60000 /* records, at which the topic is made anew */
+#define SEGMENT_BYTES "1048576"
+
+struct run {
+    struct fixture fixture;
+    struct model model;
+    struct beck_reader *reader; /* one that stays where it was */
+    uint64_t random;
+    uint32_t operation;
+    const char *doing;
+    char *buffer;
+};
+
+static uint32_t below(struct run *run, uint32_t bound)
+{
+    return random_below(&run->random, bound);
+}
+
+__attribute__((noreturn, format(printf, 2, 3))) static void differs(struct run *run,
+                                                                    const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void)printf("operation %u (%s): ", run->operation, run->doing);
+    (void)vprintf(format, arguments);
+    (void)printf("; the store is kept: %s\n", run->fixture.path);
+    va_end(arguments);
+    exit(1);
+}
+
+static void check(struct run *run, ssize_t result)
+{
+    if (result < 0)
+        differs(run, "%zd: %s", result, run->fixture.error.message);
+}
+
+/* ---- opening ------------------------------------------------------------------------------- */
+
+static void open_topic(struct run *run)
+{
+    struct fixture *f = &run->fixture;
+    f->partition = must_open_partition(f->store, "t", 0);
+    check(run, beck_reader_new(f->partition, BECK_READ_UNCOMMITTED, &run->reader, &f->error));
+}
+
+static void close_topic(struct run *run)
+{
+    run->reader = beck_reader_free(run->reader);
+    run->fixture.partition = beck_partition_close(run->fixture.partition);
+}
+
+static void reopen(struct run *run)
+{
+    char path[PATH_MAX];
+    uint32_t choice = below(run, 8);
+    run->doing = "reopen";
+    close_topic(run);
+    fixture_close(&run->fixture);
+    if (choice == 0) {
+        run->doing = "reopen without index.mdb";
+        store_file(&run->fixture, STORE_PATH_INDEX, path);
+        (void)unlink(path);
+    } else if (choice == 1) {
+        run->doing = "reopen without live";
+        store_file(&run->fixture, STORE_PATH_LIVE, path);
+        (void)unlink(path);
+    }
+    run->fixture.store = must_open(run->fixture.path, 0);
+    model_synced(&run->model);
+    open_topic(run);
+}
+
+static void make_anew(struct run *run)
+{
+    struct fixture *f = &run->fixture;
+    run->doing = "delete and create";
+    close_topic(run);
+    check(run, beck_topic_delete(f->store, "t", &f->error));
+    must_create_topic(f->store, "t", 1, "segment.bytes", SEGMENT_BYTES);
+    model_done(&run->model);
+    open_topic(run);
+}
+
+/* ---- appending ----------------------------------------------------------------------------- */
+
+static void fill_record(struct run *run, struct beck_record *record)
+{
+    uint32_t size = below(run, 40) == 0   ? below(run, 60000)
+                    : below(run, 10) == 0 ? 0
+                                          : below(run, 400);
+    size_t at = (size_t)below(run, BUFFER_BYTES / 2);
+    *record = (struct beck_record){
+        .timestamp_ms = FIXTURE_TIME + (int64_t)run->operation * 10 + below(run, 200) -
+                        (below(run, 50) == 0 ? 50000 : 0),
+        .value = run->buffer + at,
+        .value_size = below(run, 20) == 0 ? -1 : (int32_t)size,
+        .key = run->buffer + at,
+        .key_size = (int32_t)below(run, 20) - 1,
+    };
+}
+
+static void append(struct run *run)
+{
+    struct fixture *f = &run->fixture;
+    struct beck_batch_builder *builder = NULL;
+    struct beck_append_result result;
+    const void *batch;
+    size_t size;
+    uint32_t count = 1 + below(run, RECORDS_MOST);
+    enum beck_acks acks = below(run, 4) == 0 ? BECK_ACKS_ALL : BECK_ACKS_LEADER;
+    int64_t base = (int64_t)run->model.count;
+    run->doing = "append";
+    check(run, beck_batch_builder_new((enum beck_compression)below(run, 5), 1 << 20, &builder,
+                                      &f->error));
+    for (uint32_t i = 0; i < count; i++) {
+        struct beck_record record;
+        fill_record(run, &record);
+        int r = beck_batch_builder_add(builder, &record);
+        if (r == -EMSGSIZE)
+            break;
+        check(run, r);
+        model_add(&run->model, &record);
+    }
+    check(run, beck_batch_builder_finish(builder, &batch, &size, &f->error));
+    check(run, beck_append(f->partition, batch, size, acks, &result, &f->error));
+    beck_batch_builder_free(builder);
+    model_appended(&run->model, acks);
+    if (result.base_offset != base || result.next_offset != (int64_t)run->model.count)
+        differs(run, "offsets %" PRId64 " to %" PRId64 ", not %" PRId64 " to %zu",
+                result.base_offset, result.next_offset, base, run->model.count);
+}
+
+static void sync_log(struct run *run)
+{
+    int64_t offset = (int64_t)below(run, (uint32_t)run->model.count + 1);
+    run->doing = "sync";
+    check(run, beck_sync(run->fixture.partition, offset, &run->fixture.error));
+    if (offset > run->model.synced)
+        model_synced(&run->model);
+}
+
+static void maintain(struct run *run)
+{
+    uint32_t next_ms;
+    run->doing = "maintain";
+    check(run, beck_store_maintain(run->fixture.store, true, &next_ms, &run->fixture.error));
+    if (run->model.count > 0)
+        model_synced(&run->model);
+}
+
+/* ---- reading ------------------------------------------------------------------------------- */
+
+static void compare_record(struct run *run, const struct beck_record *record, int64_t offset)
+{
+    const struct model_record *due = &run->model.records[offset];
+    if (record->offset != offset)
+        differs(run, "offset %" PRId64 ", not %" PRId64, record->offset, offset);
+    if (record->timestamp_ms != due->timestamp_ms || record->value_size != due->value_size ||
+        record->key_size != due->key_size || record->header_count != due->header_count ||
+        (due->value_size > 0 &&
+         memcmp(record->value, run->model.view + due->view_begin, (size_t)due->value_size) != 0))
+        differs(run, "the record at %" PRId64 " is another one", offset);
+}
+
+static void read_records(struct run *run)
+{
+    struct fixture *f = &run->fixture;
+    struct beck_record record;
+    int64_t offset = (int64_t)below(run, (uint32_t)run->model.high + 1);
+    uint32_t count = below(run, 60);
+    run->doing = "read records";
+    check(run, beck_reader_seek(run->reader, offset, &f->error));
+    for (; count > 0; count--, offset++) {
+        int r = beck_reader_next(run->reader, &record, &f->error);
+        check(run, r);
+        if (r != (offset < run->model.high))
+            differs(run, "%d at %" PRId64 ", where %" PRId64 " is the end", r, offset,
+                    run->model.high);
+        if (r == 0)
+            return;
+        compare_record(run, &record, offset);
+    }
+}
+
+static uint64_t big_endian(const unsigned char *bytes, int count)
+{
+    uint64_t number = 0;
+    for (int i = 0; i < count; i++)
+        number = number << 8 | bytes[i];
+    return number;
+}
+
+/* Batches as they are: the first has the offset, each follows the one before, none is invisible. */
+static void read_batches(struct run *run)
+{
+    struct fixture *f = &run->fixture;
+    const unsigned char *at = (const unsigned char *)run->buffer + BUFFER_BYTES;
+    size_t size = 100 + below(run, below(run, 2) ? 5000 : 200000);
+    int64_t offset = (int64_t)below(run, (uint32_t)run->model.count + 1);
+    run->doing = "read batches";
+    ssize_t n = beck_read(f->partition, offset, run->buffer + BUFFER_BYTES, size,
+                          BECK_READ_UNCOMMITTED, &f->error);
+    if (n == -EMSGSIZE)
+        return;
+    check(run, n);
+    if ((n > 0) != (offset < run->model.high))
+        differs(run, "%zd bytes at %" PRId64 ", where %" PRId64 " is the end", n, offset,
+                run->model.high);
+    for (int64_t next = -1; n > 0;) {
+        int64_t base = (int64_t)big_endian(at, 8);
+        ssize_t bytes = (ssize_t)big_endian(at + 8, 4) + 12;
+        int64_t end = base + (int64_t)big_endian(at + 23, 4) + 1;
+        if (next < 0 ? base > offset || end <= offset : base != next)
+            differs(run, "a batch from %" PRId64 " to %" PRId64 " after %" PRId64, base, end, next);
+        if (bytes > n || end > run->model.high)
+            differs(run, "a batch to %" PRId64 " of %zd bytes in %zd", end, bytes, n);
+        at += bytes;
+        n -= bytes;
+        next = end;
+    }
+}
+
+static void read_view(struct run *run)
+{
+    struct fixture *f = &run->fixture;
+    size_t all = model_view_bytes(&run->model);
+    size_t position = (size_t)(random_next(&run->random) % (all + 1));
+    run->doing = "read view";
+    for (uint32_t i = below(run, 5); i <= 5; i++) { /* some reads, one after the other */
+        size_t size = below(run, 3) ? below(run, 2000) : below(run, 300000);
+        size_t due = size < all - position ? size : all - position;
+        ssize_t n =
+            beck_reader_view(run->reader, position, run->buffer + BUFFER_BYTES, size, &f->error);
+        check(run, n);
+        if ((size_t)n != due)
+            differs(run, "%zd bytes at %zu of %zu, not %zu", n, position, all, due);
+        if (memcmp(run->buffer + BUFFER_BYTES, run->model.view + position, due) != 0)
+            differs(run, "the %zu bytes at %zu are others", due, position);
+        position += due;
+        if (below(run, 20) == 0)
+            read_records(run);
+    }
+}
+
+static void find_time(struct run *run)
+{
+    struct fixture *f = &run->fixture;
+    int64_t offset = -1;
+    int64_t timestamp_ms = -1;
+    int64_t wanted =
+        FIXTURE_TIME + (int64_t)(random_next(&run->random) % (run->operation * 10ULL + 1000));
+    run->doing = "find time";
+    int64_t due = model_find_time(&run->model, wanted);
+    check(run, beck_offset_for_time(f->partition, wanted, BECK_READ_UNCOMMITTED, &offset,
+                                    &timestamp_ms, &f->error));
+    if (offset != due)
+        differs(run, "%" PRId64 " has offset %" PRId64 ", not %" PRId64, wanted, offset, due);
+    due = model_find_max_time(&run->model);
+    offset = -1;
+    check(run, beck_offset_of_max_time(f->partition, &offset, &timestamp_ms, &f->error));
+    if (offset != due || (due >= 0 && timestamp_ms != run->model.records[due].timestamp_ms))
+        differs(run, "the largest time has offset %" PRId64 ", not %" PRId64, offset, due);
+}
+
+static void read_outside(struct run *run)
+{
+    struct beck_range range;
+    struct fixture *f = &run->fixture;
+    int64_t outside = below(run, 2) ? -1 : (int64_t)run->model.count + 1 + below(run, 5);
+    run->doing = "read outside";
+    int r = beck_read_range(f->partition, outside, 1000, BECK_READ_UNCOMMITTED, &range, &f->error);
+    if (r != -ERANGE)
+        differs(run, "%d for offset %" PRId64 " of %zu", r, outside, run->model.count);
+    r = beck_reader_seek(run->reader, outside, &f->error);
+    if (r != -ERANGE)
+        differs(run, "seek: %d for offset %" PRId64, r, outside);
+}
+
+static void compare_state(struct run *run)
+{
+    struct beck_partition_state now;
+    check(run, beck_partition_state(run->fixture.partition, &now, &run->fixture.error));
+    if (now.next_offset != (int64_t)run->model.count || now.high_watermark != run->model.high ||
+        now.last_stable_offset != run->model.high ||
+        now.view_bytes != model_view_bytes(&run->model) || now.log_start_offset != 0 ||
+        now.leader_epoch != 0)
+        differs(run, "next %" PRId64 " high %" PRId64 " view %" PRIu64 ", not %zu %" PRId64 " %zu",
+                now.next_offset, now.high_watermark, now.view_bytes, run->model.count,
+                run->model.high, model_view_bytes(&run->model));
+}
+
+static void verify(struct run *run)
+{
+    struct beck_damage damage;
+    run->doing = "verify";
+    if (verify_count(run->fixture.store, &damage) != 0)
+        differs(run, "%s byte %" PRId64 ": %s", damage.file, damage.byte, damage.what);
+}
+
+static void step(struct run *run)
+{
+    uint32_t choice = below(run, 1000);
+    if (choice < 330)
+        append(run);
+    else if (choice < 480)
+        read_records(run);
+    else if (choice < 630)
+        read_batches(run);
+    else if (choice < 780)
+        read_view(run);
+    else if (choice < 860)
+        find_time(run);
+    else if (choice < 900)
+        read_outside(run);
+    else if (choice < 970)
+        sync_log(run);
+    else if (choice < 990)
+        maintain(run);
+    else if (choice < 997)
+        reopen(run);
+    else if (choice < 999)
+        verify(run);
+    else if (below(run, 4) == 0 || run->model.count > MODEL_MOST)
+        make_anew(run);
+    compare_state(run);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option long_options[] = {
+        {"operations", required_argument, NULL, 'n'}, {"seed", required_argument, NULL, 's'}, {0}};
+    struct run run = {.random = (uint64_t)time(NULL)};
+    uint32_t operations = 20000;
+    int option;
+    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+        if (option == 'n')
+            operations = (uint32_t)strtoul(optarg, NULL, 10);
+        else if (option == 's')
+            run.random = strtoull(optarg, NULL, 10);
+        else
+            return 2;
+    }
+    (void)printf("model_test --operations %u --seed %" PRIu64 "\n", operations, run.random);
+    (void)fflush(stdout);
+    fixture_begin(&run.fixture);
+    run.buffer = malloc(2 * BUFFER_BYTES);
+    if (!run.buffer)
+        return 2;
+    uint64_t bytes = run.random;
+    for (size_t i = 0; i < BUFFER_BYTES; i++) /* half of it compresses */
+        run.buffer[i] = (char)(i & 4096 ? 'a' + (int)(i % 7) : (int)random_next(&bytes));
+    run.fixture.store = must_open(run.fixture.path, BECK_OPEN_CREATE);
+    must_create_topic(run.fixture.store, "t", 1, "segment.bytes", SEGMENT_BYTES);
+    open_topic(&run);
+    for (; run.operation < operations; run.operation++)
+        step(&run);
+    verify(&run);
+    reopen(&run);
+    compare_state(&run);
+    (void)printf("%zu records at the end, %d segments\n", run.model.count,
+                 segment_count(&run.fixture, "t", 0));
+    close_topic(&run);
+    model_done(&run.model);
+    free(run.buffer);
+    fixture_end(&run.fixture);
+    return 0;
+}
