@@ -110,7 +110,11 @@ class Place:
         self.store = os.path.join(self.directory, "store")
         self.mountpoint = os.path.join(self.directory, "mnt")
         os.mkdir(self.mountpoint)
-        run(options.helper, "create", self.store)
+        try:
+            run(options.helper, "create", self.store)
+        except BaseException:
+            self.remove()
+            raise
 
     def helper(self, command, *arguments):
         return run(self.options.helper, command, self.store, *arguments)
