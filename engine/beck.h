@@ -218,6 +218,7 @@ struct beck_topic_options {
     uid_t uid; /* owner, group and mode as the mount shows them; all 0: the caller's, and 0755 */
     gid_t gid;
     mode_t mode; /* permission bits; 0: 0755 */
+    bool validate_only; /* check everything, make nothing */
 };
 
 struct beck_topic {

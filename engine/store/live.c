@@ -17,6 +17,23 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+/* What is read without a lock is copied in words of 8 bytes, each of them whole. */
+static void words_load(void *to, const void *from, size_t bytes)
+{
+    uint64_t *words = to;
+    const uint64_t *shared = from;
+    for (size_t i = 0; i < bytes / sizeof(*words); i++)
+        words[i] = __atomic_load_n(&shared[i], __ATOMIC_RELAXED);
+}
+
+static void words_store(void *to, const void *from, size_t bytes)
+{
+    uint64_t *shared = to;
+    const uint64_t *words = from;
+    for (size_t i = 0; i < bytes / sizeof(*words); i++)
+        __atomic_store_n(&shared[i], words[i], __ATOMIC_RELAXED);
+}
+
 #define LIVE_MAP_BYTES ((size_t)LIVE_SLOTS_MAX * LIVE_SLOT_BYTES)
 
 int live_map(struct live *live, const struct io *io, int fd, bool writable)
@@ -199,10 +216,10 @@ static void slot_fill(struct live_slot *slot, const struct beck_topic *topic, ui
     live_tail_publish(slot, &copy);
 }
 
-int live_slot_init(struct live_slot *slot, const struct beck_topic *topic, uint32_t partition,
-                   const struct live_tail *tail)
+/* The slot is all zero. */
+static int slot_begin(struct live_slot *slot, const struct beck_topic *topic, uint32_t partition,
+                      const struct live_tail *tail)
 {
-    memset(slot, 0, LIVE_SLOT_BYTES);
     int r = robust_mutex_init(&slot->append_mutex);
     if (r == 0)
         r = robust_mutex_init(&slot->sync_mutex);
@@ -212,11 +229,18 @@ int live_slot_init(struct live_slot *slot, const struct beck_topic *topic, uint3
     return 0;
 }
 
+int live_slot_init(struct live_slot *slot, const struct beck_topic *topic, uint32_t partition,
+                   const struct live_tail *tail)
+{
+    memset(slot, 0, LIVE_SLOT_BYTES);
+    return slot_begin(slot, topic, partition, tail);
+}
+
 int live_slot_take(struct live_slot *slot, const struct beck_topic *topic, uint32_t partition,
                    const struct live_tail *tail)
 {
     if (slot->topic_number == 0)
-        return live_slot_init(slot, topic, partition, tail);
+        return slot_begin(slot, topic, partition, tail);
     (void)live_lock(&slot->sync_mutex);
     (void)live_lock(&slot->append_mutex);
     atomic_store(&slot->dirty_ms, 0);
@@ -270,7 +294,7 @@ int live_tail_read(const struct live_slot *slot, struct live_tail *ret_tail)
 {
     uint32_t generation = atomic_load_explicit(&slot->generation, memory_order_acquire);
     for (;;) {
-        *ret_tail = slot->tails[generation & 1];
+        words_load(ret_tail, &slot->tails[generation & 1], sizeof(*ret_tail));
         if (LIKELY(tail_checksum(ret_tail) == ret_tail->checksum))
             return 0;
         /* The copy was overwritten while we read it, which takes two publications. */
@@ -286,7 +310,7 @@ void live_tail_publish(struct live_slot *slot, struct live_tail *tail)
 {
     uint32_t generation = atomic_load_explicit(&slot->generation, memory_order_relaxed) + 1;
     tail->checksum = tail_checksum(tail);
-    slot->tails[generation & 1] = *tail;
+    words_store(&slot->tails[generation & 1], tail, sizeof(*tail));
     atomic_store_explicit(&slot->generation, generation, memory_order_release);
 }
 
@@ -311,10 +335,11 @@ void live_ring_add(struct live_slot *slot, const struct index_entry *entry)
     ring_write_begin(slot);
     if (slot->ring_count >= LIVE_RING_ENTRIES) {
         for (uint32_t i = 1; i < LIVE_RING_ENTRIES / 2; i++)
-            slot->ring[i] = slot->ring[2 * i];
+            words_store(&slot->ring[i], &slot->ring[2 * i], sizeof(slot->ring[i]));
         slot->ring_count = LIVE_RING_ENTRIES / 2;
     }
-    slot->ring[slot->ring_count++] = *entry;
+    words_store(&slot->ring[slot->ring_count], entry, sizeof(*entry));
+    slot->ring_count++;
     ring_write_end(slot);
 }
 
@@ -327,7 +352,8 @@ void live_ring_trim(struct live_slot *slot, int64_t offset)
         return;
     ring_write_begin(slot);
     slot->ring_count -= keep;
-    memmove(slot->ring, slot->ring + keep, slot->ring_count * sizeof(slot->ring[0]));
+    for (uint32_t i = 0; i < slot->ring_count; i++)
+        words_store(&slot->ring[i], &slot->ring[i + keep], sizeof(slot->ring[i]));
     ring_write_end(slot);
 }
 
@@ -341,7 +367,7 @@ uint32_t live_ring_read(const struct live_slot *slot, struct index_entry to[LIVE
         uint32_t count = slot->ring_count;
         if (count > LIVE_RING_ENTRIES)
             continue;
-        memcpy(to, slot->ring, count * sizeof(to[0]));
+        words_load(to, slot->ring, count * sizeof(to[0]));
         atomic_thread_fence(memory_order_acquire);
         if (atomic_load_explicit(&slot->ring_version, memory_order_relaxed) == version)
             return count;
@@ -365,7 +391,7 @@ void live_rolled_add(struct live_slot *slot, struct live_rolled *rolled)
 {
     uint32_t end = atomic_load(&slot->rolled_end);
     rolled->checksum = rolled_checksum(rolled);
-    slot->rolled[end % LIVE_ROLLED_MAX] = *rolled;
+    words_store(&slot->rolled[end % LIVE_ROLLED_MAX], rolled, sizeof(*rolled));
     atomic_store(&slot->rolled_end, end + 1);
 }
 
@@ -400,7 +426,7 @@ uint32_t live_rolled_read(const struct live_slot *slot, struct live_rolled to[LI
         count = 0;
         good = end - begin <= LIVE_ROLLED_MAX;
         for (uint32_t i = begin; good && i != end; i++) {
-            to[count] = slot->rolled[i % LIVE_ROLLED_MAX];
+            words_load(&to[count], &slot->rolled[i % LIVE_ROLLED_MAX], sizeof(to[0]));
             good = rolled_checksum(&to[count]) == to[count].checksum;
             count++;
         }

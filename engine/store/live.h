@@ -81,11 +81,11 @@ enum live_flags {
 
 struct live_slot {
     pthread_mutex_t append_mutex;
-    _Atomic uint32_t generation; /* of the tail; written under append_mutex */
-    _Atomic uint32_t flags;      /* enum live_flags; set under append_mutex */
-    _Atomic uint64_t armed;      /* waiting processes to ring, a bit each */
-    uint32_t topic_number;       /* whose slot this is; written before it is handed out */
-    uint32_t partition;
+    _Atomic uint32_t generation;   /* of the tail; written under append_mutex */
+    _Atomic uint32_t flags;        /* enum live_flags; set under append_mutex */
+    _Atomic uint64_t armed;        /* waiting processes to ring, a bit each */
+    _Atomic uint32_t topic_number; /* whose slot this is; 0: nobody's yet */
+    _Atomic uint32_t partition;
     uint8_t topic_id[16];
     struct live_tail tails[2]; /* under append_mutex */
 
@@ -104,7 +104,7 @@ struct live_slot {
         rolled_begin; /* counters into rolled[], modulo its size; begin moves under the */
     _Atomic uint32_t rolled_end;   /* maintenance lock, end under append_mutex */
     _Atomic uint32_t ring_version; /* odd while the ring is being written; under append_mutex */
-    uint32_t ring_count;           /* under append_mutex, with the ring */
+    _Atomic uint32_t ring_count;   /* under append_mutex, with the ring */
     struct live_rolled rolled[LIVE_ROLLED_MAX];
     struct index_entry ring[LIVE_RING_ENTRIES];
 };

@@ -122,7 +122,7 @@ int partition_open(struct beck_store *store, const char *topic, int32_t number,
         r = partition_refresh_config(partition, error);
     if (r < 0) {
         partition_close(partition);
-        return r;
+        return r == -ESTALE ? report(error, -ENOENT, "topic %s was deleted", topic) : r;
     }
     *ret_partition = partition;
     return 0;
@@ -222,8 +222,8 @@ int partition_refresh_config(struct beck_partition *partition, struct beck_error
     if (r < 0)
         return r;
     r = meta_topic_get(&store->meta, txn, partition->topic.name, &record);
-    if (r == -ENOENT)
-        return 0; /* deleted; whoever asks finds out by the slot */
+    if (r == -ENOENT || (r == 0 && record.topic.number != partition->topic.number))
+        return report(error, -ESTALE, "topic %s was deleted", partition->topic.name);
     if (r < 0)
         return report(error, r, "meta.mdb: the record of topic %s is damaged",
                       partition->topic.name);

@@ -147,7 +147,7 @@ static int topic_place(struct beck_store *store, MDB_txn *txn, const struct beck
 }
 
 static int topic_put(struct beck_store *store, MDB_txn *txn, struct meta_topic *topic,
-                     struct beck_error *error)
+                     bool validate_only, struct beck_error *error)
 {
     struct meta_topic there;
     struct meta_store record;
@@ -157,6 +157,8 @@ static int topic_put(struct beck_store *store, MDB_txn *txn, struct meta_topic *
         return report(error, -EEXIST, "topic %s exists", name);
     if (r != -ENOENT)
         return report(error, r, "meta.mdb: the record of topic %s is damaged", name);
+    if (validate_only)
+        return 0;
     r = meta_store_get(&store->meta, txn, &record);
     if (r < 0)
         return report(error, r, "meta.mdb: the store's record is damaged");
@@ -216,7 +218,9 @@ int topics_create(struct beck_store *store, const char *name,
         r = db_begin(&store->meta, true, &txn, error);
     if (r < 0)
         return r;
-    r = topic_put(store, txn, topic, error);
+    r = topic_put(store, txn, topic, options && options->validate_only, error);
+    if (r == 0 && options && options->validate_only)
+        return 0;
     if (r == 0) {
         store_topics_changed(store);
         r = db_commit(&store->meta, TAKE_POINTER(txn), error);
