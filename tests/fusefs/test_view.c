@@ -14,19 +14,28 @@
 
 #include <cmocka.h>
 
-#define LIMIT 10
+#define LIMIT      10
+#define TEXT_BYTES 4096
 
 /* A log in memory: records as "value|value|". */
 struct memory_sink {
     struct view_sink sink;
-    char pending[4096];
-    char log[4096];
+    char pending[TEXT_BYTES];
+    char log[TEXT_BYTES];
     size_t end;
     unsigned stores;
     unsigned fail_store; /* the store that fails, from 1; 0: none */
     int failure;
     bool store_each; /* store after each line, as when each fills a batch */
 };
+
+static void append_text(char *text, const char *more, size_t bytes)
+{
+    size_t length = strlen(text);
+    assert_true(length + bytes < TEXT_BYTES);
+    memcpy(text + length, more, bytes);
+    text[length + bytes] = '\0';
+}
 
 static int memory_store(struct view_sink *sink)
 {
@@ -35,7 +44,7 @@ static int memory_store(struct view_sink *sink)
         memory->pending[0] = '\0';
         return memory->failure;
     }
-    strcat(memory->log, memory->pending);
+    append_text(memory->log, memory->pending, strlen(memory->pending));
     memory->pending[0] = '\0';
     sink->stored = memory->end;
     return 0;
@@ -44,8 +53,8 @@ static int memory_store(struct view_sink *sink)
 static int memory_line(struct view_sink *sink, const char *line, size_t bytes, size_t end)
 {
     struct memory_sink *memory = (struct memory_sink *)sink;
-    strncat(memory->pending, line, bytes);
-    strcat(memory->pending, "|");
+    append_text(memory->pending, line, bytes);
+    append_text(memory->pending, "|", 1);
     memory->end = end;
     return memory->store_each ? memory_store(sink) : 0;
 }
