@@ -60,11 +60,9 @@ static int on_progress(void *context, uint64_t done_bytes, uint64_t all_bytes)
 
 static void print_totals(const struct beck_verify_totals *totals, int damages)
 {
-    (void)printf(
-        "verified %llu partitions, %llu segments, %llu batches, %llu records, %llu bytes: ",
-        (unsigned long long)totals->partitions, (unsigned long long)totals->segments,
-        (unsigned long long)totals->batches, (unsigned long long)totals->records,
-        (unsigned long long)totals->bytes);
+    (void)printf("%llu segments, %llu batches, %llu records, %llu bytes: ",
+                 (unsigned long long)totals->segments, (unsigned long long)totals->batches,
+                 (unsigned long long)totals->records, (unsigned long long)totals->bytes);
     if (damages == 0)
         (void)puts("no damage");
     else
@@ -91,6 +89,7 @@ static int verify_open_store(struct verify *verify, struct beck_store *store, co
         (void)tool_failed("stopped before the end");
         return COULD_NOT_CHECK;
     }
+    (void)printf("verified %llu partitions, ", (unsigned long long)totals.partitions);
     print_totals(&totals, damages);
     return damages == 0 ? TOOL_OK : TOOL_FAILED;
 }
@@ -185,6 +184,7 @@ static int verify_files(struct verify *verify, char **paths, int count)
     progress_end(&verify->progress);
     if (unchecked)
         return COULD_NOT_CHECK;
+    (void)printf("verified ");
     print_totals(&totals, damages);
     return damages == 0 ? TOOL_OK : TOOL_FAILED;
 }
