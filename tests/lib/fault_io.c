@@ -87,6 +87,11 @@ static int fault_sync_all(const struct io *io, int fd)
     return ASK_AND(io, io_system.sync_all(&io_system, fd), .call = FAULT_SYNC_ALL, .fd = fd);
 }
 
+static int fault_forget(const struct io *io, int fd)
+{
+    return ASK_AND(io, io_system.forget(&io_system, fd), .call = FAULT_FORGET, .fd = fd);
+}
+
 static int fault_make_directory(const struct io *io, int directory, const char *name, mode_t mode)
 {
     return ASK_AND(io, io_system.make_directory(&io_system, directory, name, mode),
@@ -133,28 +138,25 @@ static int fault_map(const struct io *io, int fd, size_t size, bool writable, vo
 
 void fault_io_init(struct fault_io *fault)
 {
-    *fault = (struct fault_io){
-        .io =
-            {
-                .open = fault_open,
-                .close = fault_close,
-                .stat = fault_stat,
-                .read = fault_read,
-                .write = fault_write,
-                .truncate = fault_truncate,
-                .allocate = fault_allocate,
-                .sync_data = fault_sync_data,
-                .sync = fault_sync,
-                .sync_all = fault_sync_all,
-                .make_directory = fault_make_directory,
-                .make_fifo = fault_make_fifo,
-                .rename = fault_rename,
-                .remove = fault_remove,
-                .lock = fault_lock,
-                .lock_is_held = fault_lock_is_held,
-                .map = fault_map,
-            },
-    };
+    *fault = (struct fault_io){.io = io_system};
+    fault->io.open = fault_open;
+    fault->io.close = fault_close;
+    fault->io.stat = fault_stat;
+    fault->io.read = fault_read;
+    fault->io.write = fault_write;
+    fault->io.truncate = fault_truncate;
+    fault->io.allocate = fault_allocate;
+    fault->io.sync_data = fault_sync_data;
+    fault->io.sync = fault_sync;
+    fault->io.sync_all = fault_sync_all;
+    fault->io.forget = fault_forget;
+    fault->io.make_directory = fault_make_directory;
+    fault->io.make_fifo = fault_make_fifo;
+    fault->io.rename = fault_rename;
+    fault->io.remove = fault_remove;
+    fault->io.lock = fault_lock;
+    fault->io.lock_is_held = fault_lock_is_held;
+    fault->io.map = fault_map;
 }
 
 void fault_io_arm(struct fault_io *fault, unsigned at, int code)
