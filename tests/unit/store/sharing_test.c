@@ -10,9 +10,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- processes ----------------------------------------------------------------------------- */
@@ -109,6 +111,33 @@ static void a_child_can_open_the_store_anew_and_close_what_it_inherited(void **s
                                          LIVE_LOCK_WAITER + (uint64_t)fixture->store->waiter.index),
         1);
     (void)close(other);
+}
+
+static void *reopen_in_thread(void *context)
+{
+    fixture_reopen(context);
+    return NULL;
+}
+
+static void a_child_that_lives_on_does_not_keep_the_store_locked(void **state)
+{
+    struct fixture *fixture = *state;
+    pthread_t thread;
+    struct timespec limit;
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)pause();
+        _exit(0);
+    }
+    assert_int_equal(pthread_create(&thread, NULL, reopen_in_thread, fixture), 0);
+    (void)clock_gettime(CLOCK_REALTIME, &limit);
+    limit.tv_sec += 5;
+    int r = pthread_timedjoin_np(thread, NULL, &limit);
+    (void)kill(pid, SIGKILL);
+    (void)waitpid(pid, NULL, 0);
+    if (r != 0)
+        (void)pthread_join(thread, NULL);
+    assert_int_equal(r, 0);
 }
 
 /* ---- opening more than once ---------------------------------------------------------------- */
@@ -322,6 +351,7 @@ int main(void)
         TEST(a_topic_that_another_process_made_is_seen),
         TEST(handles_are_of_no_use_after_fork),
         TEST(a_child_can_open_the_store_anew_and_close_what_it_inherited),
+        TEST(a_child_that_lives_on_does_not_keep_the_store_locked),
         TEST(an_open_store_is_shared),
         TEST(creating_what_is_open_leaves_its_locks_alone),
         TEST(opening_to_read_and_then_to_write_leaves_the_locks_alone),

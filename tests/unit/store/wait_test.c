@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Waiting: by call and by descriptor, within a process and across processes, without polling. And
+ * the processes that find no doorbell, which poll.
+ */
+#include "store.h"
+#include "store_fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int wait_for(struct fixture *fixture, int64_t offset, int timeout_ms)
+{
+    return beck_partition_wait(fixture->partition, offset, BECK_READ_UNCOMMITTED, timeout_ms,
+                               &fixture->error);
+}
+
+/* Append in a child, after some time, and end it cleanly. */
+static pid_t append_later(struct fixture *fixture, const char *topic, int delay_ms, bool sync)
+{
+    pid_t pid = fork();
+    if (pid != 0)
+        return pid;
+    struct beck_error error;
+    struct beck_store *store = must_open(fixture->path, 0);
+    struct beck_partition *partition = must_open_partition(store, topic, 0);
+    usleep((useconds_t)delay_ms * 1000);
+    int64_t offset = must_append(partition, "ring", sync ? BECK_ACKS_ALL : BECK_ACKS_LEADER);
+    if (sync) {
+        usleep((useconds_t)delay_ms * 1000);
+        must(beck_sync(partition, offset + 1, &error), &error);
+    }
+    beck_partition_close(partition);
+    beck_store_close(store);
+    _exit(0);
+}
+
+static void reap(pid_t pid)
+{
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+/* ---- by call ------------------------------------------------------------------------------- */
+
+static void what_is_there_needs_no_wait(void **state)
+{
+    struct fixture *fixture = *state;
+    must_append(fixture->partition, "a", BECK_ACKS_LEADER);
+    assert_int_equal(wait_for(fixture, 0, -1), 1);
+}
+
+static void a_wait_ends_with_its_time(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t begin = now_ms();
+    assert_int_equal(wait_for(fixture, 0, 60), 0);
+    assert_true(now_ms() - begin >= 55);
+}
+
+static void no_time_at_all_only_looks(void **state)
+{
+    assert_int_equal(wait_for(*state, 0, 0), 0);
+}
+
+static void an_append_of_another_process_ends_a_wait(void **state)
+{
+    struct fixture *fixture = *state;
+    pid_t pid = append_later(fixture, "t", 50, false);
+    assert_int_equal(wait_for(fixture, 0, 20000), 1);
+    reap(pid);
+}
+
+static void a_wait_goes_on_until_what_was_appended_is_visible(void **state)
+{
+    struct fixture *fixture = *state;
+    pid_t pid = append_later(fixture, "t", 60, true);
+    assert_int_equal(wait_for(fixture, 0, 20000), 1);
+    assert_int_equal(must_state(fixture->partition).high_watermark, 1);
+    reap(pid);
+}
+
+static void waiting_takes_no_processor_time(void **state)
+{
+    struct fixture *fixture = *state;
+    struct rusage before;
+    struct rusage after;
+    (void)getrusage(RUSAGE_SELF, &before);
+    assert_int_equal(wait_for(fixture, 0, 500), 0);
+    (void)getrusage(RUSAGE_SELF, &after);
+    /* A poll each 10 ms would give way 50 times. */
+    assert_true(after.ru_nvcsw - before.ru_nvcsw < 10);
+}
+
+static void an_append_to_another_partition_does_not_end_a_wait(void **state)
+{
+    struct fixture *fixture = *state;
+    must_create_topic(fixture->store, "u", 1, NULL, NULL);
+    pid_t pid = append_later(fixture, "u", 20, false);
+    assert_int_equal(wait_for(fixture, 0, 150), 0);
+    reap(pid);
+}
+
+struct waiting {
+    struct fixture *fixture;
+    struct beck_partition *partition;
+    int result;
+};
+
+static void *wait_in_thread(void *context)
+{
+    struct waiting *waiting = context;
+    struct beck_error error;
+    waiting->result =
+        beck_partition_wait(waiting->partition, 0, BECK_READ_UNCOMMITTED, 20000, &error);
+    return NULL;
+}
+
+static void two_threads_wait_for_two_partitions(void **state)
+{
+    struct fixture *fixture = *state;
+    pthread_t threads[2];
+    must_create_topic(fixture->store, "u", 1, NULL, NULL);
+    struct waiting waiting[2] = {{fixture, fixture->partition, -1},
+                                 {fixture, must_open_partition(fixture->store, "u", 0), -1}};
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, wait_in_thread, &waiting[i]), 0);
+    usleep(30000);
+    pid_t second = append_later(fixture, "u", 0, false);
+    assert_int_equal(pthread_join(threads[1], NULL), 0);
+    pid_t first = append_later(fixture, "t", 0, false);
+    assert_int_equal(pthread_join(threads[0], NULL), 0);
+    assert_int_equal(waiting[0].result, 1);
+    assert_int_equal(waiting[1].result, 1);
+    reap(first);
+    reap(second);
+    beck_partition_close(waiting[1].partition);
+}
+
+static void many_threads_wait_for_one_partition(void **state)
+{
+    enum { THREADS = 12 };
+    struct fixture *fixture = *state;
+    pthread_t threads[THREADS];
+    struct waiting waiting[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+        waiting[i] = (struct waiting){fixture, fixture->partition, -1};
+        assert_int_equal(pthread_create(&threads[i], NULL, wait_in_thread, &waiting[i]), 0);
+    }
+    pid_t pid = append_later(fixture, "t", 30, false);
+    for (int i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_int_equal(waiting[i].result, 1);
+    }
+    reap(pid);
+}
+
+static void no_ring_is_lost_in_ten_thousand(void **state)
+{
+    enum { RINGS = 10000 };
+    struct fixture *fixture = *state;
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct beck_store *store = must_open(fixture->path, 0);
+        struct beck_partition *partition = must_open_partition(store, "t", 0);
+        for (int i = 0; i < RINGS; i++)
+            must_append(partition, "ring", BECK_ACKS_LEADER);
+        beck_partition_close(partition);
+        beck_store_close(store);
+        _exit(0);
+    }
+    for (int64_t next = 0; next < RINGS;) {
+        assert_int_equal(wait_for(fixture, next, 20000), 1);
+        next = must_state(fixture->partition).high_watermark;
+    }
+    reap(pid);
+}
+
+static void *delete_later(void *context)
+{
+    struct fixture *fixture = context;
+    struct beck_error error;
+    usleep(30000);
+    must(beck_topic_delete(fixture->store, "t", &error), &error);
+    return NULL;
+}
+
+static void a_deletion_ends_a_wait(void **state)
+{
+    struct fixture *fixture = *state;
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, delete_later, fixture), 0);
+    assert_int_equal(wait_for(fixture, 0, 20000), -ESTALE);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+static void do_nothing(int number)
+{
+    (void)number;
+}
+
+static void a_signal_ends_a_wait(void **state)
+{
+    struct fixture *fixture = *state;
+    struct sigaction action = {.sa_handler = do_nothing};
+    struct itimerval once = {.it_value = {.tv_usec = 30000}};
+    (void)sigaction(SIGALRM, &action, NULL);
+    (void)setitimer(ITIMER_REAL, &once, NULL);
+    assert_int_equal(wait_for(fixture, 0, 20000), -EINTR);
+}
+
+static void who_only_reads_polls_and_is_woken_too(void **state)
+{
+    struct fixture *fixture = *state;
+    pid_t writer = fork();
+    if (writer == 0) { /* keeps the store open for writing */
+        struct beck_store *store = must_open(fixture->path, 0);
+        struct beck_partition *partition = must_open_partition(store, "t", 0);
+        usleep(400000);
+        must_append(partition, "ring", BECK_ACKS_LEADER);
+        usleep(400000);
+        _exit(0);
+    }
+    fixture_close(fixture);
+    usleep(100000);
+    fixture->store = must_open(fixture->path, BECK_OPEN_READ_ONLY);
+    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    assert_int_equal(beck_store_wake_fd(fixture->store, &fixture->error), -EROFS);
+    assert_int_equal(wait_for(fixture, 0, 20000), 1);
+    reap(writer);
+}
+
+/* ---- by descriptor ------------------------------------------------------------------------- */
+
+static bool is_readable(int fd, int timeout_ms)
+{
+    struct pollfd item = {.fd = fd, .events = POLLIN};
+    return poll(&item, 1, timeout_ms) == 1;
+}
+
+static int wake_fd(struct fixture *fixture)
+{
+    return (int)must(beck_store_wake_fd(fixture->store, &fixture->error), &fixture->error);
+}
+
+static void the_descriptor_rings_for_what_is_armed(void **state)
+{
+    struct fixture *fixture = *state;
+    int fd = wake_fd(fixture);
+    beck_partition_arm(fixture->partition);
+    assert_false(is_readable(fd, 0));
+    pid_t pid = append_later(fixture, "t", 0, false);
+    assert_true(is_readable(fd, 20000));
+    reap(pid);
+    beck_store_wake_clear(fixture->store);
+    assert_false(is_readable(fd, 0));
+}
+
+static void being_rung_disarms(void **state)
+{
+    struct fixture *fixture = *state;
+    int fd = wake_fd(fixture);
+    beck_partition_arm(fixture->partition);
+    reap(append_later(fixture, "t", 0, false));
+    beck_store_wake_clear(fixture->store);
+    reap(append_later(fixture, "t", 0, false));
+    assert_false(is_readable(fd, 50));
+}
+
+static void the_descriptor_rings_for_topics(void **state)
+{
+    struct fixture *fixture = *state;
+    int fd = wake_fd(fixture);
+    beck_store_arm(fixture->store);
+    must_create_topic(fixture->store, "new", 1, NULL, NULL);
+    assert_true(is_readable(fd, 20000));
+}
+
+static void the_descriptor_does_not_ring_for_what_is_invisible(void **state)
+{
+    struct fixture *fixture = *state;
+    int fd = wake_fd(fixture);
+    beck_partition_arm(fixture->partition);
+    must_append(fixture->partition, "a", BECK_ACKS_ALL);
+    assert_false(is_readable(fd, 50));
+    must(beck_sync(fixture->partition, 1, &fixture->error), &fixture->error);
+    assert_true(is_readable(fd, 0));
+}
+
+/* ---- doorbells ----------------------------------------------------------------------------- */
+
+static void a_dead_process_gives_its_doorbell_back(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < 5; i++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            struct beck_error error;
+            struct beck_store *store = must_open(fixture->path, 0);
+            must(beck_store_wake_fd(store, &error), &error);
+            (void)raise(SIGKILL);
+        }
+        int status;
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFSIGNALED(status));
+    }
+    wake_fd(fixture);
+    assert_int_equal(fixture->store->waiter.index, 0);
+}
+
+/* All doorbells are taken by locks on their bytes, as processes take them. */
+static void the_sixty_fifth_process_polls(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct io *io = &io_system;
+    char path[PATH_MAX];
+    store_file(fixture, STORE_PATH_LIVE, path);
+    int fd = io->open(io, -1, path, O_RDWR, 0);
+    assert_true(fd >= 0);
+    for (uint64_t i = 0; i < BECK_WAITING_PROCESSES_MAX; i++)
+        assert_int_equal(io->lock(io, fd, LIVE_LOCK_WAITER + i, IO_LOCK_EXCLUSIVE, false), 0);
+    assert_int_equal(beck_store_wake_fd(fixture->store, &fixture->error), -EUSERS);
+    pid_t pid = append_later(fixture, "t", 50, false);
+    assert_int_equal(wait_for(fixture, 0, 20000), 1);
+    assert_int_equal(wait_for(fixture, 1, 30), 0);
+    reap(pid);
+    (void)io->close(io, fd);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup_partition, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_is_there_needs_no_wait),
+        TEST(a_wait_ends_with_its_time),
+        TEST(no_time_at_all_only_looks),
+        TEST(an_append_of_another_process_ends_a_wait),
+        TEST(a_wait_goes_on_until_what_was_appended_is_visible),
+        TEST(waiting_takes_no_processor_time),
+        TEST(an_append_to_another_partition_does_not_end_a_wait),
+        TEST(two_threads_wait_for_two_partitions),
+        TEST(many_threads_wait_for_one_partition),
+        TEST(no_ring_is_lost_in_ten_thousand),
+        TEST(a_deletion_ends_a_wait),
+        TEST(a_signal_ends_a_wait),
+        TEST(who_only_reads_polls_and_is_woken_too),
+        TEST(the_descriptor_rings_for_what_is_armed),
+        TEST(being_rung_disarms),
+        TEST(the_descriptor_rings_for_topics),
+        TEST(the_descriptor_does_not_ring_for_what_is_invisible),
+        TEST(a_dead_process_gives_its_doorbell_back),
+        TEST(the_sixty_fifth_process_polls),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
