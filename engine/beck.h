@@ -102,7 +102,7 @@ struct beck_store;
 
 enum beck_open_flags {
     /* Change nothing: needs only read permission on the files. If no other process has the store
-     * open for writing, the view is that of the moment of opening. Waiting polls. */
+     * open for writing, topics are those of the moment of opening. Waiting polls. */
     BECK_OPEN_READ_ONLY = 1 << 0,
     /* Make the store where the directory is missing or empty. */
     BECK_OPEN_CREATE = 1 << 1,
@@ -217,7 +217,7 @@ struct beck_topic_options {
     size_t config_count;
     uid_t uid; /* owner, group and mode as the mount shows them; all 0: the caller's, and 0755 */
     gid_t gid;
-    mode_t mode; /* permission bits; 0: 0755 */
+    mode_t mode;        /* permission bits; 0: 0755 */
     bool validate_only; /* check everything, make nothing */
 };
 
@@ -537,7 +537,8 @@ int beck_reader_next(struct beck_reader *reader, struct beck_record *ret_record,
 /*
  * Read the file view: for each record its value and one newline. Returns the bytes put into
  * `buffer` from byte `position` of the view on: fewer than `size` only at the view's end, 0 there
- * or beyond. Reading on where the last call ended needs no search. -EBADMSG: damage.
+ * or beyond. Reading on where the last call ended needs no search. -EBADMSG: damage; what is good
+ * before it comes first, and the next call meets it.
  */
 ssize_t beck_reader_view(struct beck_reader *reader, uint64_t position, void *buffer, size_t size,
                          struct beck_error *error);

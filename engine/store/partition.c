@@ -9,6 +9,7 @@
 
 #include "check.h"
 #include "cleanup.h"
+#include "follow.h"
 #include "report.h"
 
 #include <errno.h>
@@ -197,6 +198,7 @@ bool partition_is_deleted(const struct beck_partition *partition)
 int partition_tail(const struct beck_partition *partition, struct live_tail *ret_tail,
                    struct beck_error *error)
 {
+    follow_partition(partition);
     int r = live_tail_read(partition->slot, ret_tail);
     if (UNLIKELY(partition_is_deleted(partition))) {
         r = report(error, -ESTALE, "the topic was deleted");

@@ -331,8 +331,11 @@ ssize_t reader_view(struct beck_reader *reader, uint64_t position, void *buffer,
         }
         ssize_t n =
             view_render(&reader->iterator, &reader->skip, (char *)buffer + done, size - done);
-        if (UNLIKELY(n < 0))
-            return reader_failed(reader, report(error, (int)n, "a record is malformed"), error);
+        if (UNLIKELY(n < 0)) {
+            reader->in_batch = false;
+            n = reader_failed(reader, report(error, (int)n, "a record is malformed"), error);
+            return done > 0 ? (ssize_t)done : n;
+        }
         done += (size_t)n;
         reader->view_position += (size_t)n;
         if (done < size || reader->iterator.remaining == 0)

@@ -51,7 +51,7 @@ int segment_name_parse(const char *name, int64_t *ret_base_offset)
 {
     int64_t base_offset = 0;
     for (int i = 0; i < 20; i++) {
-        if (name[i] < '0' || name[i] > '9' || base_offset > (INT64_MAX - 9) / 10)
+        if (name[i] < '0' || name[i] > '9' || base_offset > INT64_MAX / 100)
             return -EINVAL;
         base_offset = base_offset * 10 + (name[i] - '0');
     }

@@ -378,6 +378,20 @@ static int store_enter(struct beck_store *store, uint64_t map_bytes, struct beck
     return r;
 }
 
+/* Let go of all locks. Closing the descriptor does not, where a child has a copy of it since a
+ * fork; and that child must not, for they are its parent's. */
+static void release_locks(struct beck_store *store)
+{
+    if (store->live_fd < 0 || store_check(store, NULL) < 0)
+        return;
+    int doorbell = atomic_load(&store->waiter.index);
+    if (doorbell >= 0)
+        (void)store->io->lock(store->io, store->live_fd, LIVE_LOCK_WAITER + (uint64_t)doorbell,
+                              IO_LOCK_NONE, false);
+    for (uint64_t byte = LIVE_LOCK_WRITER + 1; byte-- > 0;)
+        (void)store->io->lock(store->io, store->live_fd, byte, IO_LOCK_NONE, false);
+}
+
 static void store_free(struct beck_store *store)
 {
     for (size_t i = 0; i < STORE_SPARES; i++)
@@ -389,10 +403,12 @@ static void store_free(struct beck_store *store)
         db_close(&store->meta);
     }
     live_unmap(&store->live);
+    live_unmap(&store->followed);
     waiter_done(&store->waiter);
     segment_files_done(&store->files);
+    release_locks(store);
     if (store->live_fd >= 0)
-        (void)store->io->close(store->io, store->live_fd); /* and all locks with it */
+        (void)store->io->close(store->io, store->live_fd);
     if (store->directory >= 0)
         (void)store->io->close(store->io, store->directory);
     (void)pthread_mutex_destroy(&store->mutex);

@@ -46,6 +46,7 @@ struct beck_store {
     uint32_t fork_generation;
 
     struct live live;
+    struct live followed; /* of a private store: what others publish; see follow.h */
     struct db meta;
     struct db index;
     struct segment_files files;

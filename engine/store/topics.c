@@ -123,6 +123,27 @@ static int topic_make_folders(struct beck_store *store, const struct meta_topic 
                  : 0;
 }
 
+/* From the very begin each partition has a checkpoint: where one is missing, index.mdb was lost. */
+static int topic_checkpoint(struct beck_store *store, const struct beck_topic *topic,
+                            struct beck_error *error)
+{
+    const struct live_tail tail = recovery_empty_tail(0);
+    const struct index_checkpoint checkpoint = {
+        .max_timestamp_ms = tail.max_timestamp_ms,
+        .append_ms = tail.append_ms,
+        .reserved_offset = CHECKPOINT_RESERVED_OFFSETS,
+    };
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    int r = db_begin(&store->index, true, &txn, error);
+    if (r < 0)
+        return r;
+    for (uint32_t i = 0; r == 0 && i < topic->partition_count; i++)
+        r = index_checkpoint_put(&store->index, txn, topic->number, i, &checkpoint);
+    if (r < 0)
+        return report_errno(error, r, "index.mdb: cannot be written");
+    return db_commit(&store->index, TAKE_POINTER(txn), error);
+}
+
 /* Give each partition a slot and a record. */
 static int topic_place(struct beck_store *store, MDB_txn *txn, const struct beck_topic *topic,
                        struct beck_error *error)
@@ -170,6 +191,8 @@ static int topic_put(struct beck_store *store, MDB_txn *txn, struct meta_topic *
         (void)report_errno(error, r, "meta.mdb: cannot be written");
     if (r == 0)
         r = topic_place(store, txn, &topic->topic, error);
+    if (r == 0)
+        r = topic_checkpoint(store, &topic->topic, error);
     if (r == 0) {
         r = meta_topic_put(&store->meta, txn, topic);
         if (r < 0)
@@ -354,7 +377,7 @@ int topics_finish_deletions(struct beck_store *store, struct beck_error *error)
             if (r == 0)
                 r = meta_deleted_first(&store->meta, txn, &topic);
             if (r <= 0)
-                return r;
+                return 0; /* a damaged record keeps only room from being given back */
         }
         if (delete_finish(store, &topic, error) < 0)
             return 0; /* only room is lost; tried again at the next opening */

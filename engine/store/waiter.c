@@ -48,7 +48,7 @@ void waiter_done(struct waiter *waiter)
     for (int i = 0; i < BECK_WAITING_PROCESSES_MAX; i++)
         if (atomic_load(&waiter->bells[i]) >= 0)
             (void)waiter->io->close(waiter->io, atomic_load(&waiter->bells[i]));
-    /* The lock goes with the descriptor of `live`, which a forked child shares with its parent. */
+    /* The lock on our bit is the store's to release. */
     if (atomic_load(&waiter->fd) >= 0)
         (void)waiter->io->close(waiter->io, atomic_load(&waiter->fd));
     (void)pthread_cond_destroy(&waiter->rung);
