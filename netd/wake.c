@@ -23,18 +23,28 @@ static void timer_set(struct wake *wake, int ms)
         wake->timer_set = timerfd_settime(wake->timer_fd, 0, &after, NULL) == 0;
 }
 
+static bool watch_differs(const struct watch *watch, const struct beck_partition_state *state)
+{
+    return state->high_watermark != watch->high_watermark ||
+           state->last_stable_offset != watch->last_stable_offset ||
+           state->log_start_offset != watch->log_start_offset;
+}
+
+static void watch_note(struct watch *watch, const struct beck_partition_state *state)
+{
+    watch->high_watermark = state->high_watermark;
+    watch->last_stable_offset = state->last_stable_offset;
+    watch->log_start_offset = state->log_start_offset;
+}
+
 /* Did the partition move since it was last looked at? A deleted one has. */
 static bool watch_look(struct watch *watch)
 {
     struct beck_partition_state state;
     if (beck_partition_state(watch->entry->handle, &state, NULL) < 0)
         return true;
-    bool moved = state.high_watermark != watch->high_watermark ||
-                 state.last_stable_offset != watch->last_stable_offset ||
-                 state.log_start_offset != watch->log_start_offset;
-    watch->high_watermark = state.high_watermark;
-    watch->last_stable_offset = state.last_stable_offset;
-    watch->log_start_offset = state.log_start_offset;
+    bool moved = watch_differs(watch, &state);
+    watch_note(watch, &state);
     return moved;
 }
 
@@ -93,6 +103,10 @@ static void timer_event(evutil_socket_t fd, short what, void *context)
     (void)fd, (void)what;
     struct wake *wake = context;
     struct watch *watch;
+    uint64_t times;
+    ssize_t got = read(wake->timer_fd, &times, sizeof(times));
+    (void)got; /* taken, or it stays readable for ever */
+    wake->timer_set = false;
     TAILQ_FOREACH(watch, &wake->watches, link)
     if (wake->polling || watch->late)
         watch_again(wake, watch);
@@ -147,21 +161,21 @@ void watch_add(struct wake *wake, struct partition_entry *entry, struct watcher 
                const struct beck_partition_state *seen)
 {
     struct watch *watch = &entry->watch;
+    bool behind = false; /* the others have not been told of what this one has seen */
     if (LIST_EMPTY(&watch->watchers)) {
         watch->entry = partition_ref(entry);
         TAILQ_INSERT_TAIL(&wake->watches, watch, link);
         watch->late = false;
+    } else {
+        behind = watch_differs(watch, seen);
     }
     watcher->watch = watch;
     LIST_INSERT_HEAD(&watch->watchers, watcher, link);
     if (wake->polling)
         timer_set(wake, WAKE_POLL_MS);
-    /* The others have seen at least this much, or are told below once more for nothing. */
-    watch->high_watermark = seen->high_watermark;
-    watch->last_stable_offset = seen->last_stable_offset;
-    watch->log_start_offset = seen->log_start_offset;
+    watch_note(watch, seen);
     watch_arm(wake, watch);
-    if (watch_look(watch))
+    if (watch_look(watch) || behind)
         watch_tell(watch);
 }
 

@@ -82,6 +82,12 @@ class Daemon:
         with open(f'/proc/{self.pid}/status', encoding='ascii') as file:
             return int(re.search(rf'^{field}:\s+(\d+)', file.read(), re.M)[1])
 
+    def cpu_seconds(self):
+        """What it has used so far, of all its threads."""
+        with open(f'/proc/{self.pid}/stat', encoding='ascii') as file:
+            fields = file.read().rpartition(')')[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
     def stop(self, number=signal.SIGTERM):
         """Ends it; returns the exit code, negative for a signal."""
         if self.process and self.process.poll() is None:

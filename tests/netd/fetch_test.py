@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fetch and ListOffsets: limits, sessions, ids, waiting, and being woken from outside."""
 
+import os
+import signal
 import time
 
 import raw
@@ -190,6 +192,47 @@ def another_process():
             ok(time.monotonic() - begin < AT_ONCE, 'at once')
 
 
+def two_who_have_seen_different_ends():
+    """One waits; then data comes, and in the same moment another that has seen it waits, too."""
+    with Daemon() as daemon, Raw(daemon.port) as first, Raw(daemon.port) as second:
+        first.metadata('t')
+        first.send(raw.FETCH, 4, raw.fetch_body('t', offset=0, max_wait=LONG_WAIT_MS))
+        ok(first.silent(0.2), 'a fetch waits')
+        second.metadata('t')
+        os.kill(daemon.pid, signal.SIGSTOP)
+        begin = time.monotonic()
+        second.send(raw.FETCH, 4, raw.fetch_body('t', offset=1, max_wait=LONG_WAIT_MS))
+        time.sleep(0.2)
+        other('append', daemon.store, 't', 0, 1, 'x')
+        os.kill(daemon.pid, signal.SIGCONT)
+        ok(first.fetch_answer(first.receive()[1], 4)['parts'][0]['size'] > 0
+           and time.monotonic() - begin < AT_ONCE,
+           'it is woken, though another waits at the new end')
+
+
+def quiet_after_a_flood():
+    """More rings in a millisecond than are answered one by one are answered by a timer."""
+    with Daemon() as daemon, Raw(daemon.port) as client:
+        client.metadata('t')
+        client.send(raw.FETCH, 4, raw.fetch_body('t', max_wait=LONG_WAIT_MS, min_bytes=1 << 30,
+                                                 max_bytes=1 << 30))
+        for _ in range(3):
+            other('flood', daemon.store, 't', 0, 30000)
+        before = daemon.cpu_seconds()
+        time.sleep(1)
+        used = daemon.cpu_seconds() - before
+        ok(used < 0.5, 'a daemon with nothing to do does nothing, after a flood, too', used)
+        client.close()
+        with Raw(daemon.port) as again:
+            end = again.fetch('t')['parts'][0]['high']
+            for i in range(3):
+                again.send(raw.FETCH, 4, raw.fetch_body('t', offset=end + i, max_wait=LONG_WAIT_MS))
+                begin = time.monotonic()
+                other('append', daemon.store, 't', 0, 1, 'x')
+                again.receive()
+                ok(time.monotonic() - begin < AT_ONCE, 'and still wakes who waits')
+
+
 def offsets():
     with Daemon() as daemon, Raw(daemon.port) as client:
         client.metadata('t')
@@ -216,4 +259,5 @@ def offsets():
         equal(client.list_offsets('u', -1)['error'], 3, 'an unknown topic')
 
 
-run(limits, sessions, topic_ids, waiting, hundred_waiters, offsets, another_process)
+run(limits, sessions, topic_ids, waiting, hundred_waiters, offsets, another_process,
+    two_who_have_seen_different_ends, quiet_after_a_flood)

@@ -3,6 +3,7 @@
  * Another process on a daemon's store, for the tests:
  *
  *     other_process append STORE TOPIC PARTITION ACKS VALUE...    prints the base offset
+ *     other_process flood STORE TOPIC PARTITION COUNT             appends so many, one by one
  *     other_process wait STORE TOPIC PARTITION OFFSET             prints "waiting", then "there"
  * when the offset can be read
  */
@@ -32,6 +33,15 @@ static int append(struct beck_partition *partition, int acks, char **values, siz
     return 0;
 }
 
+static int flood(struct beck_partition *partition, int count)
+{
+    char value[] = "flood";
+    char *values[] = {value};
+    for (int i = 0; i < count; i++)
+        append(partition, BECK_ACKS_LEADER, values, 1);
+    return 0;
+}
+
 static int wait_for(struct beck_partition *partition, int64_t offset)
 {
     struct beck_error error;
@@ -50,13 +60,17 @@ int main(int argc, char **argv)
     struct beck_partition *partition = NULL;
     struct beck_error error;
     if (argc < 6)
-        errx(2, "usage: other_process append|wait STORE TOPIC PARTITION NUMBER [VALUE...]");
+        errx(2, "usage: other_process append|flood|wait STORE TOPIC PARTITION NUMBER [VALUE...]");
     if (beck_store_open(argv[2], 0, NULL, &store, &error) < 0 ||
         beck_partition_open(store, argv[3], atoi(argv[4]), &partition, &error) < 0)
         errx(1, "%s", error.message);
-    int code = strcmp(argv[1], "append") == 0
-                   ? append(partition, atoi(argv[5]), argv + 6, (size_t)(argc - 6))
-                   : wait_for(partition, atoll(argv[5]));
+    int code;
+    if (strcmp(argv[1], "append") == 0)
+        code = append(partition, atoi(argv[5]), argv + 6, (size_t)(argc - 6));
+    else if (strcmp(argv[1], "flood") == 0)
+        code = flood(partition, atoi(argv[5]));
+    else
+        code = wait_for(partition, atoll(argv[5]));
     beck_partition_close(partition);
     beck_store_close(store);
     return code;
