@@ -35,7 +35,7 @@ package_installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null || true)" = installed ]
 }
 
-# Install those of the named packages that are missing, saying which.
+# Install those of the named packages that are missing, saying which. Fails where that cannot be done.
 install_packages() {
     local missing=() package
     if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
@@ -49,8 +49,15 @@ install_packages() {
     if [ "${#missing[@]}" -eq 0 ]; then
         return 0
     fi
+    if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
+        echo "Packages are missing, and there is no sudo to install them with. As root, run:" >&2
+        echo "    apt-get install --no-install-recommends ${missing[*]}" >&2
+        return 1
+    fi
     echo "Installing packages: ${missing[*]}"
-    as_root apt-get update -qq </dev/null
+    # What fails goes to stderr; stdout is a line or more for each of some hundred packages.
+    as_root apt-get update -qq </dev/null >/dev/null ||
+        echo "apt-get update failed; going on with the lists that are there" >&2
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
-        -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "${missing[@]}" </dev/null
+        -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "${missing[@]}" </dev/null >/dev/null || return 1
 }
