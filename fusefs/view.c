@@ -156,6 +156,29 @@ void view_splitter_done(struct view_splitter *splitter)
 {
     held_free(splitter);
     splitter->refusing = false;
+    splitter->refused_bytes = 0;
+}
+
+/* FNV-1a. */
+static uint64_t hash_of(const char *data, size_t bytes)
+{
+    uint64_t hash = 0xcbf29ce484222325U;
+    for (size_t i = 0; i < bytes; i++)
+        hash = (hash ^ (unsigned char)data[i]) * 0x100000001b3U;
+    return hash;
+}
+
+/* Does this write begin with what was refused last? */
+static bool refused_again(const struct view_splitter *splitter, const char *data, size_t bytes)
+{
+    size_t refused = splitter->refused_bytes;
+    return refused > 0 && bytes >= refused && hash_of(data, refused) == splitter->refused_hash;
+}
+
+static void refused_note(struct view_splitter *splitter, const char *data, size_t bytes)
+{
+    splitter->refused_bytes = bytes;
+    splitter->refused_hash = hash_of(data, bytes);
 }
 
 /* Hand one complete line on, the first one together with what was held before it. */
@@ -186,6 +209,8 @@ static int lines_pass(struct view_splitter *splitter, size_t limit, const char *
     while ((newline = memchr(data + at, '\n', bytes - at)) != NULL) {
         size_t end = (size_t)(newline - data) + 1;
         result = line_pass(splitter, limit, data + at, end - 1 - at, end, sink);
+        if (result == -EMSGSIZE && at == 0 && held_before > 0)
+            refused_note(splitter, data, end);
         if (at == 0)
             splitter->held_bytes = 0; /* still there, should the first line have to be taken back */
         if (result < 0)
@@ -208,6 +233,9 @@ ssize_t view_splitter_write(struct view_splitter *splitter, size_t limit, const 
         splitter->refusing = memchr(data, '\n', bytes) == NULL;
         return -EMSGSIZE;
     }
+    if (refused_again(splitter, data, bytes))
+        return -EMSGSIZE;
+    splitter->refused_bytes = 0;
     size_t end = 0;
     sink->stored = 0;
     int result = lines_pass(splitter, limit, data, bytes, sink, &end);
@@ -235,6 +263,7 @@ ssize_t view_splitter_write(struct view_splitter *splitter, size_t limit, const 
 int view_splitter_finish(struct view_splitter *splitter, struct view_sink *sink)
 {
     splitter->refusing = false;
+    splitter->refused_bytes = 0;
     if (splitter->held_bytes == 0)
         return 0;
     sink->stored = 0;

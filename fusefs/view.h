@@ -71,6 +71,8 @@ struct view_splitter {
     size_t held_capacity;
     atomic_size_t *held_total; /* capacity of all splitters of the mount */
     bool refusing;             /* a line was too long, and its newline has not come yet */
+    size_t refused_bytes;      /* it came with the line's last part, so long; 0: nothing refused */
+    uint64_t refused_hash;     /* of that part */
 };
 
 /* Forget what is held. */
@@ -83,7 +85,9 @@ void view_splitter_done(struct view_splitter *splitter);
  *
  * A negative errno means that nothing of this write was taken, and that what was held before is
  * held still, except with -EMSGSIZE: the line is above `limit`, and nothing of it is stored. Until
- * its newline came, writes go on being refused: else the end of the line would become a record.
+ * its newline came, writes go on being refused: else the end of the line would become a record. So
+ * is its last part when it comes a second time: the kernel cuts a large write(2) into requests, and
+ * where the first went well, a writer hears of a short write, not of the error, and goes on there.
  */
 ssize_t view_splitter_write(struct view_splitter *splitter, size_t limit, const char *data,
                             size_t bytes, struct view_sink *sink);

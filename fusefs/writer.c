@@ -140,6 +140,7 @@ ssize_t writer_write(struct writer *writer, const char *data, size_t bytes,
 int writer_finish(struct writer *writer, struct beck_error *error)
 {
     writer->splitter.refusing = false;
+    writer->splitter.refused_bytes = 0;
     if (!writer_holds(writer))
         return 0;
     pthread_mutex_lock(&writer->node->append_lock);

@@ -270,6 +270,18 @@ static void a_long_line_whose_end_comes_late_leaves_nothing(void **state)
     assert_string_equal(fixture->memory.log, "b|");
 }
 
+static void a_refused_end_is_refused_again(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(put(fixture, "012345"), 6);
+    assert_int_equal(put(fixture, "6789x\nb\n"), -EMSGSIZE);
+    assert_int_equal(put(fixture, "6789x\nb\n"), -EMSGSIZE);
+    assert_int_equal(put(fixture, "6789x\nb\nc"), -EMSGSIZE);
+    assert_int_equal(put(fixture, "b\n"), 2);
+    assert_int_equal(put(fixture, "6789x\n"), 6);
+    assert_string_equal(fixture->memory.log, "b|6789x|");
+}
+
 static void closing_ends_a_refused_line(void **state)
 {
     struct fixture *fixture = *state;
@@ -358,6 +370,7 @@ int main(void)
         LINES(a_long_beginning_behind_others_makes_a_short_write),
         LINES(a_long_line_in_pieces_leaves_nothing),
         LINES(a_long_line_whose_end_comes_late_leaves_nothing),
+        LINES(a_refused_end_is_refused_again),
         LINES(closing_ends_a_refused_line),
         LINES(a_failed_store_takes_the_write_back),
         LINES(a_later_failure_is_a_short_write),

@@ -291,6 +291,20 @@ def cat_of_a_long_line_fails_and_leaves_nothing(topic):
 
 
 @test
+def a_long_line_in_one_write_of_several_requests(topic):
+    """The kernel cuts the write; that the second request is refused is a short write at first."""
+    large = topic.another("-large", 1, "max.message.bytes=1500000")
+    data = b"a\n" + b"x" * 2000000 + b"\nb\n"
+    fd = large.open()
+    with refused(errno.EMSGSIZE):
+        done = 0
+        while done < len(data):
+            done += os.write(fd, data[done:])
+    os.close(fd)
+    equal(large.records(), [b"a"], "records")
+
+
+@test
 def a_line_of_a_megabyte_and_more_by_default(topic):
     topic.append(b"m" * 1000000 + b"\n")
     fd = topic.open()
