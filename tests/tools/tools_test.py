@@ -768,8 +768,8 @@ def read_only():
         must(run('chmod', '-R', 'a+rX', os.path.dirname(store.path)))
 
         def as_nobody(*arguments):
-            return run(BECK, '--store', store.path, *arguments, user=65534, group=65534,
-                       extra_groups=[])
+            return run(BECK, '--store', store.path, *arguments, seconds=20, user=65534,
+                       group=65534, extra_groups=[])
         if run('test', '-x', BECK, user=65534, group=65534, extra_groups=[]).code != 0:
             ok(True, 'a store that may only be read # SKIP the build is closed to others')
             return
@@ -779,10 +779,17 @@ def read_only():
         # Who may only read sees what is new as long as somebody else has the store open for writing.
         with subprocess.Popen([BECK, '--store', store.path, 'consume', 't', '-f'],
                               stdout=subprocess.PIPE) as holder:
-            holder.stdout.readline()
-            result = as_nobody('consume', 't', '-n', '2', '-f', seconds=20)
-            prints(result, 'a\nb\n', 'consume -f with read permission only, beside a writer')
-            holder.kill()
+            try:
+                holder.stdout.readline()
+                with subprocess.Popen(['timeout', '20', BECK, '--store', store.path, 'consume', 't',
+                                       '-f', '-n', '3'], stdout=subprocess.PIPE, user=65534,
+                                      group=65534, extra_groups=[]) as follower:
+                    follower.stdout.readline()
+                    must(store('produce', 't', 'c'))
+                    equal(follower.stdout.read(), b'b\nc\n',
+                          'consume -f with read permission only, beside a writer')
+            finally:
+                holder.kill()
         ok(as_nobody('produce', 't', 'x').code == 1, 'produce needs more')
 
 
