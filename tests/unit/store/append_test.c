@@ -8,10 +8,23 @@
 #include "store_fixture.h"
 
 #include <errno.h>
+#include <lmdb.h>
 #include <stdlib.h>
 #include <string.h>
 
 static struct forge forge;
+
+/* Transactions that were begun. */
+int __real_mdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned flags, MDB_txn **txn);
+int __wrap_mdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned flags, MDB_txn **txn);
+
+static unsigned transactions;
+
+int __wrap_mdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned flags, MDB_txn **txn)
+{
+    transactions++;
+    return __real_mdb_txn_begin(env, parent, flags, txn);
+}
 
 static int append(struct fixture *fixture)
 {
@@ -281,15 +294,17 @@ static void a_read_only_store_takes_no_appends(void **state)
 
 /* ---- memory -------------------------------------------------------------------------------- */
 
-static void appending_asks_for_no_memory(void **state)
+static void appending_asks_neither_for_memory_nor_for_lmdb(void **state)
 {
     struct fixture *fixture = *state;
     one_record("hello");
     must(append(fixture), &fixture->error);
     memory_watch(0);
+    transactions = 0;
     for (int i = 0; i < 10000; i++)
         must(append(fixture), &fixture->error);
     assert_int_equal(memory_requests, 0);
+    assert_int_equal(transactions, 0);
     must(beck_sync(fixture->partition, 1000, &fixture->error), &fixture->error);
     assert_int_equal(count_records(fixture->partition, 0), 10001);
 }
@@ -345,7 +360,7 @@ int main(void)
         TEST(a_batch_above_the_topics_limit_is_refused),
         TEST(a_decompression_bomb_is_refused),
         TEST(a_read_only_store_takes_no_appends),
-        TEST(appending_asks_for_no_memory),
+        TEST(appending_asks_neither_for_memory_nor_for_lmdb),
         TEST(appending_compressed_batches_asks_for_no_memory_in_the_end),
         TEST(a_lack_of_memory_refuses_the_first_append_and_no_more),
     };

@@ -305,6 +305,27 @@ static void the_descriptor_does_not_ring_for_what_is_invisible(void **state)
     assert_true(is_readable(fd, 0));
 }
 
+/* A thread that waits by call hears the rings of all: the loop must hear them too. */
+static void a_waiting_thread_takes_no_ring_from_a_loop(void **state)
+{
+    struct fixture *fixture = *state;
+    pthread_t thread;
+    must_create_topic(fixture->store, "u", 1, NULL, NULL);
+    struct waiting waiting = {fixture, must_open_partition(fixture->store, "u", 0), -1};
+    int fd = wake_fd(fixture);
+    assert_int_equal(pthread_create(&thread, NULL, wait_in_thread, &waiting), 0);
+    usleep(50000);
+    beck_partition_arm(fixture->partition);
+    pid_t pid = append_later(fixture, "t", 100, false);
+    reap(pid);
+    usleep(50000);
+    bool rung = is_readable(fd, 0);
+    must_append(waiting.partition, "end", BECK_ACKS_LEADER);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    beck_partition_close(waiting.partition);
+    assert_true(rung);
+}
+
 /* ---- doorbells ----------------------------------------------------------------------------- */
 
 static void a_dead_process_gives_its_doorbell_back(void **state)
@@ -367,6 +388,7 @@ int main(void)
         TEST(being_rung_disarms),
         TEST(the_descriptor_rings_for_topics),
         TEST(the_descriptor_does_not_ring_for_what_is_invisible),
+        TEST(a_waiting_thread_takes_no_ring_from_a_loop),
         TEST(a_dead_process_gives_its_doorbell_back),
         TEST(the_sixty_fifth_process_polls),
     };
