@@ -25,8 +25,9 @@ static const struct live *follow_live(struct beck_store *store)
         if (store->live_fd >= 0)
             (void)live_map(live, io, store->live_fd, false);
     }
+    bool believed = live->address && live_is_of_this_boot(live);
     CHECK(pthread_mutex_unlock(&store->mutex) == 0);
-    return live->address && live_is_of_this_boot(live) ? live : NULL;
+    return believed ? live : NULL;
 }
 
 /* Take over a tail that is further on than ours, with the segments that belong to it. */

@@ -168,17 +168,18 @@ int live_verify(const struct live *live, struct beck_error *error)
     return 0;
 }
 
-bool live_is_of_this_boot(const struct live *live)
+bool live_is_of_this_boot(struct live *live)
 {
     const struct live_store *store = live_store(live);
     struct stat info;
-    uint8_t boot_id[16];
+    if (!live->has_boot_id)
+        live->has_boot_id = read_boot_id(live->boot_id) == 0;
     return live->fd >= 0 && live->io->stat(live->io, live->fd, &info) == 0 &&
            info.st_size >= LIVE_SLOT_BYTES && store->magic == LIVE_MAGIC &&
            store->version == LIVE_VERSION && store->slot_bytes == LIVE_SLOT_BYTES &&
            store->device == info.st_dev && store->inode == info.st_ino &&
            (uint64_t)info.st_size >= (uint64_t)atomic_load(&store->slots) * LIVE_SLOT_BYTES &&
-           read_boot_id(boot_id) == 0 && memcmp(boot_id, store->boot_id, sizeof(boot_id)) == 0;
+           live->has_boot_id && memcmp(live->boot_id, store->boot_id, sizeof(live->boot_id)) == 0;
 }
 
 int live_grow(struct live *live, uint32_t slot)

@@ -147,6 +147,8 @@ struct live {
     char *address;
     size_t bytes;
     bool writable;
+    bool has_boot_id;
+    uint8_t boot_id[16];
 };
 
 /* Map the file (which `fd` is, and stays the caller's), as long as it may ever get. */
@@ -162,7 +164,7 @@ int live_vouch(struct live *live);
 /* Do we understand slot 0, and may we share it? -EPROTONOSUPPORT, -ENODEV, -EBADMSG. */
 int live_verify(const struct live *live, struct beck_error *error);
 /* Was slot 0 written since this boot, into this very file? */
-bool live_is_of_this_boot(const struct live *live);
+bool live_is_of_this_boot(struct live *live);
 
 static inline struct live_store *live_store(const struct live *live)
 {

@@ -20,7 +20,8 @@ uint64_t segment_limit(const struct segment *segment, const struct log_point *bo
 
 /* The last entry of the slot's ring that is in the segment and precedes the target. */
 static bool ring_find(struct beck_partition *partition, const struct segment *segment,
-                      enum index_by by, int64_t target, struct index_entry *ret_entry)
+                      const struct live_tail *tail, struct lookup_target target,
+                      struct index_entry *ret_entry)
 {
     struct index_entry ring[LIVE_RING_ENTRIES];
     uint32_t count = live_ring_read(partition->slot, ring);
@@ -28,10 +29,10 @@ static bool ring_find(struct beck_partition *partition, const struct segment *se
         const struct index_entry *entry = &ring[count];
         if (entry->offset < segment->base_offset)
             return false;
-        /* The ring may be newer than the list, and have the entries of a segment that is not in it.
+        /* The ring may be newer than the tail, and have entries of a segment that comes after it.
          */
-        if (entry->offset >= segment->next_offset || entry->offset >= partition->end_offset ||
-            !index_entry_precedes(entry, by, target))
+        if (entry->offset >= segment->next_offset || entry->offset >= tail->end.offset ||
+            !index_entry_precedes(entry, target.by, target.value))
             continue;
         *ret_entry = *entry;
         return true;
@@ -39,34 +40,71 @@ static bool ring_find(struct beck_partition *partition, const struct segment *se
     return false;
 }
 
-void lookup_entry(struct beck_partition *partition, const struct segment *segment, enum index_by by,
-                  int64_t target, struct index_entry *ret_entry)
+void lookup_entry(struct beck_partition *partition, const struct segment *segment,
+                  const struct live_tail *tail, struct lookup_target target,
+                  struct index_entry *ret_entry)
 {
     struct beck_store *store = partition->store;
     *ret_entry =
         (struct index_entry){.offset = segment->base_offset, .max_timestamp_ms = INT64_MIN};
-    if (ring_find(partition, segment, by, target, ret_entry))
+    if (ring_find(partition, segment, tail, target, ret_entry))
         return;
     _cleanup_txn_ MDB_txn *txn = NULL;
     struct index_entry entry;
     if (db_begin(&store->index, false, &txn, NULL) == 0 &&
         index_entry_find(&store->index, txn, partition->topic.number, (uint32_t)partition->number,
-                         segment->base_offset, by, target, &entry) == 1)
+                         segment->base_offset, target.by, target.value, &entry) == 1)
         *ret_entry = entry;
 }
 
-/* ---- by offset ----------------------------------------------------------------------------- */
+/* ---- segments ------------------------------------------------------------------------------ */
+
+int lookup_begin(struct beck_partition *partition, const struct live_tail *tail,
+                 struct beck_error *error)
+{
+    CHECK(pthread_mutex_lock(&partition->lookup_mutex) == 0);
+    CHECK(pthread_mutex_lock(&partition->mutex) == 0);
+    int r = partition_refresh_segments(partition, tail, error);
+    CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
+    if (r < 0)
+        lookup_end(partition);
+    return r;
+}
+
+void lookup_end(struct beck_partition *partition)
+{
+    CHECK(pthread_mutex_unlock(&partition->lookup_mutex) == 0);
+}
 
 struct segment *lookup_segment(struct beck_partition *partition, int64_t offset,
                                const struct log_point *bound)
 {
+    CHECK(pthread_mutex_lock(&partition->mutex) == 0);
     struct segment *segment = partition_segment_at(partition, offset);
     if (!segment)
         segment = partition->segment_count > 0 ? partition->segments[0] : NULL;
     else if (segment->next_offset <= offset) /* a hole between two segments */
         segment = partition_segment_after(partition, segment->base_offset);
-    return segment && segment->base_offset <= bound->segment ? segment : NULL;
+    if (segment && segment->base_offset <= bound->segment)
+        segment_ref(segment);
+    else
+        segment = NULL;
+    CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
+    return segment;
 }
+
+struct segment *lookup_next_segment(struct beck_partition *partition, struct segment *segment)
+{
+    CHECK(pthread_mutex_lock(&partition->mutex) == 0);
+    struct segment *next = partition_segment_after(partition, segment ? segment->base_offset : -1);
+    if (next)
+        segment_ref(next);
+    CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
+    segment_unref(segment);
+    return next;
+}
+
+/* ---- by offset ----------------------------------------------------------------------------- */
 
 void lookup_hint(struct beck_partition *partition, int64_t offset, int64_t segment,
                  uint64_t position)
@@ -88,26 +126,38 @@ static bool hint_find(const struct beck_partition *partition, int64_t offset, in
     return false;
 }
 
-int lookup_batch(struct beck_partition *partition, struct segment *segment, int64_t offset,
-                 uint64_t limit, uint64_t *ret_position, struct beck_error *error)
+/* Begin to walk over a segment's batches. Its descriptor is pinned until it is unpinned. */
+static int walk_begin(struct beck_partition *partition, struct segment *segment,
+                      enum scan_depth depth, uint64_t position, uint64_t limit,
+                      struct beck_error *error)
 {
-    struct index_entry entry;
-    struct scan_batch batch;
-    struct segment_files *files = &partition->store->files;
-    if (limit == 0)
-        return 0;
-    if (hint_find(partition, offset, segment->base_offset, ret_position))
-        return *ret_position < limit;
-    lookup_entry(partition, segment, INDEX_BY_OFFSET, offset, &entry);
-    int fd = segment_pin(files, segment, false);
+    int fd = segment_pin(segment, false);
     if (fd < 0)
         return report_errno(error, fd == -ENOENT ? -EBADMSG : fd, "cannot open segment %s",
                             segment->path);
-    scan_begin(&partition->scan, partition->store->io, fd, SCAN_HEADERS, entry.position, limit);
-    int r;
+    scan_begin(&partition->scan, partition->store->io, fd, depth, position, limit);
+    return 0;
+}
+
+int lookup_batch(struct beck_partition *partition, const struct live_tail *tail,
+                 const struct lookup_batch *wanted, uint64_t *ret_position,
+                 struct beck_error *error)
+{
+    struct segment *segment = wanted->segment;
+    struct index_entry entry;
+    struct scan_batch batch;
+    if (wanted->limit == 0)
+        return 0;
+    if (hint_find(partition, wanted->offset, segment->base_offset, ret_position))
+        return *ret_position < wanted->limit;
+    lookup_entry(partition, segment, tail, (struct lookup_target){INDEX_BY_OFFSET, wanted->offset},
+                 &entry);
+    int r = walk_begin(partition, segment, SCAN_HEADERS, entry.position, wanted->limit, error);
+    if (r < 0)
+        return r;
     do
         r = scan_next(&partition->scan, &batch, error);
-    while (r == 1 && batch_next_offset(&batch.summary.header) <= offset);
+    while (r == 1 && batch_next_offset(&batch.summary.header) <= wanted->offset);
     segment_unpin(segment);
     if (r == 1)
         *ret_position = batch.position;
@@ -147,13 +197,11 @@ static int segment_find_time(struct beck_partition *partition, struct segment *s
     struct scan *scan = &partition->scan;
     struct index_entry entry;
     struct scan_batch batch;
-    lookup_entry(partition, segment, INDEX_BY_TIME, timestamp_ms, &entry);
-    int fd = segment_pin(&partition->store->files, segment, false);
-    if (fd < 0)
-        return report_errno(error, fd == -ENOENT ? -EBADMSG : fd, "cannot open segment %s",
-                            segment->path);
-    scan_begin(scan, partition->store->io, fd, SCAN_CRC, entry.position, limit);
-    int r;
+    lookup_entry(partition, segment, tail, (struct lookup_target){INDEX_BY_TIME, timestamp_ms},
+                 &entry);
+    int r = walk_begin(partition, segment, SCAN_CRC, entry.position, limit, error);
+    if (r < 0)
+        return r;
     while ((r = scan_next(scan, &batch, error)) == 1) {
         const struct batch_header *header = &batch.summary.header;
         if (header->max_timestamp_ms < timestamp_ms || (header->attributes & BATCH_CONTROL) ||
@@ -174,20 +222,21 @@ int lookup_time(struct beck_partition *partition, int64_t timestamp_ms,
     struct live_tail tail;
     struct beck_record record;
     int r = partition_tail(partition, &tail, error);
+    if (r == 0)
+        r = lookup_begin(partition, &tail, error);
     if (r < 0)
-        return r;
+        return partition_failed(partition, r, -1, error);
     const struct log_point *bound = tail_bound(&tail, isolation);
-    CHECK(pthread_mutex_lock(&partition->mutex) == 0);
-    r = partition_refresh_segments(partition, &tail, error);
-    for (size_t i = 0; r == 0 && i < partition->segment_count; i++) {
-        struct segment *segment = partition->segments[i];
+    struct segment *segment = lookup_next_segment(partition, NULL);
+    while (segment && r == 0) {
         uint64_t limit = segment_limit(segment, bound);
         int64_t max = segment->base_offset == tail.end.segment ? tail.max_timestamp_ms
                                                                : segment->max_timestamp_ms;
         if (limit > 0 && max >= timestamp_ms)
             r = segment_find_time(partition, segment, timestamp_ms, &tail, limit, &record, error);
+        segment = r == 0 ? lookup_next_segment(partition, segment) : segment_unref(segment);
     }
-    CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
+    lookup_end(partition);
     if (r < 0)
         return partition_failed(partition, r, -1, error);
     if (r == 1) {
@@ -199,23 +248,22 @@ int lookup_time(struct beck_partition *partition, int64_t timestamp_ms,
 
 /* The largest timestamp in the part of a segment that readers see. */
 static int visible_max_timestamp(struct beck_partition *partition, struct segment *segment,
-                                 uint64_t limit, int64_t *max, struct beck_error *error)
+                                 const struct live_tail *tail, int64_t *max,
+                                 struct beck_error *error)
 {
-    struct scan *scan = &partition->scan;
+    uint64_t limit = segment_limit(segment, &tail->high);
     struct index_entry entry;
     struct scan_batch batch;
     if (limit == 0)
         return 0;
-    lookup_entry(partition, segment, INDEX_BY_POSITION, (int64_t)limit, &entry);
+    lookup_entry(partition, segment, tail,
+                 (struct lookup_target){INDEX_BY_POSITION, (int64_t)limit}, &entry);
     if (entry.max_timestamp_ms > *max)
         *max = entry.max_timestamp_ms;
-    int fd = segment_pin(&partition->store->files, segment, false);
-    if (fd < 0)
-        return report_errno(error, fd == -ENOENT ? -EBADMSG : fd, "cannot open segment %s",
-                            segment->path);
-    scan_begin(scan, partition->store->io, fd, SCAN_HEADERS, entry.position, limit);
-    int r;
-    while ((r = scan_next(scan, &batch, error)) == 1)
+    int r = walk_begin(partition, segment, SCAN_CRC, entry.position, limit, error);
+    if (r < 0)
+        return r;
+    while ((r = scan_next(&partition->scan, &batch, error)) == 1)
         if (batch.summary.header.max_timestamp_ms > *max)
             *max = batch.summary.header.max_timestamp_ms;
     segment_unpin(segment);
@@ -226,20 +274,22 @@ int lookup_max_timestamp(struct beck_partition *partition, int64_t *ret_timestam
                          struct beck_error *error)
 {
     struct live_tail tail;
-    int r = partition_tail(partition, &tail, error);
-    if (r < 0)
-        return r;
     int64_t max = INT64_MIN;
-    CHECK(pthread_mutex_lock(&partition->mutex) == 0);
-    r = partition_refresh_segments(partition, &tail, error);
-    for (size_t i = 0; r == 0 && i < partition->segment_count; i++) {
-        struct segment *segment = partition->segments[i];
+    int r = partition_tail(partition, &tail, error);
+    if (r == 0)
+        r = lookup_begin(partition, &tail, error);
+    if (r < 0)
+        return partition_failed(partition, r, -1, error);
+    struct segment *segment = lookup_next_segment(partition, NULL);
+    while (segment && r == 0) {
         if (segment->base_offset == tail.high.segment)
-            r = visible_max_timestamp(partition, segment, tail.high.position, &max, error);
+            r = visible_max_timestamp(partition, segment, &tail, &max, error);
         else if (segment->base_offset < tail.high.segment && segment->max_timestamp_ms > max)
             max = segment->max_timestamp_ms;
+        segment = lookup_next_segment(partition, segment);
     }
-    CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
+    segment_unref(segment);
+    lookup_end(partition);
     if (r < 0)
         return partition_failed(partition, r, -1, error);
     if (max == INT64_MIN)

@@ -4,12 +4,19 @@
  * the list of segments, then of one segment's sparse index (the slot's ring, then index.mdb), then
  * a short walk over batches. A damaged index only makes the walk longer.
  *
- * All of it under the partition's mutex, with the list of segments that belongs to the tail.
+ * A lookup is made for one tail, and begins with lookup_begin(). The walk may read the disk, so it
+ * is under the partition's lookup_mutex and not under the one that appends and syncs need.
  */
 #ifndef STORE_LOOKUP_H
 #define STORE_LOOKUP_H
 
 #include "partition.h"
+
+/* What is looked for in the sparse index. */
+struct lookup_target {
+    enum index_by by;
+    int64_t value;
+};
 
 /* The end of what a reader of that isolation may see. */
 static inline const struct log_point *tail_bound(const struct live_tail *tail,
@@ -21,30 +28,46 @@ static inline const struct log_point *tail_bound(const struct live_tail *tail,
 /* How many bytes of a segment's file may be read, when readers see up to `bound`. */
 uint64_t segment_limit(const struct segment *segment, const struct log_point *bound);
 
-/* The best index entry of a segment to begin a search at. Its own begin is always one. */
-void lookup_entry(struct beck_partition *partition, const struct segment *segment, enum index_by by,
-                  int64_t target, struct index_entry *ret_entry);
+/* Take lookup_mutex and have the list of segments that belongs to the tail. Where that fails, the
+ * mutex is not taken. */
+int lookup_begin(struct beck_partition *partition, const struct live_tail *tail,
+                 struct beck_error *error);
+void lookup_end(struct beck_partition *partition);
+
+/* The best index entry of a segment to begin a search at. Its own begin is always one. Needs no
+ * mutex. */
+void lookup_entry(struct beck_partition *partition, const struct segment *segment,
+                  const struct live_tail *tail, struct lookup_target target,
+                  struct index_entry *ret_entry);
 
 /* The segment that has the record with this offset, or the next one after it, below `bound`; NULL:
- * there is none. */
+ * there is none. A reference. */
 struct segment *lookup_segment(struct beck_partition *partition, int64_t offset,
                                const struct log_point *bound);
+/* Give the reference back, and get one on the segment after it; NULL: it was the last. From NULL to
+ * the first. */
+struct segment *lookup_next_segment(struct beck_partition *partition, struct segment *segment);
 
 /* Where the batch begins that has the offset, or the next one after it in this segment. Returns 1;
- * 0: there is none below `limit`; -EBADMSG. */
-int lookup_batch(struct beck_partition *partition, struct segment *segment, int64_t offset,
-                 uint64_t limit, uint64_t *ret_position, struct beck_error *error);
+ * 0: there is none below `limit`; -EBADMSG. Between lookup_begin() and lookup_end(). */
+struct lookup_batch {
+    struct segment *segment;
+    int64_t offset;
+    uint64_t limit;
+};
+int lookup_batch(struct beck_partition *partition, const struct live_tail *tail,
+                 const struct lookup_batch *wanted, uint64_t *ret_position,
+                 struct beck_error *error);
 
 /* Remember where a batch begins. */
 void lookup_hint(struct beck_partition *partition, int64_t offset, int64_t segment,
                  uint64_t position);
 
-/* The first record at or after `timestamp_ms`: see beck_offset_for_time(). Takes the mutex itself.
- */
+/* The first record at or after `timestamp_ms`: see beck_offset_for_time(). */
 int lookup_time(struct beck_partition *partition, int64_t timestamp_ms,
                 enum beck_isolation isolation, int64_t *ret_offset, int64_t *ret_timestamp_ms,
                 struct beck_error *error);
-/* The largest timestamp in the partition. Returns 1, or 0: no records. Takes the mutex itself. */
+/* The largest timestamp in the partition. Returns 1, or 0: no records. */
 int lookup_max_timestamp(struct beck_partition *partition, int64_t *ret_timestamp_ms,
                          struct beck_error *error);
 

@@ -33,12 +33,12 @@ static struct beck_partition *partition_free(struct beck_partition *partition)
 {
     if (!partition)
         return NULL;
-    struct segment_files *files = &partition->store->files;
-    segment_unref(files, partition->active);
+    segment_unref(partition->active);
     for (size_t i = 0; i < partition->segment_count; i++)
-        segment_unref(files, partition->segments[i]);
+        segment_unref(partition->segments[i]);
     free(partition->segments);
     scan_done(&partition->scan);
+    (void)pthread_mutex_destroy(&partition->lookup_mutex);
     (void)pthread_mutex_destroy(&partition->mutex);
     free(partition);
     return NULL;
@@ -60,6 +60,7 @@ static int partition_new(struct beck_store *store, const struct beck_topic *topi
     partition->scan.fd = -1;
     store_topic_path(partition->path, topic->id, number);
     CHECK(pthread_mutex_init(&partition->mutex, NULL) == 0);
+    CHECK(pthread_mutex_init(&partition->lookup_mutex, NULL) == 0);
     *ret_partition = partition;
     return 0;
 }
@@ -259,10 +260,9 @@ int partition_remove_files_above(struct beck_partition *partition, int64_t base_
 {
     const struct io *io = partition->store->io;
     if (partition->active && partition->active->base_offset > base_offset) {
-        struct segment_files *files = &partition->store->files;
         int64_t gone = partition->active->base_offset;
         partition_deactivate(partition);
-        partition->active = segment_unref(files, partition->active);
+        partition->active = segment_unref(partition->active);
         CHECK(pthread_mutex_lock(&partition->mutex) == 0);
         partition_segment_drop(partition, gone);
         CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
@@ -326,7 +326,6 @@ static void partition_deactivate(struct beck_partition *partition)
 int partition_activate(struct beck_partition *partition, int64_t base_offset, bool create,
                        struct beck_error *error)
 {
-    struct segment_files *files = &partition->store->files;
     if (UNLIKELY(!partition->active || partition->active->base_offset != base_offset)) {
         struct segment *segment;
         CHECK(pthread_mutex_lock(&partition->mutex) == 0);
@@ -337,12 +336,12 @@ int partition_activate(struct beck_partition *partition, int64_t base_offset, bo
         if (r < 0)
             return report(error, r, "out of memory");
         partition_deactivate(partition);
-        segment_unref(files, partition->active);
+        segment_unref(partition->active);
         partition->active = segment;
     }
     if (partition->active_fd >= 0)
         return 0;
-    int fd = segment_pin(files, partition->active, create);
+    int fd = segment_pin(partition->active, create);
     if (fd < 0)
         return report_errno(error, fd == -ENOENT ? -EBADMSG : fd, "cannot open segment %s",
                             partition->active->path);
@@ -396,7 +395,7 @@ int partition_segment_get(struct beck_partition *partition, int64_t base_offset,
         partition->segment_room = room;
     }
     struct segment *segment;
-    int r = segment_new(partition->path, base_offset, &segment);
+    int r = segment_new(&partition->store->files, partition->path, base_offset, &segment);
     if (r < 0)
         return r;
     segment->next_offset = INT64_MAX;
@@ -417,7 +416,7 @@ static void partition_segment_drop(struct beck_partition *partition, int64_t bas
     size_t above = segments_above(partition, base_offset);
     if (above == 0 || partition->segments[above - 1]->base_offset != base_offset)
         return;
-    segment_unref(&partition->store->files, partition->segments[above - 1]);
+    segment_unref(partition->segments[above - 1]);
     memmove(partition->segments + above - 1, partition->segments + above,
             (partition->segment_count - above) * sizeof(partition->segments[0]));
     partition->segment_count--;
@@ -470,7 +469,6 @@ int partition_refresh_segments(struct beck_partition *partition, const struct li
                                struct beck_error *error)
 {
     struct segment *active;
-    partition->end_offset = tail->end.offset;
     if (LIKELY(partition->segments_generation == tail->segments_generation))
         return 0;
     int r = partition_load_segments(partition);

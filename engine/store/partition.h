@@ -3,7 +3,8 @@
  * An open partition: its slot, its list of segments, and what this process knows of it. One object
  * a process, however often it was opened; a topic that was deleted and made again gets a new one.
  *
- * Locks: the slot's append_mutex, then `mutex` here. Nothing waits for the slot under `mutex`.
+ * Locks: the slot's append_mutex or `lookup_mutex`, then `mutex`. Nothing waits for the slot under
+ * the latter two.
  */
 #ifndef STORE_PARTITION_H
 #define STORE_PARTITION_H
@@ -39,15 +40,17 @@ struct beck_partition {
     struct segment *active; /* that appends go to; under the slot's append_mutex */
     int active_fd;          /* pinned while the slot is locked, if it was needed; else -1 */
 
-    pthread_mutex_t mutex; /* for what follows, and for the segments' catalogue fields */
+    pthread_mutex_t mutex; /* for the list of segments, and their catalogue fields; never held while
+                              the disk is read */
     struct segment **segments;
     size_t segment_count;
     size_t segment_room;
     uint32_t segments_generation; /* of the tail that the list was made for; 0: none yet */
-    int64_t end_offset;           /* of the tail that it was asked for last */
+
+    pthread_mutex_t lookup_mutex; /* for what follows, and the segments' verified ranges */
     struct partition_hint hints[PARTITION_HINTS];
     uint32_t next_hint;
-    struct scan scan; /* for lookups, under `mutex` */
+    struct scan scan;
 
     uint32_t references; /* under the store's mutex */
 };

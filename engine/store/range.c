@@ -13,23 +13,18 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 
-/* The range being made, under the partition's mutex. */
+/* The range being made, between lookup_begin() and lookup_end(). */
 struct range {
     struct beck_partition *partition;
-    struct segment *segment;
-    int fd;
+    const struct live_tail *tail;
+    const struct log_point *bound;
+    struct segment *segment; /* referenced */
+    int fd;                  /* pinned */
     uint64_t begin;
     uint64_t end;
     uint64_t limit;      /* of what may be read of the segment */
     int64_t next_offset; /* after the range */
-};
-
-/* A pin: the segment, referenced and pinned, and whose files it is of. */
-struct range_pin {
-    struct segment_files *files;
-    struct segment *segment;
 };
 
 /* Up to where the file's CRCs are known to be right, from `begin` on. */
@@ -94,7 +89,8 @@ static int range_find_end(struct range *range, size_t max_bytes, struct beck_err
     struct scan *scan = &range->partition->scan;
     uint64_t wanted = range->begin + max_bytes;
 
-    lookup_entry(range->partition, range->segment, INDEX_BY_POSITION, (int64_t)wanted, &entry);
+    lookup_entry(range->partition, range->segment, range->tail,
+                 (struct lookup_target){INDEX_BY_POSITION, (int64_t)wanted}, &entry);
     if (entry.position > range->begin && entry.position <= range->limit) {
         range->end = entry.position;
         range->next_offset = entry.offset;
@@ -113,18 +109,17 @@ static int range_find_end(struct range *range, size_t max_bytes, struct beck_err
     return range->end > range->begin ? 0 : r;
 }
 
-static int range_fill(struct range *range, size_t max_bytes, const struct log_point *bound,
-                      struct beck_error *error)
+static int range_fill(struct range *range, size_t max_bytes, struct beck_error *error)
 {
     int r = 0;
-    range->fd = segment_pin(&range->partition->store->files, range->segment, false);
+    range->fd = segment_pin(range->segment, false);
     if (range->fd < 0)
         return report_errno(error, range->fd == -ENOENT ? -EBADMSG : range->fd,
                             "cannot open segment %s", range->segment->path);
     if (range->limit - range->begin <= max_bytes) {
         range->end = range->limit;
-        range->next_offset = range->segment->base_offset == bound->segment
-                                 ? bound->offset
+        range->next_offset = range->segment->base_offset == range->bound->segment
+                                 ? range->bound->offset
                                  : range->segment->next_offset;
     } else {
         r = range_find_end(range, max_bytes, error);
@@ -137,87 +132,79 @@ static int range_fill(struct range *range, size_t max_bytes, const struct log_po
 }
 
 /* Find segment and batch. Returns 1, or 0 where there is nothing yet. */
-static int range_find(struct range *range, int64_t offset, const struct log_point *bound,
-                      struct beck_error *error)
+static int range_find(struct range *range, int64_t offset, struct beck_error *error)
 {
     for (;;) {
-        range->segment = lookup_segment(range->partition, offset, bound);
+        segment_unref(range->segment);
+        range->segment = lookup_segment(range->partition, offset, range->bound);
         if (!range->segment)
             return 0;
-        range->limit = segment_limit(range->segment, bound);
-        int r = lookup_batch(range->partition, range->segment, offset, range->limit, &range->begin,
-                             error);
-        if (r != 0 || range->segment->base_offset >= bound->segment)
+        range->limit = segment_limit(range->segment, range->bound);
+        struct lookup_batch wanted = {range->segment, offset, range->limit};
+        int r = lookup_batch(range->partition, range->tail, &wanted, &range->begin, error);
+        int64_t next_offset = range->segment->next_offset;
+        if (r != 0 || range->segment->base_offset >= range->bound->segment)
             return r;
         /* The segment's last offsets are not there any more: go on with the next. */
-        if (range->segment->next_offset <= offset || range->segment->next_offset == INT64_MAX)
+        if (next_offset <= offset || next_offset == INT64_MAX)
             return 0;
-        offset = range->segment->next_offset;
+        offset = next_offset;
     }
-}
-
-static int range_export(struct range *range, struct beck_range *ret_range)
-{
-    struct range_pin *pin = malloc(sizeof(*pin));
-    if (!pin) {
-        segment_unpin(range->segment);
-        return -ENOMEM;
-    }
-    *pin = (struct range_pin){.files = &range->partition->store->files,
-                              .segment = segment_ref(range->segment)};
-    lookup_hint(range->partition, range->next_offset, range->segment->base_offset, range->end);
-    *ret_range = (struct beck_range){
-        .fd = range->fd,
-        .position = range->begin,
-        .size = (size_t)(range->end - range->begin),
-        .next_offset = range->next_offset,
-        .pin = pin,
-    };
-    return 0;
 }
 
 int range_read(struct beck_partition *partition, int64_t offset, size_t max_bytes,
                enum beck_isolation isolation, struct beck_range *ret_range,
                struct beck_error *error)
 {
-    struct range range = {.partition = partition};
     struct live_tail tail;
     int r = partition_tail(partition, &tail, error);
     if (r < 0)
         return r;
-    const struct log_point *bound = tail_bound(&tail, isolation);
+    struct range range = {
+        .partition = partition, .tail = &tail, .bound = tail_bound(&tail, isolation), .fd = -1};
     if (offset < tail.log_start_offset || offset > tail.end.offset) {
         r = report(error, -ERANGE,
                    "offset %" PRId64 " is outside of the log, which has %" PRId64 " to %" PRId64,
                    offset, tail.log_start_offset, tail.end.offset);
         return partition_failed(partition, r, -1, error);
     }
-    if (offset >= bound->offset) {
+    if (offset >= range.bound->offset) {
         *ret_range = (struct beck_range){.fd = -1, .next_offset = offset};
         return 0;
     }
-    CHECK(pthread_mutex_lock(&partition->mutex) == 0);
-    r = partition_refresh_segments(partition, &tail, error);
-    if (r == 0)
-        r = range_find(&range, offset, bound, error);
-    if (r == 1) {
-        r = range_fill(&range, max_bytes, bound, error);
-        if (r == 0)
-            r = range_export(&range, ret_range);
-    } else if (r == 0) {
-        *ret_range = (struct beck_range){.fd = -1, .next_offset = bound->offset};
-    }
-    CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
-    return r < 0 ? partition_failed(partition, r, offset, error) : 0;
+    r = lookup_begin(partition, &tail, error);
+    if (r < 0)
+        return partition_failed(partition, r, offset, error);
+    r = range_find(&range, offset, error);
+    bool found = r == 1;
+    if (found)
+        r = range_fill(&range, max_bytes, error);
+    if (found && r == 0)
+        lookup_hint(partition, range.next_offset, range.segment->base_offset, range.end);
+    lookup_end(partition);
+    if (!found || r < 0)
+        segment_unref(range.segment);
+    if (r < 0)
+        return partition_failed(partition, r, offset, error);
+    if (!found)
+        *ret_range = (struct beck_range){.fd = -1, .next_offset = range.bound->offset};
+    else
+        *ret_range = (struct beck_range){
+            .fd = range.fd,
+            .position = range.begin,
+            .size = (size_t)(range.end - range.begin),
+            .next_offset = range.next_offset,
+            .pin = range.segment,
+        };
+    return 0;
 }
 
 void range_release(struct beck_range *range)
 {
-    struct range_pin *pin = range->pin;
-    if (!pin)
+    struct segment *segment = range->pin;
+    if (!segment)
         return;
-    segment_unpin(pin->segment);
-    segment_unref(pin->files, pin->segment);
-    free(pin);
+    segment_unpin(segment);
+    segment_unref(segment);
     *range = (struct beck_range){.fd = -1};
 }

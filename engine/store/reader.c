@@ -9,6 +9,7 @@
  */
 #include "reader.h"
 
+#include "bytes.h"
 #include "check.h"
 #include "lookup.h"
 #include "record.h"
@@ -32,6 +33,8 @@ struct beck_reader {
 
     uint64_t view_position; /* that the next byte has; UINT64_MAX: the iterator is not there */
     uint64_t skip;          /* bytes of the record before the iterator that were rendered */
+    int64_t previous_end;   /* offset after the batch that was read last; 0: none since a search */
+    int64_t end_offset;     /* that the last batch before the scan's end may have */
     bool viewing;           /* the last thing read was the view */
 };
 
@@ -59,7 +62,7 @@ static void reader_leave_segment(struct beck_reader *reader)
 {
     if (reader->segment) {
         segment_unpin(reader->segment);
-        reader->segment = segment_unref(&reader->partition->store->files, reader->segment);
+        reader->segment = segment_unref(reader->segment);
     }
     reader->in_batch = false;
     reader->view_position = UINT64_MAX;
@@ -75,16 +78,20 @@ struct beck_reader *reader_free(struct beck_reader *reader)
     return NULL;
 }
 
-/* Stand at a position of a segment. Under the partition's mutex. */
+/* Stand at a position of a segment, which somebody else holds a reference on. */
 static int reader_enter_segment(struct beck_reader *reader, struct segment *segment,
-                                uint64_t position, uint64_t limit, struct beck_error *error)
+                                uint64_t position, const struct log_point *bound,
+                                struct beck_error *error)
 {
+    uint64_t limit = segment_limit(segment, bound);
     reader_leave_segment(reader);
-    int fd = segment_pin(&reader->partition->store->files, segment, false);
+    int fd = segment_pin(segment, false);
     if (fd < 0)
         return report_errno(error, fd == -ENOENT ? -EBADMSG : fd, "cannot open segment %s",
                             segment->path);
     reader->segment = segment_ref(segment);
+    reader->end_offset =
+        segment->base_offset == bound->segment ? bound->offset : segment->next_offset;
     scan_begin(&reader->scan, reader->partition->store->io, fd, SCAN_CRC, position, limit);
     return 0;
 }
@@ -101,6 +108,7 @@ static int reader_extend(struct beck_reader *reader, struct beck_error *error)
     const struct log_point *bound = tail_bound(&tail, reader->isolation);
     if (reader->segment->base_offset == bound->segment) {
         reader->scan.end = bound->position;
+        reader->end_offset = bound->offset;
         return reader->scan.position < reader->scan.end;
     }
     CHECK(pthread_mutex_lock(&partition->mutex) == 0);
@@ -110,11 +118,12 @@ static int reader_extend(struct beck_reader *reader, struct beck_error *error)
         uint64_t limit = segment_limit(segment, bound);
         if (segment == reader->segment && reader->scan.position < limit) {
             reader->scan.end = limit;
+            reader->end_offset = segment->next_offset;
             r = 1;
         } else if (segment != reader->segment && limit > 0) {
             uint64_t view_position = reader->view_position;
             uint64_t skip = reader->skip;
-            r = reader_enter_segment(reader, segment, 0, limit, error);
+            r = reader_enter_segment(reader, segment, 0, bound, error);
             reader->batch_offset = segment->base_offset;
             reader->view_position = view_position;
             reader->skip = skip;
@@ -125,6 +134,32 @@ static int reader_extend(struct beck_reader *reader, struct beck_error *error)
     }
     CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
     return r;
+}
+
+/* The base offset is not covered by the CRC, only by its neighbours: it is not below the end of the
+ * batch before it, and where there is a hole, or nothing known of that one, the batch behind it is
+ * looked at. */
+static int reader_check_offset(struct beck_reader *reader, const struct batch_header *header,
+                               struct beck_error *error)
+{
+    const struct scan *scan = &reader->scan;
+    uint8_t next[8];
+    int64_t limit = reader->end_offset;
+    if (header->base_offset < reader->previous_end)
+        return report(error, -EBADMSG, "offset %" PRId64 " comes after %" PRId64,
+                      header->base_offset, reader->previous_end - 1);
+    if (LIKELY(header->base_offset == reader->previous_end && reader->previous_end > 0))
+        return 0;
+    if (scan->position < scan->end) {
+        ssize_t n = scan->io->read(scan->io, scan->fd, next, sizeof(next), scan->position);
+        if (n != (ssize_t)sizeof(next))
+            return report(error, n < 0 ? (int)n : -EBADMSG, "the next batch cannot be read");
+        limit = (int64_t)load_be64(next);
+    }
+    if (batch_next_offset(header) > limit)
+        return report(error, -EBADMSG, "the batch of offset %" PRId64 " stands before %" PRId64,
+                      header->base_offset, limit);
+    return 0;
 }
 
 /* Load the next batch that has records for readers. Returns 1 or 0. */
@@ -150,6 +185,12 @@ static int reader_next_batch(struct beck_reader *reader, struct beck_error *erro
     } while (r == 0 || (batch.summary.header.attributes & BATCH_CONTROL));
 
     const struct batch_header *header = &batch.summary.header;
+    r = reader_check_offset(reader, header, error);
+    if (r < 0) {
+        scan->position = batch.position;
+        report_place(error, NULL, -1, -1, (int64_t)batch.position);
+        return r;
+    }
     r = scan_decompressor(scan, &decompressor);
     if (r == 0)
         r = decompress(decompressor, header->attributes & BATCH_CODEC_MASK,
@@ -162,7 +203,7 @@ static int reader_next_batch(struct beck_reader *reader, struct beck_error *erro
         return r;
     }
     record_iterator_init(&reader->iterator, header, records, size);
-    reader->batch_offset = batch_next_offset(header);
+    reader->batch_offset = reader->previous_end = batch_next_offset(header);
     reader->in_batch = true;
     return 1;
 }
@@ -176,11 +217,34 @@ static int reader_failed(struct beck_reader *reader, int code, struct beck_error
 
 /* ---- records ------------------------------------------------------------------------------- */
 
+/* Stand before the batch that has the offset, below the bound. Between lookup_begin() and
+ * lookup_end(). */
+static int reader_find(struct beck_reader *reader, int64_t offset, const struct live_tail *tail,
+                       struct beck_error *error)
+{
+    struct beck_partition *partition = reader->partition;
+    const struct log_point *bound = tail_bound(tail, reader->isolation);
+    struct segment *segment = lookup_segment(partition, offset, bound);
+    uint64_t position = 0;
+    int r = 0;
+    reader_leave_segment(reader);
+    if (!segment)
+        return 0;
+    struct lookup_batch wanted = {segment, offset, segment_limit(segment, bound)};
+    r = lookup_batch(partition, tail, &wanted, &position, error);
+    if (r == 0) /* behind its last batch: what follows is in the next segment */
+        position = wanted.limit;
+    /* Of a segment without batches there may be no file yet: reading on comes here again. */
+    if (r >= 0 && wanted.limit > 0)
+        r = reader_enter_segment(reader, segment, position, bound, error);
+    segment_unref(segment);
+    return r < 0 ? r : 0;
+}
+
 int reader_seek(struct beck_reader *reader, int64_t offset, struct beck_error *error)
 {
     struct beck_partition *partition = reader->partition;
     struct live_tail tail;
-    uint64_t position = 0;
     int r = partition_tail(partition, &tail, error);
     if (r < 0)
         return r;
@@ -190,28 +254,13 @@ int reader_seek(struct beck_reader *reader, int64_t offset, struct beck_error *e
                    offset, tail.log_start_offset, tail.end.offset);
         return partition_failed(partition, r, -1, error);
     }
-    const struct log_point *bound = tail_bound(&tail, reader->isolation);
-    CHECK(pthread_mutex_lock(&partition->mutex) == 0);
-    r = partition_refresh_segments(partition, &tail, error);
+    r = lookup_begin(partition, &tail, error);
     if (r == 0) {
-        struct segment *segment = lookup_segment(partition, offset, bound);
-        uint64_t limit = segment ? segment_limit(segment, bound) : 0;
-        if (segment && offset < bound->offset) {
-            r = lookup_batch(partition, segment, offset, limit, &position, error);
-            if (r == 0) /* behind its last batch: what follows is in the next segment */
-                position = limit;
-        } else {
-            r = partition_segment_get(partition, bound->segment, &segment);
-            position = limit = bound->position;
-        }
-        /* Of a segment without batches there may be no file yet: reading on comes here again. */
-        if (r >= 0 && limit == 0)
-            reader_leave_segment(reader);
-        else if (r >= 0)
-            r = reader_enter_segment(reader, segment, position, limit, error);
+        r = reader_find(reader, offset, &tail, error);
+        lookup_end(partition);
     }
-    CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
     reader->next_offset = reader->batch_offset = offset;
+    reader->previous_end = 0;
     reader->viewing = false;
     return r < 0 ? partition_failed(partition, r, offset, error) : 0;
 }
@@ -293,12 +342,13 @@ static int reader_seek_view(struct beck_reader *reader, uint64_t position, struc
     if (segment && !(segment->base_offset == bound->segment &&
                      position - segment->view_begin >= bound->view)) {
         uint64_t inside = position - segment->view_begin;
-        lookup_entry(partition, segment, INDEX_BY_VIEW, (int64_t)inside, &entry);
-        r = reader_enter_segment(reader, segment, entry.position, segment_limit(segment, bound),
-                                 error);
+        lookup_entry(partition, segment, &tail,
+                     (struct lookup_target){INDEX_BY_VIEW, (int64_t)inside}, &entry);
+        r = reader_enter_segment(reader, segment, entry.position, bound, error);
         if (r == 0) {
             reader->skip = inside - entry.view;
             reader->batch_offset = entry.offset;
+            reader->previous_end = 0;
             reader->view_position = position;
             r = 1;
         }

@@ -37,7 +37,6 @@ void segment_files_init(struct segment_files *files, const struct io *io, int di
 
 void segment_files_done(struct segment_files *files)
 {
-    CHECK(files->open == 0);
     (void)pthread_mutex_destroy(&files->mutex);
 }
 
@@ -61,7 +60,8 @@ int segment_name_parse(const char *name, int64_t *ret_base_offset)
     return 0;
 }
 
-int segment_new(const char *directory, int64_t base_offset, struct segment **ret_segment)
+int segment_new(struct segment_files *files, const char *directory, int64_t base_offset,
+                struct segment **ret_segment)
 {
     char name[SEGMENT_NAME_BYTES];
     struct segment *segment = calloc(1, sizeof(*segment));
@@ -70,6 +70,7 @@ int segment_new(const char *directory, int64_t base_offset, struct segment **ret
     segment_name(name, base_offset);
     int n = snprintf(segment->path, sizeof(segment->path), "%s/%s", directory, name);
     CHECK(n > 0 && (size_t)n < sizeof(segment->path));
+    segment->files = files;
     segment->base_offset = base_offset;
     atomic_init(&segment->references, 1);
     atomic_init(&segment->fd, -1);
@@ -100,8 +101,9 @@ static void segment_close(struct segment_files *files, struct segment *segment)
     files->open--;
 }
 
-struct segment *segment_unref(struct segment_files *files, struct segment *segment)
+struct segment *segment_unref(struct segment *segment)
 {
+    struct segment_files *files = segment ? segment->files : NULL;
     if (segment && atomic_fetch_sub(&segment->references, 1) == 1) {
         CHECK(pthread_mutex_lock(&files->mutex) == 0);
         if (atomic_load(&segment->fd) >= 0)
@@ -151,8 +153,9 @@ static int segment_open(struct segment_files *files, struct segment *segment, bo
     return fd;
 }
 
-int segment_pin(struct segment_files *files, struct segment *segment, bool create)
+int segment_pin(struct segment *segment, bool create)
 {
+    struct segment_files *files = segment->files;
     if (LIKELY(atomic_fetch_add(&segment->pins, 1) >= 0)) {
         int fd = atomic_load(&segment->fd);
         if (LIKELY(fd >= 0)) {

@@ -23,22 +23,23 @@ struct byte_range {
 };
 
 struct segment {
+    struct segment_files *files;
     int64_t base_offset;
     char path[SEGMENT_PATH_BYTES]; /* relative to the store */
 
-    /* What the catalogue says, under the partition's mutex; of the newest segment, what is not
-     * known yet is at its largest. */
-    int64_t next_offset;
-    uint64_t bytes;
-    uint64_t view_begin; /* of the partition's view */
-    uint64_t view_bytes;
-    int64_t max_timestamp_ms;
+    /* What the catalogue says, set under the partition's mutex; what is not known yet, of the
+     * newest segment, is at its largest. */
+    _Atomic int64_t next_offset;
+    _Atomic uint64_t bytes;
+    _Atomic uint64_t view_begin; /* of the partition's view */
+    _Atomic uint64_t view_bytes;
+    _Atomic int64_t max_timestamp_ms;
 
     /* Ranges of the file whose CRCs this process has seen to be right. What it appended itself:
      * written under the slot's append_mutex. */
     _Atomic uint64_t appended_begin;
     _Atomic uint64_t appended_end;
-    struct byte_range verified[SEGMENT_VERIFIED]; /* under the partition's mutex */
+    struct byte_range verified[SEGMENT_VERIFIED]; /* under the partition's lookup_mutex */
 
     _Atomic int references; /* the partition's list's, and one for each holder */
     _Atomic int pins;       /* of the descriptor; far below 0 while it is being closed */
@@ -61,6 +62,7 @@ struct segment_files {
 
 void segment_files_init(struct segment_files *files, const struct io *io, int directory,
                         bool read_only);
+/* Segments that somebody still holds are lost to him. */
 void segment_files_done(struct segment_files *files);
 
 /* "%020d.log" */
@@ -69,14 +71,15 @@ void segment_name(char to[SEGMENT_NAME_BYTES], int64_t base_offset);
 int segment_name_parse(const char *name, int64_t *ret_base_offset);
 
 /* One reference, no descriptor yet. `directory` is the partition's. -ENOMEM. */
-int segment_new(const char *directory, int64_t base_offset, struct segment **ret_segment);
+int segment_new(struct segment_files *files, const char *directory, int64_t base_offset,
+                struct segment **ret_segment);
 struct segment *segment_ref(struct segment *segment);
 /* Takes NULL; returns NULL. */
-struct segment *segment_unref(struct segment_files *files, struct segment *segment);
+struct segment *segment_unref(struct segment *segment);
 
 /* Pin the descriptor, opening the file where it is not open; made where `create`. Negative errno.
  */
-int segment_pin(struct segment_files *files, struct segment *segment, bool create);
+int segment_pin(struct segment *segment, bool create);
 void segment_unpin(struct segment *segment);
 
 #endif

@@ -46,7 +46,7 @@ static int sync_segment(struct beck_partition *partition, struct segment *segmen
                         bool *ret_refused)
 {
     const struct io *io = partition->store->io;
-    int fd = segment_pin(&partition->store->files, segment, false);
+    int fd = segment_pin(segment, false);
     if (fd < 0)
         return fd;
     int r = io->sync_data(io, fd);
@@ -85,11 +85,11 @@ static int sync_files(struct beck_partition *partition, const struct live_tail *
         r = sync_segment(partition, segment, ret_refused);
         if (r < 0)
             (void)report_errno(error, r, "cannot sync segment %s", segment->path);
-        segment_unref(&partition->store->files, segment);
+        segment_unref(segment);
         segment = sync_next(partition, base, tail->end.segment);
     }
     if (segment)
-        segment_unref(&partition->store->files, segment);
+        segment_unref(segment);
     if (r == 0 && from != tail->end.segment) {
         r = sync_directory(partition, ret_refused);
         if (r < 0)

@@ -138,6 +138,7 @@ static void add_batch(struct verify *verify, const struct scan_batch *batch, str
              sum->end.offset - 1);
     sum->end.offset = batch_next_offset(&summary->header);
     sum->end.view += summary->view_bytes;
+    sum->end.position = batch->position;
     if (summary->max_timestamp_ms > sum->max_timestamp_ms)
         sum->max_timestamp_ms = summary->max_timestamp_ms;
     verify->totals.batches++;
@@ -155,11 +156,22 @@ static bool pass_damage(struct scan *scan)
     return passed;
 }
 
+/* The newest segment ends where the slot says that the log does. */
+static void check_end(struct verify *verify, const struct live_tail *sum,
+                      const struct live_tail *tail)
+{
+    int64_t records_end = live_tail_hides(tail) ? tail->end.offset : tail->high.offset;
+    if (sum->end.position > 0 &&
+        (sum->end.offset != records_end || sum->end.view != tail->end.view))
+        tell(verify, verify->segment->path, sum->end.offset, (int64_t)sum->end.position,
+             "the last batch ends at offset %" PRId64 " and byte %" PRIu64
+             " of the view, the log at %" PRId64 " and %" PRIu64,
+             sum->end.offset, sum->end.view, records_end, tail->end.view);
+}
+
 static void check_catalogue(struct verify *verify, const struct live_tail *sum)
 {
     const struct segment *segment = verify->segment;
-    if (segment->next_offset == INT64_MAX)
-        return;
     if (sum->end.offset > segment->next_offset || sum->end.view != segment->view_bytes ||
         sum->max_timestamp_ms != segment->max_timestamp_ms)
         tell(verify, STORE_PATH_INDEX, segment->base_offset, -1,
@@ -169,17 +181,18 @@ static void check_catalogue(struct verify *verify, const struct live_tail *sum)
              sum->end.view);
 }
 
-static int verify_segment(struct verify *verify, struct scan *scan, uint64_t limit)
+static int verify_segment(struct verify *verify, struct scan *scan, const struct live_tail *tail)
 {
     struct segment *segment = verify->segment;
     struct live_tail sum = {.end.offset = segment->base_offset, .max_timestamp_ms = INT64_MIN};
     struct scan_batch batch;
     struct beck_error error;
+    uint64_t limit = segment_limit(segment, &tail->end);
     bool whole = true;
     int r = load_entries(verify);
     if (r < 0)
         return r;
-    int fd = segment_pin(&verify->store->files, segment, false);
+    int fd = segment_pin(segment, false);
     if (fd < 0) {
         if (limit > 0)
             tell(verify, segment->path, segment->base_offset, -1, "cannot be opened: %s",
@@ -203,8 +216,12 @@ static int verify_segment(struct verify *verify, struct scan *scan, uint64_t lim
             break;
     }
     segment_unpin(segment);
-    if (whole && r == 0 && !verify->stop)
-        check_catalogue(verify, &sum);
+    if (whole && r == 0 && !verify->stop) {
+        if (segment->base_offset == tail->end.segment)
+            check_end(verify, &sum, tail);
+        else if (segment->next_offset != INT64_MAX)
+            check_catalogue(verify, &sum);
+    }
     verify->totals.segments++;
     return r == -ENOMEM ? r : 0;
 }
@@ -221,7 +238,7 @@ static void next_segment(struct verify *verify)
 {
     struct beck_partition *partition = verify->partition;
     int64_t base_offset = verify->segment->base_offset;
-    segment_unref(&verify->store->files, verify->segment);
+    segment_unref(verify->segment);
     CHECK(pthread_mutex_lock(&partition->mutex) == 0);
     verify->segment = partition_segment_after(partition, base_offset);
     if (verify->segment)
@@ -249,10 +266,10 @@ static int verify_partition(struct verify *verify, struct scan *scan)
         return r == -ENOMEM ? r : 0;
     }
     while (r == 0 && !verify->stop && verify->segment) {
-        r = verify_segment(verify, scan, segment_limit(verify->segment, &tail.end));
+        r = verify_segment(verify, scan, &tail);
         next_segment(verify);
     }
-    verify->segment = segment_unref(&verify->store->files, verify->segment);
+    verify->segment = segment_unref(verify->segment);
     verify->totals.partitions++;
     return r;
 }
