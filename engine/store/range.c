@@ -66,17 +66,28 @@ static int range_verify(struct range *range, struct beck_error *error)
     uint64_t from = verified_end(range->segment, range->begin);
     if (LIKELY(from >= range->end))
         return 0;
-    int64_t next_offset = -1;
+    uint64_t good = from;
+    int64_t next_offset = 0;
     int r;
     scan_begin(scan, range->partition->store->io, range->fd, SCAN_CRC, from, range->end);
-    while ((r = scan_next(scan, &batch, error)) == 1)
-        next_offset = batch_next_offset(&batch.summary.header);
-    verified_add(range->segment, from, scan->position);
+    while ((r = scan_next(scan, &batch, error)) == 1) {
+        /* The base offset is not covered by the CRC. */
+        const struct batch_header *header = &batch.summary.header;
+        if (header->base_offset < next_offset || batch_next_offset(header) > range->next_offset) {
+            r = report(error, -EBADMSG, "offset %" PRId64 " does not fit between its neighbours",
+                       header->base_offset);
+            report_place(error, NULL, -1, -1, (int64_t)good);
+            break;
+        }
+        next_offset = batch_next_offset(header);
+        good = scan->position;
+    }
+    verified_add(range->segment, from, good);
     if (r == 0)
         return 0;
-    if (scan->position == range->begin)
+    if (good == range->begin)
         return r;
-    range->end = scan->position;
+    range->end = good;
     range->next_offset = next_offset;
     return 0;
 }
