@@ -283,6 +283,8 @@ int checkpoint_run(struct beck_store *store, bool all, uint32_t *ret_next_ms,
         for (size_t i = 0; i < round->count; i++)
             partition_close(round->items[i].partition);
     }
+    db_reserve(&store->meta);
+    db_reserve(&store->index);
     live_unlock(lock);
     return r;
 }

@@ -8,8 +8,10 @@
 #include "report.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 int db_errno(int code)
 {
@@ -109,6 +111,16 @@ void db_close(struct db *db)
     if (db->env)
         mdb_env_close(db->env);
     db->env = NULL;
+}
+
+void db_reserve(struct db *db)
+{
+    struct stat info;
+    mdb_filehandle_t fd;
+    if (mdb_env_get_fd(db->env, &fd) != 0 || fstat(fd, &info) < 0 ||
+        info.st_blocks * 512 >= info.st_size + DB_RESERVE_BYTES / 2)
+        return;
+    (void)fallocate(fd, FALLOC_FL_KEEP_SIZE, info.st_size, DB_RESERVE_BYTES);
 }
 
 void db_clear_readers(struct db *db)

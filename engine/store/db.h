@@ -15,6 +15,7 @@
 
 #define DB_MAP_BYTES_DEFAULT (1ULL << 40)
 #define DB_READERS           1024
+#define DB_RESERVE_BYTES     (512 * 1024)
 #define DB_DATABASES_MAX     8
 
 struct db {
@@ -39,6 +40,9 @@ int db_open(struct db *db, const char *directory, const char *name, unsigned fla
             uint64_t map_bytes, const char *const *databases, size_t database_count,
             struct beck_error *error);
 void db_close(struct db *db);
+/* Set disk blocks aside behind the file's end, so that a commit finds room where a full disk has
+ * none and deletions can make some. To be renewed after commits; what cannot be had is not. */
+void db_reserve(struct db *db);
 /* Let go of the pages that readers hold who died. */
 void db_clear_readers(struct db *db);
 

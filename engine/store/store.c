@@ -253,7 +253,11 @@ static int enter(struct beck_store *store, uint64_t map_bytes, struct beck_error
     r = open_index(store, map_bytes, alone, error);
     if (r == 0)
         r = alone ? recovery_run(store, error) : live_verify(&store->live, error);
-    return r < 0 ? r : come_in(store, alone, error);
+    if (r < 0)
+        return r;
+    db_reserve(&store->meta);
+    db_reserve(&store->index);
+    return come_in(store, alone, error);
 }
 
 /* The same for who may only read. */

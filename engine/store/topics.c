@@ -256,6 +256,8 @@ int topics_create(struct beck_store *store, const char *name,
         return r;
     }
     store_topics_changed(store);
+    db_reserve(&store->meta);
+    db_reserve(&store->index);
     *ret_topic = topic->topic;
     return 0;
 }

@@ -149,6 +149,8 @@ static int make_topic(struct creation *creation)
     }
     if (result < 0)
         return refuse(creation, kafka_error_of(result), "%s", error.message);
+    if (creation->options.validate_only)
+        return 0;
     memcpy(creation->answer->topic_id.bytes, topic.id, sizeof(topic.id));
     return describe_configs(creation);
 }
@@ -173,7 +175,8 @@ static int create_topic(struct creation *creation)
     int result = check_counts(creation);
     if (result >= 0)
         result = take_configs(creation);
-    if (result >= 0 && !body->validate_only)
+    creation->options.validate_only = body->validate_only;
+    if (result >= 0)
         result = make_topic(creation);
     if (result >= 0) {
         creation->answer->num_partitions = (int32_t)creation->options.partition_count;
