@@ -3,8 +3,8 @@
  * What an append takes and what it refuses: a batch that is refused changes no byte of the log. And
  * that appending asks for no memory once it has begun.
  */
-#include "../format/forge.h"
-#include "../format/memory.h"
+#include "forge.h"
+#include "memory.h"
 #include "store_fixture.h"
 
 #include <errno.h>
