@@ -161,6 +161,10 @@ int sender_sync(struct sender *sender)
     if (code != TOOL_OK)
         return code;
     sender->unsynced_bytes = 0;
+    /* Where no daemon does it: or a long run would leave all of it to be scanned after a crash.
+     * That it could not be done is for whoever does it next to say. */
+    uint32_t next_ms;
+    (void)beck_store_maintain(sender->store, false, &next_ms, NULL);
     if (sender->options.acks != BECK_ACKS_ALL)
         return TOOL_OK;
     for (uint32_t i = 0; i < sender->topic.partition_count; i++) {
