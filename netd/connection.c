@@ -33,6 +33,19 @@ static bool has_room(const struct connection *connection)
            writer->attachments_count < CONNECTION_OUTPUT_RANGES;
 }
 
+/* When memory for requests grows scarce, nobody keeps a large buffer for the next one. */
+static void relieve(struct connection *connection)
+{
+    struct loop *loop = connection->loop;
+    struct input *input = &connection->input;
+    size_t most = (size_t)loop->broker->config->queued_max_request_bytes;
+    if (loop->input_bytes <= most / 2 || input_size(input) > 0 ||
+        input->capacity <= INPUT_LEAST_BYTES)
+        return;
+    loop->input_bytes -= input->capacity;
+    input_done(input);
+}
+
 /* Dispatches what has arrived whole, as far as there is room; then reads, or does not. */
 static void serve(struct connection *connection)
 {
@@ -53,6 +66,7 @@ static void serve(struct connection *connection)
     }
     if (connection->ended)
         return;
+    relieve(connection);
     bool reading = !connection->half && !loop->stopping && has_room(connection);
     if (reading != connection->reading) {
         connection->reading = reading;

@@ -64,7 +64,7 @@ static int make_room(struct input *input, size_t want, size_t room)
         2 * input->capacity > INPUT_LEAST_BYTES ? 2 * input->capacity : INPUT_LEAST_BYTES;
     if (capacity > want)
         capacity = want;
-    if (capacity - input->capacity > room)
+    if (capacity > INPUT_LEAST_BYTES && capacity - input->capacity > room)
         return -ENOBUFS;
     uint8_t *data = realloc(input->data, capacity);
     if (!data)

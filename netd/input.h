@@ -35,8 +35,8 @@ static inline size_t input_size(const struct input *input)
 int input_next(struct input *input, size_t limit, const uint8_t **ret_data, int32_t *ret_size);
 
 /* Reads once. Returns the bytes; 0 at the end; a negative errno; -ENOBUFS: `room` more bytes of
- * memory, which is what the buffer may grow by, do not suffice. *ret_full: there is likely more to
- * read. */
+ * memory, which is what the buffer may grow by, do not suffice (the least that a buffer has is
+ * there for everybody). *ret_full: there is likely more to read. */
 long input_read(struct input *input, int fd, size_t room, bool *ret_full);
 
 #endif

@@ -12,6 +12,7 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "beck.h"
@@ -20,6 +21,11 @@
 #define BACKLOG        1024
 #define PAUSE_MS       100
 #define ACCEPTS_A_TURN 64
+
+/* Descriptors that connections leave to the store: half of all, as the library assumes, up to a
+ * number; and some for the rest of the daemon. */
+#define STORE_DESCRIPTORS 4096
+#define OTHER_DESCRIPTORS 32
 
 /* Address and port as text; an IPv4 address that came through an IPv6 socket as IPv4. */
 static uint16_t address_text(const struct sockaddr_storage *address, char *ret_text, size_t size)
@@ -45,8 +51,9 @@ static void take(struct listener *listener, int fd, const struct sockaddr_storag
     char peer[CONNECTION_NAME_BYTES];
     uint16_t port = address_text(address, host, sizeof(host));
     snprintf(peer, sizeof(peer), strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, (unsigned)port);
-    if (loop->connection_count >= (size_t)loop->broker->config->max_connections) {
-        log_limited(&loop->log_limit, "%s: closed: there are max.connections connections", peer);
+    if (loop->connection_count >= listener->most) {
+        log_limited(&loop->log_limit, "%s: closed: there are %zu connections already", peer,
+                    listener->most);
         close(fd);
         return;
     }
@@ -92,6 +99,21 @@ static void readable_event(evutil_socket_t listening, short what, void *context)
     loop_settle(listener->loop);
 }
 
+/* How many connections there may be: else they would take the descriptors that the store needs, and
+ * everybody's produces and fetches would fail. */
+static size_t connections_most(const struct broker_config *config)
+{
+    size_t most = (size_t)config->max_connections;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+        return most;
+    size_t all = (size_t)limit.rlim_cur;
+    size_t kept = all / 2 < STORE_DESCRIPTORS ? all / 2 : STORE_DESCRIPTORS;
+    size_t left =
+        all - kept > 2 * OTHER_DESCRIPTORS ? all - kept - OTHER_DESCRIPTORS : OTHER_DESCRIPTORS;
+    return most < left ? most : left;
+}
+
 /* Binds the first address of the host that can be bound. */
 static int bind_host(const struct broker_config *config, const char **ret_reason)
 {
@@ -130,7 +152,7 @@ int listener_open(struct listener *listener, struct loop *loop, struct beck_erro
 {
     const struct broker_config *config = loop->broker->config;
     const char *reason = "no memory";
-    *listener = (struct listener){.loop = loop};
+    *listener = (struct listener){.loop = loop, .most = connections_most(config)};
     listener->fd = bind_host(config, &reason);
     struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
     socklen_t size = sizeof(address);

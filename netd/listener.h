@@ -6,6 +6,7 @@
 #define BECK_NETD_LISTENER_H
 
 #include <netinet/in.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -21,6 +22,7 @@ struct listener {
     struct event *readable;
     struct event *again; /* listens again after a pause */
     uint16_t port;       /* the real one */
+    size_t most;         /* connections at a time */
     char name[300];      /* HOST:PORT, for people */
 };
 

@@ -29,6 +29,8 @@ int16_t kafka_error_of(int result)
     case EIO:
     case EROFS:
     case ENOMEM:
+    case EMFILE: /* which clients try again, as they should */
+    case ENFILE:
         return KAFKA_KAFKA_STORAGE_ERROR;
     default:
         return KAFKA_UNKNOWN_SERVER_ERROR;

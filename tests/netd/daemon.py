@@ -26,11 +26,12 @@ PATIENCE = 20.0
 class Daemon:
     """`with Daemon() as d:`. Everything it wrote is in d.log() when the block ends, too."""
 
-    def __init__(self, *options, store=None, listen='127.0.0.1:0'):
+    def __init__(self, *options, store=None, listen='127.0.0.1:0', under=()):
         self.own = tempfile.mkdtemp(prefix='beck-netd-') if store is None else None
         self.store = store or os.path.join(self.own, 'store')
         self.options = options
         self.listen = listen
+        self.under = under  # a program that runs it, and its options
         self.process = None
         self.lines = []
         self.port = None
@@ -39,7 +40,8 @@ class Daemon:
     def start(self):
         self.lines = []
         self.process = subprocess.Popen(
-            [BECKD, '--store', self.store, '--listen', self.listen, *self.options, *OPTIONS],
+            [*self.under, BECKD, '--store', self.store, '--listen', self.listen, *self.options,
+             *OPTIONS],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors='replace')
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()

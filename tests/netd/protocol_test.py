@@ -8,7 +8,7 @@ import time
 
 import raw
 from daemon import Daemon
-from raw import Raw, array, string
+from raw import Raw, array, batch, string
 from tap import equal, ok, run
 
 
@@ -206,4 +206,30 @@ def many_connections():
             ok(three.closed(), 'one connection more than max.connections is closed')
 
 
-run(api_versions, nonsense, lying_length, half_requests, order, acks_zero, many_connections)
+def large_requests_leave_room():
+    with Daemon('--set', 'queued.max.request.bytes=1064960') as daemon, Raw(daemon.port) as old:
+        old.metadata()
+        hogs = [Raw(daemon.port) for _ in range(2)]
+        for hog in hogs:
+            hog.socket.sendall(struct.pack('>i', 1 << 20) + bytes(500 << 10))
+        time.sleep(0.5)
+        healthy(daemon, 'half requests take all the memory for requests, and small ones')
+        equal(old.metadata()['controller'], 1, 'are answered all the same')
+        for hog in hogs:
+            hog.close()
+
+
+def descriptors_for_the_store():
+    few = ('prlimit', '--nofile=256:256')
+    with Daemon(under=few) as daemon, Raw(daemon.port) as client:
+        client.create('t', partitions=50)
+        clients = [Raw(daemon.port) for _ in range(150)]
+        ok(daemon.wait_line('connections already'), 'some connections are too many')
+        errors = {client.produce('t', batch(b'x'), acks=1, partition=i)[0] for i in range(50)}
+        equal(errors, {0}, 'connections leave descriptors for the store')
+        for one in clients:
+            one.close()
+
+
+run(api_versions, nonsense, lying_length, half_requests, order, acks_zero, many_connections,
+    large_requests_leave_room, descriptors_for_the_store)
