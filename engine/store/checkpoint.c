@@ -255,11 +255,17 @@ int checkpoint_run(struct beck_store *store, bool all, uint32_t *ret_next_ms,
     pthread_mutex_t *lock = &live_store(&store->live)->maintenance;
     _cleanup_free_ struct checkpoint_round *round = NULL;
     uint32_t slots = atomic_load(&live_store(&store->live)->slots);
+    uint64_t dirty_bytes = 0;
     bool dirty = false;
     int r = 0;
 
-    for (uint32_t i = 1; i < slots && !dirty; i++)
-        dirty = slot_is_dirty(live_slot(&store->live, i));
+    for (uint32_t i = 1; i < slots; i++) {
+        const struct live_slot *slot = live_slot(&store->live, i);
+        if (slot_is_dirty(slot)) {
+            dirty = true;
+            dirty_bytes += atomic_load_explicit(&slot->dirty_bytes, memory_order_relaxed);
+        }
+    }
     *ret_next_ms = dirty ? CHECKPOINT_LOOK_MS : CHECKPOINT_IDLE_MS;
     if (!dirty)
         return 0;
@@ -275,7 +281,7 @@ int checkpoint_run(struct beck_store *store, bool all, uint32_t *ret_next_ms,
     else
         round->store = store;
     for (uint32_t from = 1; r == 0 && from < slots;) {
-        round_collect(round, all, &from);
+        round_collect(round, all || dirty_bytes >= CHECKPOINT_STORE_BYTES, &from);
         if (round->count == 0)
             continue;
         round_sync(round, error);

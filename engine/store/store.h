@@ -26,6 +26,8 @@
 /* How long a partition may be dirty, and how much may be in it, before a checkpoint is due. */
 #define CHECKPOINT_MS    10000
 #define CHECKPOINT_BYTES (16 * 1024 * 1024)
+/* How much may be in all of them. */
+#define CHECKPOINT_STORE_BYTES (512ULL * 1024 * 1024)
 /* Offsets that are set aside at a checkpoint: after power loss none of them is used again. */
 #define CHECKPOINT_RESERVED_OFFSETS ((int64_t)1 << 26)
 
