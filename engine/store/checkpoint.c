@@ -121,13 +121,7 @@ static int item_put_rolled(struct checkpoint_item *item, MDB_txn *txn)
     uint32_t count = live_rolled_read(partition->slot, rolled);
     int r = 0;
     for (uint32_t i = 0; r == 0 && i < count; i++) {
-        struct segment_record record = {
-            .base_offset = rolled[i].base_offset,
-            .next_offset = rolled[i].next_offset,
-            .bytes = rolled[i].bytes,
-            .view_bytes = rolled[i].view_bytes,
-            .max_timestamp_ms = rolled[i].max_timestamp_ms,
-        };
+        struct segment_record record = segment_record_of(&rolled[i]);
         if (record.base_offset < item->tail.end.segment)
             r = index_segment_put(&partition->store->index, txn, partition->topic.number,
                                   (uint32_t)partition->number, &record);

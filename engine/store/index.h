@@ -48,6 +48,18 @@ struct segment_record {
     uint8_t digest[16]; /* XXH3-128 of the file, canonical (big-endian) */
 };
 
+/* What a slot says of a segment that waits for its place in the catalogue. */
+static inline struct segment_record segment_record_of(const struct live_rolled *rolled)
+{
+    return (struct segment_record){
+        .base_offset = rolled->base_offset,
+        .next_offset = rolled->next_offset,
+        .bytes = rolled->bytes,
+        .view_bytes = rolled->view_bytes,
+        .max_timestamp_ms = rolled->max_timestamp_ms,
+    };
+}
+
 int index_clean_get(struct db *index, MDB_txn *txn, bool *ret_clean);
 int index_clean_put(struct db *index, MDB_txn *txn, bool clean);
 

@@ -448,13 +448,7 @@ static int partition_load_segments(struct beck_partition *partition)
     int r = 0;
     uint32_t count = live_rolled_read(partition->slot, rolled);
     for (uint32_t i = 0; r == 0 && i < count; i++) {
-        struct segment_record record = {
-            .base_offset = rolled[i].base_offset,
-            .next_offset = rolled[i].next_offset,
-            .bytes = rolled[i].bytes,
-            .view_bytes = rolled[i].view_bytes,
-            .max_timestamp_ms = rolled[i].max_timestamp_ms,
-        };
+        struct segment_record record = segment_record_of(&rolled[i]);
         r = segment_fill(partition, &record);
     }
     if (r == 0)
