@@ -5,6 +5,7 @@
 #include "check.h"
 #include "checkpoint.h"
 #include "cleanup.h"
+#include "open.h"
 #include "partitioner.h"
 #include "public.h"
 #include "report.h"

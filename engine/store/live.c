@@ -307,6 +307,15 @@ int live_tail_read(const struct live_slot *slot, struct live_tail *ret_tail)
     }
 }
 
+struct live_tail live_tail_empty(int64_t now_ms)
+{
+    return (struct live_tail){
+        .max_timestamp_ms = INT64_MIN,
+        .segments_generation = 1,
+        .append_ms = now_ms,
+    };
+}
+
 void live_tail_publish(struct live_slot *slot, struct live_tail *tail)
 {
     uint32_t generation = atomic_load_explicit(&slot->generation, memory_order_relaxed) + 1;

@@ -195,6 +195,8 @@ int live_lock(pthread_mutex_t *mutex);
 int live_trylock(pthread_mutex_t *mutex);
 void live_unlock(pthread_mutex_t *mutex);
 
+/* The tail of a partition that has no records yet. */
+struct live_tail live_tail_empty(int64_t now_ms);
 /* Copy the valid tail; no lock needed. -EBADMSG: it is damaged. */
 int live_tail_read(const struct live_slot *slot, struct live_tail *ret_tail);
 /* The valid tail, under append_mutex. */

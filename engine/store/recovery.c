@@ -30,16 +30,6 @@ struct recovery {
     bool same_boot; /* the slots are what was published last */
 };
 
-struct live_tail recovery_empty_tail(uint32_t leader_epoch)
-{
-    return (struct live_tail){
-        .leader_epoch = leader_epoch,
-        .max_timestamp_ms = INT64_MIN,
-        .segments_generation = 1,
-        .append_ms = store_now_ms(),
-    };
-}
-
 /* ---- carrying out what was found ----------------------------------------------------------- */
 
 static int cut_segment(struct recovery *recovery, const struct beck_topic *topic, int32_t partition,

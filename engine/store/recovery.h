@@ -15,7 +15,4 @@
  */
 int recovery_run(struct beck_store *store, struct beck_error *error);
 
-/* The tail of a partition that has no records yet. */
-struct live_tail recovery_empty_tail(uint32_t leader_epoch);
-
 #endif

@@ -70,13 +70,8 @@ struct beck_store {
     struct beck_store *next;
 };
 
-/* Open with a table of I/O functions of the caller's. See beck_store_open(). */
-int store_open(const char *path, unsigned flags, const struct beck_store_options *options,
-               const struct io *io, struct beck_store **ret_store, struct beck_error *error);
-int store_create(const char *path, const struct beck_store_options *options, const struct io *io,
-                 struct beck_error *error);
-void store_close(struct beck_store *store);
-
+/* How often the process forked: a handle is good in the generation that opened it. */
+uint32_t store_fork_generation(void);
 /* 0, or -ENODEV where the process is a child that forked since. */
 int store_check(const struct beck_store *store, struct beck_error *error);
 /* The same, and -EROFS. */

@@ -12,7 +12,6 @@
 
 #include "check.h"
 #include "cleanup.h"
-#include "recovery.h"
 #include "report.h"
 
 #include <errno.h>
@@ -127,7 +126,7 @@ static int topic_make_folders(struct beck_store *store, const struct meta_topic 
 static int topic_checkpoint(struct beck_store *store, const struct beck_topic *topic,
                             struct beck_error *error)
 {
-    const struct live_tail tail = recovery_empty_tail(0);
+    const struct live_tail tail = live_tail_empty(store_now_ms());
     const struct index_checkpoint checkpoint = {
         .max_timestamp_ms = tail.max_timestamp_ms,
         .append_ms = tail.append_ms,
@@ -148,7 +147,7 @@ static int topic_checkpoint(struct beck_store *store, const struct beck_topic *t
 static int topic_place(struct beck_store *store, MDB_txn *txn, const struct beck_topic *topic,
                        struct beck_error *error)
 {
-    struct live_tail tail = recovery_empty_tail(0);
+    struct live_tail tail = live_tail_empty(store_now_ms());
     uint32_t slot = 0;
     for (uint32_t i = 0; i < topic->partition_count; i++) {
         int r = meta_slot_free(&store->meta, txn, slot + 1, &slot);

@@ -6,6 +6,7 @@
  * operation must work. The same for memory.
  */
 #include "fault_io.h"
+#include "open.h"
 #include "store.h"
 #include "store_fixture.h"
 

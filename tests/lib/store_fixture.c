@@ -2,6 +2,7 @@
 /* Folders, stores and records for tests of the engine. */
 #include "store_fixture.h"
 
+#include "open.h"
 #include "store.h"
 
 #include <dirent.h>
