@@ -161,8 +161,14 @@ int partitions_topic_by_id(struct partitions *partitions, const struct kafka_uui
         return result;
     struct beck_topic found;
     result = beck_topic_find_id(partitions->store, id->bytes, &found, error);
-    return result < 0 ? result
-                      : partitions_topic(partitions, kafka_string_of(found.name), ret_topic, error);
+    if (result >= 0)
+        result = partitions_topic(partitions, kafka_string_of(found.name), &topic, error);
+    if (result < 0)
+        return result;
+    if (memcmp(topic->topic.id, id->bytes, sizeof(id->bytes)) != 0)
+        return -ENOENT; /* another has that name since a moment ago */
+    *ret_topic = topic;
+    return 0;
 }
 
 int partitions_open(struct partitions *partitions, struct topic_entry *topic, int32_t number,
@@ -176,6 +182,11 @@ int partitions_open(struct partitions *partitions, struct topic_entry *topic, in
             return -ENOMEM;
         int result = beck_partition_open(partitions->store, topic->topic.name, number,
                                          &entry->handle, error);
+        if (result >= 0 && memcmp(beck_partition_topic(entry->handle)->id, topic->topic.id,
+                                  sizeof(topic->topic.id)) != 0) {
+            entry->handle = beck_partition_close(entry->handle);
+            result = -ENOENT; /* another topic of that name, since a moment ago */
+        }
         if (result < 0) {
             free(entry);
             return result;
