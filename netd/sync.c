@@ -7,6 +7,7 @@
  */
 #include "sync.h"
 
+#include <errno.h>
 #include <stddef.h>
 
 #include "log.h"
@@ -22,7 +23,7 @@ static void group_run(struct work *work)
         (struct sync_group *)((char *)work - offsetof(struct sync_group, work));
     struct beck_error error;
     group->result = beck_sync(group->entry->handle, group->target, &error);
-    if (group->result < 0)
+    if (group->result < 0 && group->result != -ESTALE) /* a topic that was deleted is no trouble */
         log_line("a sync failed: %s", error.message);
 }
 

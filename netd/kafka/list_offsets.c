@@ -45,7 +45,7 @@ static void search_one(const struct search *search, enum beck_isolation isolatio
         result = beck_offset_for_time(handle, search->timestamp_ms, isolation, &offset,
                                       &timestamp_ms, &error);
     search->answer->error_code = kafka_error_of(result);
-    if (result < 0)
+    if (result < 0 && result != -ESTALE) /* a topic that was deleted is no trouble */
         log_line("a time cannot be looked up: %s", error.message);
     if (result <= 0)
         return; /* no such record: offset and timestamp stay -1, which is no error */

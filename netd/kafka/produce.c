@@ -21,8 +21,9 @@
 #define BATCH_ATTRIBUTES_AT 21
 #define BATCH_LENGTH_FROM   12 /* what the length does not count */
 
-#define CODEC_MASK 7
-#define MAGIC      2
+#define CODEC_MASK    7
+#define TRANSACTIONAL 16 /* of the attributes' low byte */
+#define MAGIC         2
 
 /* The first versions that know batches of magic 2, and zstd. */
 #define VERSION_BATCHES 3
@@ -75,6 +76,11 @@ static int16_t check_records(const struct kafka_records *records, int16_t versio
         *ret_why = "zstd needs version 7 of Produce";
         return KAFKA_UNSUPPORTED_COMPRESSION_TYPE;
     }
+    if (data[BATCH_ATTRIBUTES_AT + 1] & TRANSACTIONAL) {
+        /* Stored, it would be an open transaction that nobody can end. */
+        *ret_why = "the batch belongs to a transaction, and none was begun";
+        return KAFKA_INVALID_RECORD;
+    }
     return KAFKA_NONE;
 }
 
@@ -83,7 +89,8 @@ static void synced(struct sync_wait *sync, int result)
     struct produce_wait *wait =
         (struct produce_wait *)((char *)sync - offsetof(struct produce_wait, sync));
     if (result < 0)
-        refuse(wait->request, wait->answer, kafka_error_of(result), "the disk refused to sync");
+        refuse(wait->request, wait->answer, kafka_error_of(result),
+               result == -ESTALE ? "the topic was deleted" : "the disk refused to sync");
     request_unhold(wait->request);
 }
 

@@ -57,6 +57,8 @@ def refused():
         'an old magic': (batch(b'x', magic=1), BAD),
         'an unknown codec': (batch(b'x', attributes=5), BAD),
         'a control batch': (batch(b'x', attributes=1 << 5), BAD),
+        'a batch of a transaction that nobody began': (
+            batch(b'x', attributes=1 << 4, producer=(1, 0, 0)), BAD),
         'a record longer than the batch': (batch(payload=raw.varint(500) + b'x', count=1), BAD),
         'bytes behind the records': (batch(payload=record(0, b'x') + b'junk', count=1), BAD),
         'two batches': (batch(b'x') + batch(b'y'), (INVALID_RECORD,)),
