@@ -249,6 +249,11 @@ int beck_topic_create(struct beck_store *store, const char *name,
  */
 int beck_topic_delete(struct beck_store *store, const char *name, struct beck_error *error);
 
+/* The same for a topic with this id, if it has no records: none is lost that anybody appends
+ * meanwhile. -ENOTEMPTY. -ENOENT. */
+int beck_topic_delete_empty(struct beck_store *store, const uint8_t id[BECK_ID_BYTES],
+                            struct beck_error *error);
+
 /* Look a topic up by name, or by id. -ENOENT. */
 int beck_topic_find(struct beck_store *store, const char *name, struct beck_topic *ret_topic,
                     struct beck_error *error);

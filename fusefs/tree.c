@@ -208,25 +208,6 @@ int tree_make_topic(struct fs *fs, struct node *directory, const char *name, mod
     return result < 0 ? result : look_up_topic(fs, name, ret_entry);
 }
 
-/* Does any partition hold a record, readable or not? 1, 0 or a negative errno. */
-static int topic_holds_records(struct fs *fs, const struct beck_topic *topic)
-{
-    for (uint32_t i = 0; i < topic->partition_count; i++) {
-        struct beck_partition *log;
-        struct beck_partition_state state;
-        int result = beck_partition_open(fs->store, topic->name, (int32_t)i, &log, NULL);
-        if (result < 0)
-            return result;
-        result = beck_partition_state(log, &state, NULL);
-        (void)beck_partition_close(log);
-        if (result < 0)
-            return result;
-        if (state.next_offset != state.log_start_offset)
-            return 1;
-    }
-    return 0;
-}
-
 int tree_remove_topic(struct fs *fs, struct node *directory, const char *name)
 {
     if (directory->kind != NODE_ROOT)
@@ -237,12 +218,8 @@ int tree_remove_topic(struct fs *fs, struct node *directory, const char *name)
     int result = beck_topic_find(fs->store, name, &topic, NULL);
     if (result < 0)
         return result;
-    if (!fs->rmdir_nonempty) {
-        result = topic_holds_records(fs, &topic);
-        if (result != 0)
-            return result > 0 ? -ENOTEMPTY : result;
-    }
-    return beck_topic_delete(fs->store, name, NULL);
+    return fs->rmdir_nonempty ? beck_topic_delete(fs->store, name, NULL)
+                              : beck_topic_delete_empty(fs->store, topic.id, NULL);
 }
 
 int tree_statvfs(struct fs *fs, struct statvfs *ret_statvfs)

@@ -30,6 +30,13 @@ BECK_PUBLIC int beck_topic_delete(struct beck_store *store, const char *name,
     return r < 0 ? r : topics_delete(store, name, error);
 }
 
+BECK_PUBLIC int beck_topic_delete_empty(struct beck_store *store, const uint8_t id[BECK_ID_BYTES],
+                                        struct beck_error *error)
+{
+    int r = store_check_writable(store, error);
+    return r < 0 ? r : topics_delete_empty(store, id, error);
+}
+
 BECK_PUBLIC int beck_topic_find(struct beck_store *store, const char *name,
                                 struct beck_topic *ret_topic, struct beck_error *error)
 {

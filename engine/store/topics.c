@@ -263,12 +263,25 @@ int topics_create(struct beck_store *store, const char *name,
 
 /* ---- deleting ------------------------------------------------------------------------------ */
 
-/* Let no more appends, syncs and reads in; or, where a deletion came to nothing, let them in again.
- */
-static void slots_close(struct beck_store *store, MDB_txn *txn, const struct beck_topic *topic,
-                        bool closed)
+enum slots_change {
+    SLOTS_CLOSE,       /* let no more appends, syncs and reads in */
+    SLOTS_CLOSE_EMPTY, /* the same, if there are no records */
+    SLOTS_REOPEN,      /* a deletion came to nothing */
+};
+
+/* Under the slot's append_mutex. */
+static bool slot_is_empty(const struct live_slot *slot)
 {
-    for (uint32_t i = 0; i < topic->partition_count; i++) {
+    const struct live_tail *tail = live_tail_locked(slot);
+    return !live_tail_hides(tail) && tail->high.offset <= tail->log_start_offset;
+}
+
+/* -ENOTEMPTY: a slot has records, and the ones before it are closed. */
+static int slots_change(struct beck_store *store, MDB_txn *txn, const struct beck_topic *topic,
+                        enum slots_change change)
+{
+    bool refused = false;
+    for (uint32_t i = 0; !refused && i < topic->partition_count; i++) {
         struct meta_partition location;
         if (meta_partition_get(&store->meta, txn, topic->number, i, &location) < 0)
             continue;
@@ -278,14 +291,16 @@ static void slots_close(struct beck_store *store, MDB_txn *txn, const struct bec
             atomic_fetch_or(&slot->flags, LIVE_TRUNCATE);
         }
         if (slot->topic_number == topic->number && slot->partition == i) {
-            if (closed)
-                atomic_fetch_or(&slot->flags, LIVE_DELETED);
-            else
+            refused = change == SLOTS_CLOSE_EMPTY && !slot_is_empty(slot);
+            if (change == SLOTS_REOPEN)
                 atomic_fetch_and(&slot->flags, ~(uint32_t)LIVE_DELETED);
+            else if (!refused)
+                atomic_fetch_or(&slot->flags, LIVE_DELETED);
         }
         live_unlock(&slot->append_mutex);
         waiter_ring(&store->waiter, &slot->armed);
     }
+    return refused ? -ENOTEMPTY : 0;
 }
 
 static int delete_commit(struct beck_store *store, const struct beck_topic *topic,
@@ -339,33 +354,48 @@ static int delete_finish(struct beck_store *store, const struct beck_topic *topi
     return r < 0 ? r : db_commit(&store->meta, TAKE_POINTER(meta), error);
 }
 
+static int topic_delete(struct beck_store *store, const struct beck_topic *topic,
+                        enum slots_change change, struct beck_error *error)
+{
+    /* Not under the write transaction: a slot's lock comes before it. */
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    int r = db_begin(&store->meta, false, &txn, error);
+    if (r < 0)
+        return r;
+    /* Held until the commit, so that nobody takes the slots' being closed for a dead deletion's. */
+    pthread_mutex_t *maintenance = &live_store(&store->live)->maintenance;
+    (void)live_lock(maintenance);
+    r = slots_change(store, txn, topic, change);
+    if (r < 0)
+        (void)report(error, r, "topic %s has records", topic->name);
+    else
+        r = delete_commit(store, topic, error);
+    if (r < 0 && r != -ENOENT)
+        (void)slots_change(store, txn, topic, SLOTS_REOPEN);
+    live_unlock(maintenance);
+    if (r < 0)
+        return r;
+    store_topics_changed(store);
+    /* It is deleted; what fails from here on, the next opening of the store does again. */
+    (void)delete_finish(store, topic, NULL);
+    return 0;
+}
+
 int topics_delete(struct beck_store *store, const char *name, struct beck_error *error)
 {
     _cleanup_free_ struct meta_topic *topic = malloc(sizeof(*topic));
     if (!topic)
         return report(error, -ENOMEM, "out of memory");
     int r = topics_find(store, name, topic, error);
-    if (r < 0)
-        return r;
-    /* Not under the write transaction: a slot's lock comes before it. */
-    _cleanup_txn_ MDB_txn *txn = NULL;
-    r = db_begin(&store->meta, false, &txn, error);
-    if (r < 0)
-        return r;
-    /* Held until the commit, so that nobody takes the slots' being closed for a dead deletion's. */
-    pthread_mutex_t *maintenance = &live_store(&store->live)->maintenance;
-    (void)live_lock(maintenance);
-    slots_close(store, txn, &topic->topic, true);
-    r = delete_commit(store, &topic->topic, error);
-    if (r < 0 && r != -ENOENT)
-        slots_close(store, txn, &topic->topic, false);
-    live_unlock(maintenance);
-    if (r < 0)
-        return r;
-    store_topics_changed(store);
-    /* It is deleted; what fails from here on, the next opening of the store does again. */
-    (void)delete_finish(store, &topic->topic, NULL);
-    return 0;
+    return r < 0 ? r : topic_delete(store, &topic->topic, SLOTS_CLOSE, error);
+}
+
+int topics_delete_empty(struct beck_store *store, const uint8_t id[BECK_ID_BYTES],
+                        struct beck_error *error)
+{
+    struct beck_topic topic;
+    int r = topics_find_id(store, id, &topic, error);
+    return r < 0 ? r : topic_delete(store, &topic, SLOTS_CLOSE_EMPTY, error);
 }
 
 int topics_finish_deletions(struct beck_store *store, struct beck_error *error)

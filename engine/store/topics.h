@@ -9,6 +9,8 @@ int topics_create(struct beck_store *store, const char *name,
                   const struct beck_topic_options *options, struct beck_topic *ret_topic,
                   struct beck_error *error);
 int topics_delete(struct beck_store *store, const char *name, struct beck_error *error);
+int topics_delete_empty(struct beck_store *store, const uint8_t id[BECK_ID_BYTES],
+                        struct beck_error *error);
 /* Remove the files of topics whose deletion was committed but not finished. */
 int topics_finish_deletions(struct beck_store *store, struct beck_error *error);
 

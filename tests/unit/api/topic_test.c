@@ -3,6 +3,8 @@
 #include "store_fixture.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -197,6 +199,71 @@ static void each_change_moves_the_generation(void **state)
     assert_true(beck_store_generation(fixture->store) != made);
 }
 
+static int delete_empty(struct fixture *fixture, const char *name)
+{
+    struct beck_topic topic;
+    must(beck_topic_find(fixture->store, name, &topic, &fixture->error), &fixture->error);
+    return beck_topic_delete_empty(fixture->store, topic.id, &fixture->error);
+}
+
+static void a_topic_without_records_is_deleted_as_empty(void **state)
+{
+    struct fixture *fixture = *state;
+    struct beck_topic topic;
+    must_create_topic(fixture->store, "t", 3, NULL, NULL);
+    assert_int_equal(delete_empty(fixture, "t"), 0);
+    assert_int_equal(beck_topic_find(fixture->store, "t", &topic, &fixture->error), -ENOENT);
+}
+
+static void a_topic_with_records_is_not_deleted_as_empty(void **state)
+{
+    struct fixture *fixture = *state;
+    must_create_topic(fixture->store, "t", 3, NULL, NULL);
+    struct beck_partition *first = must_open_partition(fixture->store, "t", 0);
+    struct beck_partition *last = must_open_partition(fixture->store, "t", 2);
+    must_append(last, "kept", BECK_ACKS_ALL); /* unsynced, and so not readable yet */
+    assert_int_equal(delete_empty(fixture, "t"), -ENOTEMPTY);
+    must_append(first, "goes on", BECK_ACKS_LEADER);
+    must_append(last, "goes on", BECK_ACKS_LEADER);
+    beck_partition_close(first);
+    beck_partition_close(last);
+}
+
+/* Appends until it is refused; how many were acknowledged. */
+static void *append_until_refused(void *context)
+{
+    struct beck_partition *partition = context;
+    struct beck_record record = {.key_size = -1, .value = "v", .value_size = 1};
+    struct beck_append_result result;
+    intptr_t count = 0;
+    while (count < 20 && beck_produce(partition, &record, 1, BECK_ACKS_LEADER, &result, NULL) == 0)
+        count++;
+    return (void *)count;
+}
+
+static void no_acknowledged_record_goes_with_an_empty_topic(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < 100; i++) {
+        pthread_t thread;
+        void *count;
+        must_create_topic(fixture->store, "t", 1, NULL, NULL);
+        struct beck_partition *partition = must_open_partition(fixture->store, "t", 0);
+        assert_int_equal(pthread_create(&thread, NULL, append_until_refused, partition), 0);
+        usleep((useconds_t)(i % 10) * 20);
+        int r = delete_empty(fixture, "t");
+        assert_int_equal(pthread_join(thread, &count), 0);
+        beck_partition_close(partition);
+        if (r == 0) {
+            assert_int_equal((intptr_t)count, 0);
+            continue;
+        }
+        assert_int_equal(r, -ENOTEMPTY);
+        assert_int_equal((intptr_t)count, 20);
+        must(beck_topic_delete(fixture->store, "t", &fixture->error), &fixture->error);
+    }
+}
+
 /* ---- the store ----------------------------------------------------------------------------- */
 
 static void a_store_tells_of_itself(void **state)
@@ -300,6 +367,9 @@ int main(void)
         TEST(a_wrong_configuration_makes_no_topic),
         TEST(owner_and_mode_are_kept),
         TEST(each_change_moves_the_generation),
+        TEST(a_topic_without_records_is_deleted_as_empty),
+        TEST(a_topic_with_records_is_not_deleted_as_empty),
+        TEST(no_acknowledged_record_goes_with_an_empty_topic),
         TEST(a_store_tells_of_itself),
         TEST(a_producer_id_is_given_once),
         TEST(one_process_is_the_broker),
