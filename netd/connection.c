@@ -51,7 +51,14 @@ static void serve(struct connection *connection)
 {
     struct loop *loop = connection->loop;
     size_t limit = (size_t)loop->broker->config->socket_request_max_bytes;
-    while (!connection->ended && !loop->stopping && has_room(connection)) {
+    int64_t begin_ms = clock_ms();
+    while (!connection->ended && !connection->waits && !loop->stopping && has_room(connection)) {
+        if (clock_ms() - begin_ms >= CONNECTION_TURN_MS) {
+            /* Others first: what has arrived already is gone on with in the loop's next round. */
+            connection->waits = true;
+            event_active(connection->readable, EV_READ, 0);
+            return;
+        }
         const uint8_t *data;
         int32_t size;
         int result = input_next(&connection->input, limit, &data, &size);
@@ -64,7 +71,7 @@ static void serve(struct connection *connection)
         }
         dispatch(connection, data, (size_t)size);
     }
-    if (connection->ended)
+    if (connection->ended || connection->waits)
         return;
     relieve(connection);
     bool reading = !connection->half && !loop->stopping && has_room(connection);
@@ -113,8 +120,12 @@ static void readable_event(evutil_socket_t fd, short what, void *context)
     struct loop *loop = connection->loop;
     size_t total = 0;
     bool full = true;
-    while (connection->reading && !connection->ended && full && total < CONNECTION_TURN_BYTES &&
-           read_once(connection, &total, &full))
+    if (connection->waits) { /* what has arrived comes before what may */
+        connection->waits = false;
+        serve(connection);
+    }
+    while (connection->reading && !connection->ended && !connection->waits && full &&
+           total < CONNECTION_TURN_BYTES && read_once(connection, &total, &full))
         serve(connection);
     connection->active_ms = clock_ms();
     connection_answer(connection);
@@ -274,7 +285,7 @@ void connection_settle(struct connection *connection)
         return;
     serve(connection);
     bool last = connection->half || connection->loop->stopping;
-    if (!connection->ended && last && TAILQ_EMPTY(&connection->requests) &&
+    if (!connection->ended && !connection->waits && last && TAILQ_EMPTY(&connection->requests) &&
         output_empty(&connection->output))
         connection_end(connection, NULL);
 }

@@ -26,8 +26,9 @@
 /* Above this much that was not taken by the client, no further request is looked at. */
 #define CONNECTION_OUTPUT_BYTES  (1U << 20)
 #define CONNECTION_OUTPUT_RANGES 1024
-/* What is read or sent before others have their turn. */
+/* What is read or sent, and how long is worked, before others have their turn. */
 #define CONNECTION_TURN_BYTES (4U << 20)
+#define CONNECTION_TURN_MS    10
 
 #define CONNECTION_NAME_BYTES 64
 
@@ -51,6 +52,7 @@ struct connection {
     bool queued;                      /* in loop->answering */
     bool reading;                     /* the event is set */
     bool half;                        /* the client sends no more; answer, then end */
+    bool waits; /* its turn is over; the readable event, made active, begins the next one */
     bool ended;
 };
 

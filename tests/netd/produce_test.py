@@ -87,6 +87,26 @@ def refused():
         equal(client.produce('t', batch(b'good')), (0, 1), 'a good batch is still taken')
 
 
+def turns():
+    """Batches that take long to check, all at once, do not keep other clients waiting for them all."""
+    count = 30
+    large = batch(payload=gzip.compress(record(0, bytes(90 << 20)), 9), count=1, attributes=1)
+    with Daemon() as daemon, Raw(daemon.port) as busy, Raw(daemon.port) as other:
+        busy.metadata('t')
+        busy.socket.sendall(b''.join(
+            Raw.frame(raw.PRODUCE, 3, i, raw.produce_body('t', large, 1, 3)) for i in range(count)))
+        other.metadata('t')
+        answered = 0
+        while answered < count and not busy.silent(0.001):
+            busy.receive()
+            answered += 1
+        ok(answered < count, 'another client is answered in between',
+           f'{answered} of {count} batches came first')
+        for _ in range(count - answered):
+            busy.receive()
+        equal(busy.list_offsets('t', -1)['offset'], count, 'and each batch was taken')
+
+
 def addressed():
     with Daemon() as daemon, Raw(daemon.port) as client:
         client.create('t', partitions=2)
@@ -141,4 +161,4 @@ def versions():
         equal(ends(client)[0], 0, 'nothing of it is in the log')
 
 
-run(taken, refused, addressed, settings, versions)
+run(taken, refused, turns, addressed, settings, versions)
