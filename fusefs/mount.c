@@ -11,6 +11,7 @@
 #include "file.h"
 #include "logger.h"
 #include "ops.h"
+#include "serve.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,11 +22,6 @@
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
-
-/* A thread waits in each fsync(2), and a group of them shares one sync of the disk: so there may be
- * many, though few stay when they have nothing to do. */
-#define THREADS_MAX      64
-#define THREADS_IDLE_MAX 8
 
 #define CAUGHT_BYTES_MAX 400
 
@@ -156,21 +152,6 @@ void mount_is_up(struct fs *fs)
     fs->ready_fd = -1;
 }
 
-static int session_run(struct fuse_session *session)
-{
-    struct fuse_loop_config *config = fuse_loop_cfg_create();
-    if (config == NULL)
-        return -ENOMEM;
-    fuse_loop_cfg_set_max_threads(config, THREADS_MAX);
-    fuse_loop_cfg_set_idle_threads(config, THREADS_IDLE_MAX);
-    fuse_loop_cfg_set_clone_fd(config, 1);
-    int result = fuse_session_loop_mt(session, config);
-    fuse_loop_cfg_destroy(config);
-    if (result < 0)
-        logger_say(LOG_ERR, "the mount ends: %s", strerror(-result));
-    return result < 0 ? result : 0; /* above 0: the signal that ended it */
-}
-
 static int session_serve(struct fs *fs, struct fuse_session *session)
 {
     int result = fuse_set_signal_handlers(session) < 0 ? -EINVAL : 0;
@@ -180,9 +161,9 @@ static int session_serve(struct fs *fs, struct fuse_session *session)
     if (result == 0 && !info.read_only) /* else there is nothing that we may maintain */
         result = keeper_start(&fs->keeper, fs->store);
     if (result == 0)
-        result = session_run(session);
-    else
-        logger_say(LOG_ERR, "the mount cannot be served: %s", strerror(-result));
+        result = serve_session(session);
+    if (result < 0)
+        logger_say(LOG_ERR, "the mount ends: %s", strerror(-result));
     fuse_session_unmount(session);
     file_release_all(fs);
     keeper_stop(&fs->keeper);

@@ -7,6 +7,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import threading
 import time
 
 from harness import (PATIENCE_SECONDS, Skip, check, equal, fails, main, need, refused, run, shell,
@@ -250,6 +251,141 @@ def signals_end_it_with_0(place):
     for how in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         equal(place.mount().end(how), 0, f"exit status after {how}")
         wait_for(lambda: not os.path.ismount(place.mountpoint), "it is unmounted")
+
+
+def keep_busy(place):
+    """Append, sync, read and look until the mount is gone; returns a function that waits for the end
+    and gives the lines of which each write was confirmed."""
+    place.helper("topic", "t", 2)
+    confirmed = []
+
+    def repeat(step):
+        i = 0
+        try:
+            while True:
+                step(i)
+                i += 1
+        except OSError:
+            pass
+
+    def append(i):
+        fd = os.open(place.path("t", 0), os.O_WRONLY | os.O_APPEND)
+        try:
+            os.write(fd, b"line %d\n" % i)
+            confirmed.append(b"line %d" % i)
+        finally:
+            os.close(fd)
+
+    def sync(i):
+        fd = os.open(place.path("t", 1), os.O_WRONLY | os.O_APPEND)
+        try:
+            os.write(fd, b"%d\n" % i)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def read(_):
+        with open(place.path("t", 0), "rb", buffering=0) as file:
+            file.read(1 << 20)
+
+    threads = [threading.Thread(target=repeat, args=(step,), daemon=True)
+               for step in (append, sync, sync, read)]
+    mounted_on = os.stat(place.mountpoint).st_dev
+
+    def look(_):
+        if os.stat(place.path("t", 0)).st_dev != mounted_on:
+            raise OSError("another file system")
+    threads.append(threading.Thread(target=repeat, args=(look,), daemon=True))
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: len(confirmed) > 100, "requests come")
+
+    def finish():
+        for thread in threads:
+            thread.join(PATIENCE_SECONDS)
+            check(not thread.is_alive(), "a request hangs")
+        return confirmed
+    return finish
+
+
+def records_are(place, confirmed):
+    """Each confirmed line is there once; one more may be, whose answer came too late."""
+    lines = place.helper("records", "t", 0).splitlines()
+    values = [line.split(b"\t")[1] for line in lines]
+    equal(values[:len(confirmed)] == confirmed, True, "records are the lines")
+    check(len(values) <= len(confirmed) + 1, "records that nobody wrote")
+
+
+@test_unmounted
+def signals_end_a_busy_mount_with_0(place):
+    mount = place.mount()
+    finish = keep_busy(place)
+    equal(mount.end(signal.SIGTERM), 0, "exit status")
+    records_are(place, finish())
+
+
+@test_unmounted
+def a_busy_mount_can_be_unmounted_lazily(place):
+    mount = place.mount()
+    finish = keep_busy(place)
+    run("fusermount3", "-uz", place.mountpoint)
+    equal(mount.process.wait(timeout=PATIENCE_SECONDS), 0, "exit status")
+    records_are(place, finish())
+
+
+@test_unmounted
+def a_mount_that_was_just_busy_can_be_unmounted(place):
+    place.helper("topic", "t", 1)
+    for i in range(20):
+        mount = place.mount()
+        shell('for i in {1..20}; do echo x >> "$F"; done', F=place.path("t", 0))
+        equal(mount.end(), 0, f"exit status {i}")
+
+
+def threads_of(mount):
+    return len(os.listdir(f"/proc/{mount.process.pid}/task"))
+
+
+@test_unmounted
+def many_that_sync_get_threads_within_bounds(place):
+    place.helper("topic", "t", 1)
+    mount = place.mount()
+    most = [0]
+
+    def sync_often():
+        fd = os.open(place.path("t", 0), os.O_WRONLY | os.O_APPEND)
+        for _ in range(10):
+            os.write(fd, b"x\n")
+            os.fsync(fd)
+            most[0] = max(most[0], threads_of(mount))
+        os.close(fd)
+
+    threads = [threading.Thread(target=sync_often) for _ in range(100)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    equal(place.helper("records", "t", 0).count(b"\n"), 1000, "records")
+    check(most[0] <= 70, most[0], "threads")
+    wait_for(lambda: threads_of(mount) <= 14, "threads end that have nothing to do")
+    equal(mount.end(), 0, "exit status")
+
+
+@test_unmounted
+def an_idle_mount_uses_no_processor_time(place):
+    place.helper("topic", "t", 1)
+    mount = place.mount()
+    shell('for i in {1..200}; do echo x >> "$F"; done', F=place.path("t", 0))
+
+    def ticks():
+        with open(f"/proc/{mount.process.pid}/stat", encoding="ascii") as file:
+            return sum(map(int, file.read().rpartition(")")[2].split()[11:13]))
+    time.sleep(0.5)
+    before = ticks()
+    time.sleep(2)
+    used = (ticks() - before) / os.sysconf("SC_CLK_TCK")
+    check(used <= 0.1, used, "s of 2 s were used")
+    equal(mount.end(), 0, "exit status")
 
 
 @test_unmounted

@@ -230,6 +230,31 @@ def fsync_succeeds_and_the_record_is_there(topic):
 
 
 @test
+def writing_goes_on_while_others_sync(topic):
+    stop = threading.Event()
+    synced = [0]
+
+    def sync():
+        fd = topic.open(partition=1)
+        while not stop.is_set():
+            os.write(fd, b"y\n")
+            os.fsync(fd)
+            synced[0] += 1
+        os.close(fd)
+    threads = [threading.Thread(target=sync) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    shell('for ((i = 0; i < 500; i++)); do echo "$i" >> "$F"; [[ -s $F ]] || exit 1; done',
+          F=topic.path(0))
+    stop.set()
+    for thread in threads:
+        thread.join()
+    equal(topic.records(), [b"%d" % i for i in range(500)], "records")
+    check(synced[0] > 0, "nothing was synced")
+    equal(len(topic.records(1)) >= synced[0], True, "synced records are there")
+
+
+@test
 def fsync_does_not_cut_a_partial_line(topic):
     fd = topic.open()
     os.write(fd, b"be")
