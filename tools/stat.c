@@ -29,9 +29,9 @@ static int print_store(struct beck_store *store)
                  table_id_text(info.id, id), info.format_version, info.topic_count,
                  info.partition_count, info.flush_os ? "os" : "sync");
     if (info.broker_pid != 0)
-        (void)printf("broker %d\n", (int)info.broker_pid);
+        (void)printf("broker-pid %d\n", (int)info.broker_pid);
     else
-        (void)printf("broker none\n");
+        (void)printf("broker-pid none\n");
     return TOOL_OK;
 }
 

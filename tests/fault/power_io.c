@@ -43,8 +43,11 @@ static struct power_file *note_of(struct power_notes *notes, uint64_t inode)
     for (uint32_t i = 0; i < notes->count; i++)
         if (notes->files[i].inode == inode)
             return &notes->files[i];
-    if (notes->count == POWER_FILES)
-        abort();
+    if (notes->count == POWER_FILES) {
+        (void)fprintf(stderr, "power: there are more than %d files; raise POWER_FILES\n",
+                      POWER_FILES);
+        _exit(1);
+    }
     notes->files[notes->count] = (struct power_file){.inode = inode};
     return &notes->files[notes->count++];
 }

@@ -10,7 +10,7 @@
 
 #include "fault_io.h"
 
-#define POWER_FILES 256
+#define POWER_FILES 4096
 
 struct power_file {
     uint64_t inode;

@@ -139,7 +139,7 @@ static void one_cut(struct power *power, int64_t *highest, int32_t *epoch)
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         work(power);
     }
-    if (waitpid(pid, &status, 0) != pid || !WIFSIGNALED(status))
+    if (waitpid(pid, &status, 0) != pid || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
         give_up("the process before the cut failed");
     power_cut(power->notes, f->path, &power->random);
     for (uint32_t i = 0; i < power->offers->count; i++)

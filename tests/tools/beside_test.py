@@ -32,7 +32,7 @@ class Setup:
 def made_by_beckd():
     with Setup() as (store, daemon):
         equal(beck(store, 'topic', 'list').out, '', 'beckd makes the store, beck opens it')
-        ok(f'broker {daemon.process.pid}\n' in beck(store, 'stat').out, 'stat names the beckd')
+        ok(f'broker-pid {daemon.process.pid}\n' in beck(store, 'stat').out, 'stat names the beckd')
         ok(beck(store, 'store', 'create').code == 1, 'store create: there is one')
         must(beck(store, 'topic', 'create', 't', '-p', '3'))
         listed = kcat(daemon, '-L', '-t', 't')
@@ -117,7 +117,7 @@ def after_a_kill():
         daemon.end(kill=True)
         equal(beck(store, 'consume', 't').out, ''.join(f'{n}\n' for n in range(1000)),
               'beckd killed: beck has every acknowledged record')
-        ok('broker none\n' in beck(store, 'stat').out, 'and sees that there is no beckd')
+        ok('broker-pid none\n' in beck(store, 'stat').out, 'and sees that there is no beckd')
         must(beck(store, 'produce', 't', 'between'))
         daemon.start()
         got = kcat(daemon, '-C', '-t', 't', '-o', '-1', '-e', '-q')

@@ -693,7 +693,7 @@ def stat():
         must(store('produce', 't', '-p', '1', 'abc', 'de'))
         result = store('stat')
         ok(re.match(rf'store {re.escape(store.path)}\nid [0-9a-f-]{{36}}\nformat \d+\ntopics 2\npartitions 3\n'
-                    r'flush sync\nbroker none\n', result.out), 'stat of the store', result)
+                    r'flush sync\nbroker-pid none\n', result.out), 'stat of the store', result)
         ok(re.search(r'^partition t 1 start 0 end 2 stable 2 next 2 synced 2 view-bytes 7 disk-bytes \d+ '
                      r'epoch \d+$', result.out, re.M), 'stat of a partition', result)
         ok(re.search(r'^topic t partitions 2 records 2 view-bytes 7 disk-bytes \d+$', result.out, re.M),
