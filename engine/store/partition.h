@@ -41,7 +41,7 @@ struct beck_partition {
     int active_fd;          /* pinned while the slot is locked, if it was needed; else -1 */
 
     pthread_mutex_t mutex; /* for the list of segments, and their catalogue fields; never held while
-                              the disk is read */
+                              a segment is read */
     struct segment **segments;
     size_t segment_count;
     size_t segment_room;

@@ -135,6 +135,26 @@ static int add_entry(struct recover *recover, const struct scan_batch *batch)
     return 0;
 }
 
+/* A base offset is not covered by the CRC: one that leaves a hole is not believed where the next
+ * good batch, or file, contradicts it. Else one flipped bit there would make everything behind it
+ * seem to be of no use. */
+static bool hole_is_real(const struct recover *recover, const struct scan_batch *batch)
+{
+    const struct scan *scan = recover->scan;
+    struct scan ahead = {.fd = -1};
+    struct scan_batch next;
+    int64_t limit = INT64_MAX;
+    scan_begin(&ahead, scan->io, scan->fd, SCAN_CRC, scan->position, scan->end);
+    int r = scan_next(&ahead, &next, NULL);
+    if (r == 1)
+        limit = next.summary.header.base_offset;
+    for (size_t i = recover->file_count; r == 0 && i-- > 0;)
+        if (recover->files[i] > recover->found->tail.end.segment)
+            limit = recover->files[i];
+    scan_done(&ahead);
+    return batch_next_offset(&batch->summary.header) <= limit;
+}
+
 /* Take a good batch into the tail. */
 static int take_batch(struct recover *recover, const struct scan_batch *batch, bool after_damage,
                       struct beck_error *error)
@@ -145,6 +165,10 @@ static int take_batch(struct recover *recover, const struct scan_batch *batch, b
         return report(error, -EBADMSG,
                       "byte %" PRIu64 ": offset %" PRId64 " comes again after %" PRId64,
                       batch->position, summary->header.base_offset, tail->end.offset - 1);
+    if (UNLIKELY(summary->header.base_offset > tail->end.offset) && !hole_is_real(recover, batch))
+        return report(error, -EBADMSG,
+                      "byte %" PRIu64 ": offset %" PRId64 " does not fit before the next batch's",
+                      batch->position, summary->header.base_offset);
     if (after_damage || batch->position - recover->indexed_position >= INDEX_INTERVAL_BYTES) {
         int r = add_entry(recover, batch);
         if (r < 0)

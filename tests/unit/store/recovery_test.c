@@ -112,6 +112,33 @@ static void after_power_loss_epoch_and_offsets_jump(void **state)
     assert_int_equal(verify_count(fixture->store, NULL), 0);
 }
 
+static void append_one(struct fixture *fixture, struct beck_store *store)
+{
+    (void)fixture;
+    must_append(must_open_partition(store, "t", 0), "jumped", BECK_ACKS_LEADER);
+}
+
+/* The hole before the record is real, whatever junk stands behind it. */
+static void a_record_behind_a_jump_survives_a_torn_end(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char zeros[200];
+    char path[PATH_MAX];
+    char log[PATH_MAX];
+    leave_five(fixture);
+    store_file(fixture, STORE_PATH_LIVE, path);
+    assert_int_equal(unlink(path), 0);
+    open_again(fixture);
+    int64_t jumped = must_state(fixture->partition).next_offset;
+    fixture_close(fixture);
+    run_and_kill(append_one, fixture);
+    segment_path(fixture, "t", 0, 0, log);
+    file_append(log, zeros, sizeof(zeros));
+    open_again(fixture);
+    assert_value(fixture->partition, jumped, "jumped");
+    assert_int_equal(count_records(fixture->partition, 0), 6);
+}
+
 static void a_clean_close_needs_no_new_epoch_after_power_loss(void **state)
 {
     struct fixture *fixture = *state;
@@ -306,6 +333,26 @@ static void a_lost_index_is_made_again(void **state)
     assert_int_equal(verify_count(fixture->store, NULL), 0);
 }
 
+/* Nothing but its neighbours vouches for a batch's base offset. */
+static void a_flipped_base_offset_costs_no_other_record_where_the_index_is_lost(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[PATH_MAX];
+    char log[PATH_MAX];
+    for (int i = 0; i < 10; i++)
+        must_append(fixture->partition, "record", BECK_ACKS_LEADER);
+    segment_path(fixture, "t", 0, 0, log);
+    store_file(fixture, STORE_PATH_INDEX, path);
+    fixture_close(fixture);
+    int64_t size = file_size(log);
+    assert_int_equal(unlink(path), 0);
+    file_flip(log, size / 10 * 5 + 5); /* offset 5 becomes one above 65,535 */
+    open_again(fixture);
+    assert_int_equal(file_size(log), size);
+    assert_int_equal(count_records(fixture->partition, 6), 4);
+    assert_int_equal(must_state(fixture->partition).next_offset, 10);
+}
+
 static void an_index_that_is_no_index_is_made_again(void **state)
 {
     struct fixture *fixture = *state;
@@ -442,6 +489,7 @@ int main(void)
         TEST(what_a_killed_process_appended_is_there),
         TEST(a_kill_without_power_loss_changes_neither_epoch_nor_offsets),
         TEST(after_power_loss_epoch_and_offsets_jump),
+        TEST(a_record_behind_a_jump_survives_a_torn_end),
         TEST(a_clean_close_needs_no_new_epoch_after_power_loss),
         TEST(an_empty_partition_can_be_read_after_power_loss),
         TEST(offsets_that_were_skipped_do_not_wake_who_waits),
@@ -456,6 +504,7 @@ int main(void)
         TEST(a_torn_end_is_cut_off_after_a_clean_close_too),
         TEST(a_read_only_opening_passes_over_a_torn_end_and_changes_nothing),
         TEST(a_lost_index_is_made_again),
+        TEST(a_flipped_base_offset_costs_no_other_record_where_the_index_is_lost),
         TEST(an_index_that_is_no_index_is_made_again),
         TEST(an_empty_index_file_is_made_again),
         TEST(an_empty_live_is_made_again),
