@@ -90,11 +90,9 @@ int create_in(const char *path, int directory, uint64_t map_bytes, const struct 
         r = io->lock(io, live, LIVE_LOCK_GATE, IO_LOCK_EXCLUSIVE, true);
     if (r < 0)
         return report_errno(error, r, "a store cannot be made");
-    r = db_open(&index, path, STORE_PATH_INDEX, DB_OPEN_CREATE, map_bytes, index_databases,
-                INDEX_DATABASES, error);
+    r = db_open(&index, path, STORE_PATH_INDEX, DB_OPEN_CREATE, map_bytes, &index_layout, error);
     if (r == 0)
-        r = db_open(&meta, path, STORE_PATH_META, DB_OPEN_CREATE, map_bytes, meta_databases,
-                    META_DATABASES, error);
+        r = db_open(&meta, path, STORE_PATH_META, DB_OPEN_CREATE, map_bytes, &meta_layout, error);
     if (r == 0)
         r = fill_meta(&meta, configs, error);
     db_close(&meta);

@@ -62,13 +62,18 @@ static int db_open_env(struct db *db, const char *path, unsigned flags, uint64_t
     return r;
 }
 
-static int db_open_databases(struct db *db, bool read_only, bool create,
-                             const char *const *databases, size_t count)
+static int db_open_databases(struct db *db, bool create, const struct db_layout *layout)
 {
     _cleanup_txn_ MDB_txn *txn = NULL;
-    int r = db_errno(mdb_txn_begin(db->env, NULL, read_only || !create ? MDB_RDONLY : 0, &txn));
-    for (size_t i = 0; r == 0 && i < count; i++)
-        r = db_errno(mdb_dbi_open(txn, databases[i], create ? MDB_CREATE : 0, &db->dbis[i]));
+    int r = db_errno(mdb_txn_begin(db->env, NULL, create ? 0 : MDB_RDONLY, &txn));
+    for (size_t i = 0; r == 0 && i < layout->count; i++) {
+        r = db_errno(
+            mdb_dbi_open(txn, layout->databases[i], create ? MDB_CREATE : 0, &db->dbis[i]));
+        if (r == -ENOENT && i >= layout->required) {
+            db->dbis[i] = DB_ABSENT;
+            r = 0;
+        }
+    }
     if (r < 0)
         return r;
     MDB_txn *done = TAKE_POINTER(txn);
@@ -76,14 +81,13 @@ static int db_open_databases(struct db *db, bool read_only, bool create,
 }
 
 int db_open(struct db *db, const char *directory, const char *name, unsigned flags,
-            uint64_t map_bytes, const char *const *databases, size_t database_count,
-            struct beck_error *error)
+            uint64_t map_bytes, const struct db_layout *layout, struct beck_error *error)
 {
     bool read_only = flags & DB_OPEN_READ_ONLY;
     unsigned env_flags = read_only ? MDB_RDONLY : 0;
     _cleanup_free_ char *path = NULL;
 
-    CHECK(database_count <= DB_DATABASES_MAX);
+    CHECK(layout->count <= DB_DATABASES_MAX);
     *db = (struct db){.name = name};
     if (asprintf(&path, "%s/%s", directory, name) < 0)
         return report(error, -ENOMEM, "%s: out of memory", name);
@@ -98,12 +102,21 @@ int db_open(struct db *db, const char *directory, const char *name, unsigned fla
     if (r < 0)
         return report_errno(error, r, "%s: cannot be opened", name);
     db_clear_readers(db);
-    r = db_open_databases(db, read_only, flags & DB_OPEN_CREATE, databases, database_count);
+    r = db_open_databases(db, !read_only && (flags & DB_OPEN_CREATE), layout);
     if (r < 0) {
         db_close(db);
         return report_errno(error, r, "%s: a database in it cannot be opened", name);
     }
     return 0;
+}
+
+int db_complete(struct db *db, const struct db_layout *layout, struct beck_error *error)
+{
+    bool complete = true;
+    for (size_t i = layout->required; i < layout->count; i++)
+        complete = complete && db->dbis[i] != DB_ABSENT;
+    int r = complete ? 0 : db_open_databases(db, true, layout);
+    return r < 0 ? report_errno(error, r, "%s: a database in it cannot be made", db->name) : 0;
 }
 
 void db_close(struct db *db)
@@ -191,12 +204,23 @@ struct db_key db_key_bytes(const void *bytes, size_t size)
     return key;
 }
 
+int db_get(MDB_txn *txn, MDB_dbi dbi, const MDB_val *key, MDB_val *ret_value)
+{
+    MDB_val k = *key;
+    return dbi == DB_ABSENT ? -ENOENT : db_errno(mdb_get(txn, dbi, &k, ret_value));
+}
+
+int db_cursor(MDB_txn *txn, MDB_dbi dbi, MDB_cursor **ret_cursor)
+{
+    return dbi == DB_ABSENT ? -ENOENT : db_errno(mdb_cursor_open(txn, dbi, ret_cursor));
+}
+
 int db_get_value(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_size, enum value_type type,
                  struct unpacker *ret_unpacker)
 {
     MDB_val k = {.mv_size = key_size, .mv_data = (void *)(uintptr_t)key};
     MDB_val v;
-    int r = db_errno(mdb_get(txn, dbi, &k, &v));
+    int r = db_get(txn, dbi, &k, &v);
     if (r < 0)
         return r;
     return unpack_begin(ret_unpacker, v.mv_data, v.mv_size, type, key, key_size);
@@ -215,7 +239,7 @@ int db_put_value(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_size, st
 int db_delete(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_size)
 {
     MDB_val k = {.mv_size = key_size, .mv_data = (void *)(uintptr_t)key};
-    int r = db_errno(mdb_del(txn, dbi, &k, NULL));
+    int r = dbi == DB_ABSENT ? -ENOENT : db_errno(mdb_del(txn, dbi, &k, NULL));
     return r == -ENOENT ? 0 : r;
 }
 
@@ -224,9 +248,9 @@ int db_delete_prefix(MDB_txn *txn, MDB_dbi dbi, const void *prefix, size_t prefi
     MDB_cursor *cursor;
     MDB_val k = {.mv_size = prefix_size, .mv_data = (void *)(uintptr_t)prefix};
     MDB_val v;
-    int r = db_errno(mdb_cursor_open(txn, dbi, &cursor));
+    int r = db_cursor(txn, dbi, &cursor);
     if (r < 0)
-        return r;
+        return r == -ENOENT ? 0 : r;
     r = db_errno(mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE));
     while (r == 0 && k.mv_size >= prefix_size && memcmp(k.mv_data, prefix, prefix_size) == 0) {
         r = db_errno(mdb_cursor_del(cursor, 0));

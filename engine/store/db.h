@@ -16,7 +16,8 @@
 #define DB_MAP_BYTES_DEFAULT (1ULL << 40)
 #define DB_READERS           1024
 #define DB_RESERVE_BYTES     (512 * 1024)
-#define DB_DATABASES_MAX     8
+#define DB_DATABASES_MAX     16
+#define DB_ABSENT            UINT32_MAX /* the handle of a database that the file lacks */
 
 struct db {
     MDB_env *env;
@@ -27,18 +28,27 @@ struct db {
 /* LMDB's code as a negative errno: the only place where they are translated. */
 int db_errno(int code);
 
+/* The databases in a file. Those from `required` on came after the first stores were made: a file
+ * may lack them, and then reads as if they were empty. */
+struct db_layout {
+    const char *const *databases;
+    size_t count;
+    size_t required;
+};
+
 enum db_open_flags {
     DB_OPEN_READ_ONLY = 1,
     DB_OPEN_CREATE = 2, /* databases that are missing are made */
 };
 
 /*
- * Open the file `name` in `directory` with its databases. -ENOENT: it or one of them is missing.
- * -EBADMSG: not LMDB's, or damaged.
+ * Open the file `name` in `directory` with its databases. -ENOENT: it or a required one of them is
+ * missing. -EBADMSG: not LMDB's, or damaged.
  */
 int db_open(struct db *db, const char *directory, const char *name, unsigned flags,
-            uint64_t map_bytes, const char *const *databases, size_t database_count,
-            struct beck_error *error);
+            uint64_t map_bytes, const struct db_layout *layout, struct beck_error *error);
+/* Make the databases that the file lacks. Not before it is known that its format is ours. */
+int db_complete(struct db *db, const struct db_layout *layout, struct beck_error *error);
 void db_close(struct db *db);
 /* Set disk blocks aside behind the file's end, so that a commit finds room where a full disk has
  * none and deletions can make some. To be renewed after commits; what cannot be had is not. */
@@ -71,6 +81,10 @@ int db_get_value(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_size, en
 /* End the value and put it. */
 int db_put_value(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_size,
                  struct packer *packer);
+/* The bytes of a value. -ENOENT. */
+int db_get(MDB_txn *txn, MDB_dbi dbi, const MDB_val *key, MDB_val *ret_value);
+/* -ENOENT: the file lacks the database, and there is nothing to walk over. */
+int db_cursor(MDB_txn *txn, MDB_dbi dbi, MDB_cursor **ret_cursor);
 /* 0 also where there is none. */
 int db_delete(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_size);
 /* Delete all keys that begin so. */

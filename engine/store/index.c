@@ -13,12 +13,14 @@
 #define ENTRY_BYTES    32
 #define CHUNK_BYTES    (INDEX_CHUNK_ENTRIES * ENTRY_BYTES + 32)
 
-const char *const index_databases[INDEX_DATABASES] = {
+static const char *const databases[INDEX_DATABASES] = {
     [INDEX_STATE] = "state",
     [INDEX_CHECKPOINTS] = "checkpoints",
     [INDEX_SEGMENTS] = "segments",
     [INDEX_ENTRIES] = "entries",
 };
+
+const struct db_layout index_layout = {databases, INDEX_DATABASES, INDEX_REQUIRED};
 
 int index_clean_get(struct db *index, MDB_txn *txn, bool *ret_clean)
 {
@@ -138,9 +140,9 @@ static int walk_prefix(MDB_txn *txn, MDB_dbi dbi, const struct db_key *prefix,
     MDB_cursor *cursor;
     MDB_val key = {.mv_size = prefix->size, .mv_data = (void *)(uintptr_t)prefix->bytes};
     MDB_val value;
-    int r = db_errno(mdb_cursor_open(txn, dbi, &cursor));
+    int r = db_cursor(txn, dbi, &cursor);
     if (r < 0)
-        return r;
+        return r == -ENOENT ? 0 : r;
     r = db_errno(mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE));
     while (r == 0 && key.mv_size >= prefix->size &&
            memcmp(key.mv_data, prefix->bytes, prefix->size) == 0) {

@@ -24,9 +24,10 @@ enum index_database {
     INDEX_SEGMENTS,    /* topic number, partition, base offset -> segment_record, of rolled ones */
     INDEX_ENTRIES,     /* topic number, partition, base offset, chunk -> index entries */
     INDEX_DATABASES,
+    INDEX_REQUIRED = INDEX_ENTRIES + 1, /* a store may lack the ones from here on */
 };
 
-extern const char *const index_databases[INDEX_DATABASES];
+extern const struct db_layout index_layout;
 
 /* A point up to which all was synced, and what recovery has to know to go on from it. */
 struct index_checkpoint {

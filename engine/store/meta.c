@@ -18,11 +18,13 @@
 
 static const char format_magic[8] = "beckfmt";
 
-const char *const meta_databases[META_DATABASES] = {
+static const char *const databases[META_DATABASES] = {
     [META_STORE] = "store",           [META_TOPICS] = "topics", [META_TOPIC_IDS] = "topic_ids",
     [META_PARTITIONS] = "partitions", [META_SLOTS] = "slots",   [META_RECOVERIES] = "recoveries",
     [META_DELETED] = "deleted",
 };
+
+const struct db_layout meta_layout = {databases, META_DATABASES, META_REQUIRED};
 
 /* ---- the store ----------------------------------------------------------------------------- */
 

@@ -20,9 +20,10 @@ enum meta_database {
     META_RECOVERIES, /* number -> what recovery had to cut */
     META_DELETED,    /* id -> topic whose files are still to be removed */
     META_DATABASES,
+    META_REQUIRED = META_DELETED + 1, /* a store may lack the ones from here on */
 };
 
-extern const char *const meta_databases[META_DATABASES];
+extern const struct db_layout meta_layout;
 
 struct meta_store {
     uint8_t id[BECK_ID_BYTES];

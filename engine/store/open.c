@@ -89,8 +89,8 @@ static int open_databases(struct beck_store *store, uint64_t map_bytes, struct b
     _cleanup_free_ struct meta_store *record = calloc(1, sizeof(*record));
     if (!record)
         return report(error, -ENOMEM, "out of memory");
-    int r = db_open(&store->meta, store->path, STORE_PATH_META, flags, map_bytes, meta_databases,
-                    META_DATABASES, error);
+    int r =
+        db_open(&store->meta, store->path, STORE_PATH_META, flags, map_bytes, &meta_layout, error);
     if (r == -ENOENT)
         return report(error, r, "there is no store; \"beck store create\" makes one");
     if (r == 0)
@@ -104,7 +104,8 @@ static int open_databases(struct beck_store *store, uint64_t map_bytes, struct b
         return report(error, r, "meta.mdb: the store's record is damaged");
     memcpy(store->id, record->id, sizeof(store->id));
     store->configs = record->configs;
-    return 0;
+    mdb_txn_abort(TAKE_POINTER(txn));
+    return store->read_only ? 0 : db_complete(&store->meta, &meta_layout, error);
 }
 
 /* index.mdb can be made again: where it is missing or damaged, and nobody has it open, it is. */
@@ -112,15 +113,15 @@ static int open_index(struct beck_store *store, uint64_t map_bytes, bool alone,
                       struct beck_error *error)
 {
     unsigned flags = store->read_only ? DB_OPEN_READ_ONLY : DB_OPEN_CREATE;
-    int r = db_open(&store->index, store->path, STORE_PATH_INDEX, flags, map_bytes, index_databases,
-                    INDEX_DATABASES, error);
+    int r = db_open(&store->index, store->path, STORE_PATH_INDEX, flags, map_bytes, &index_layout,
+                    error);
     if (r != -EBADMSG || store->read_only || !alone)
         return r;
     r = store->io->remove(store->io, store->directory, STORE_PATH_INDEX, false);
     if (r < 0)
         return report_errno(error, r, "index.mdb: is damaged, and cannot be removed");
-    return db_open(&store->index, store->path, STORE_PATH_INDEX, flags, map_bytes, index_databases,
-                   INDEX_DATABASES, error);
+    return db_open(&store->index, store->path, STORE_PATH_INDEX, flags, map_bytes, &index_layout,
+                   error);
 }
 
 static int put_clean(struct beck_store *store, bool clean, struct beck_error *error)
