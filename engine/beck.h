@@ -200,6 +200,20 @@ int beck_store_become_broker(struct beck_store *store, struct beck_error *error)
 int beck_store_maintain(struct beck_store *store, bool all, uint32_t *ret_next_ms,
                         struct beck_error *error);
 
+/*
+ * Do the long work that is due, by reading much: give each complete segment a digest (XXH3-128),
+ * once every CRC in it was seen to be right, so that verification can tell a changed file from a
+ * good one. Holds up nobody; returns when there is no more to do, or soon after `stop` (may be
+ * NULL), which is asked each 50 ms or so, returned true; and at once where another process or
+ * thread is at it. The time until it is next worth a call goes to `ret_next_ms`. Call it from a
+ * thread of its own, or when there is time.
+ *
+ * -EBADMSG, -EIO: a segment could not be read whole; the error names it. It has no digest, and is
+ * passed over for an hour: the next call goes on with the others. -EROFS. -ENOSPC. -ENOMEM.
+ */
+int beck_store_clean(struct beck_store *store, bool (*stop)(void *context), void *context,
+                     uint32_t *ret_next_ms, struct beck_error *error);
+
 /* ---- producer ids ------------------------------------------------------------------------- */
 
 /*

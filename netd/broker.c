@@ -28,6 +28,11 @@ static int start_threads(struct broker *broker, struct beck_error *error)
     int result = workers_start(&broker->workers);
     if (result == 0) {
         result = maintenance_start(&broker->maintenance, broker->store);
+        if (result == 0) {
+            result = cleaner_start(&broker->cleaner, broker->store);
+            if (result < 0)
+                maintenance_stop(&broker->maintenance);
+        }
         if (result < 0)
             workers_stop(&broker->workers);
     }
@@ -64,6 +69,7 @@ int broker_start(struct broker *broker, const struct broker_config *config,
 void broker_stop(struct broker *broker)
 {
     workers_stop(&broker->workers);
+    cleaner_stop(&broker->cleaner);
     maintenance_stop(&broker->maintenance);
     broker->store = beck_store_close(broker->store);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What all loops and threads of the daemon share: the store, the configuration, which does not
- * change while it runs, the workers and the maintenance. Every loop has a pointer to it; there are
- * no globals.
+ * change while it runs, the workers, the maintenance and the cleaner. Every loop has a pointer to
+ * it; there are no globals.
  */
 #ifndef BECK_NETD_BROKER_H
 #define BECK_NETD_BROKER_H
@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "beck.h"
+#include "cleaner.h"
 #include "maintenance.h"
 #include "workers.h"
 
@@ -41,6 +42,7 @@ struct broker {
     char cluster_id[BROKER_CLUSTER_ID_BYTES + 1];
     struct workers workers;
     struct maintenance maintenance;
+    struct cleaner cleaner;
 };
 
 /* Opens the store, making it where there is none, takes the broker role and starts the threads. 0,

@@ -4,6 +4,7 @@
 
 #include "check.h"
 #include "checkpoint.h"
+#include "clean.h"
 #include "cleanup.h"
 #include "open.h"
 #include "partitioner.h"
@@ -146,6 +147,13 @@ BECK_PUBLIC int beck_store_maintain(struct beck_store *store, bool all, uint32_t
 {
     int r = store_check_writable(store, error);
     return r < 0 ? r : checkpoint_run(store, all, ret_next_ms, error);
+}
+
+BECK_PUBLIC int beck_store_clean(struct beck_store *store, bool (*stop)(void *context),
+                                 void *context, uint32_t *ret_next_ms, struct beck_error *error)
+{
+    int r = store_check_writable(store, error);
+    return r < 0 ? r : clean_run(store, stop, context, ret_next_ms, error);
 }
 
 /* Take the next block of ids, durable before one of them is given out. */

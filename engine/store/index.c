@@ -132,6 +132,21 @@ static int segment_unpack(const MDB_val *key, const MDB_val *value,
     return unpack_end(&u);
 }
 
+int index_segment_get(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,
+                      int64_t base_offset, struct segment_record *ret_segment)
+{
+    struct db_key key = db_key_segment(topic_number, partition, base_offset);
+    const MDB_val k = {.mv_size = key.size, .mv_data = key.bytes};
+    struct segment_record segment;
+    MDB_val value;
+    int r = db_get(txn, index->dbis[INDEX_SEGMENTS], &k, &value);
+    if (r == 0)
+        r = segment_unpack(&k, &value, &segment);
+    if (r == 0)
+        *ret_segment = segment;
+    return r;
+}
+
 /* Walk the pairs whose keys begin with `prefix`. */
 static int walk_prefix(MDB_txn *txn, MDB_dbi dbi, const struct db_key *prefix,
                        int (*visit)(void *context, const MDB_val *key, const MDB_val *value),

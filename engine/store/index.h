@@ -71,6 +71,9 @@ int index_checkpoint_put(struct db *index, MDB_txn *txn, uint32_t topic_number, 
 
 int index_segment_put(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,
                       const struct segment_record *segment);
+/* -ENOENT; -EBADMSG. */
+int index_segment_get(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,
+                      int64_t base_offset, struct segment_record *ret_segment);
 /* Call `visit` with each segment in order, until it returns non-zero. -EBADMSG: one is damaged. */
 int index_segments(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,
                    int (*visit)(void *context, const struct segment_record *segment),

@@ -137,6 +137,7 @@ enum live_lock {
     LIVE_LOCK_PRESENCE = 1, /* shared by whoever uses the slots; who gets it exclusively is alone */
     LIVE_LOCK_BROKER = 2,   /* the broker role: a mutex belongs to a thread, a role to a process */
     LIVE_LOCK_WRITER = 3, /* shared by whoever may write; who gets it exclusively is the only one */
+    LIVE_LOCK_CLEANER = 4, /* exclusive: who does the long work, one process at a time */
     LIVE_LOCK_WAITER = 64, /* and up: one for each doorbell */
 };
 

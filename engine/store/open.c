@@ -225,7 +225,7 @@ static void release_locks(struct beck_store *store)
     if (doorbell >= 0)
         (void)store->io->lock(store->io, store->live_fd, LIVE_LOCK_WAITER + (uint64_t)doorbell,
                               IO_LOCK_NONE, false);
-    for (uint64_t byte = LIVE_LOCK_WRITER + 1; byte-- > 0;)
+    for (uint64_t byte = LIVE_LOCK_CLEANER + 1; byte-- > 0;)
         (void)store->io->lock(store->io, store->live_fd, byte, IO_LOCK_NONE, false);
 }
 

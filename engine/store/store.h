@@ -36,6 +36,15 @@
 
 struct decompressor;
 
+/* A segment that could not be given its digest (seal.h). */
+struct seal_refused {
+    uint32_t topic_number;
+    uint32_t partition;
+    int64_t base_offset;
+    int64_t until_ms; /* monotonic: when it is tried again */
+};
+#define SEAL_REFUSED_MAX 64 /* while there are more than this, nothing is sealed */
+
 struct beck_store {
     char *path;
     const struct io *io;
@@ -64,6 +73,9 @@ struct beck_store {
     int64_t producer_id_next;           /* of our block */
     int64_t producer_id_end;
     bool is_broker;
+    bool is_cleaning;
+
+    struct seal_refused seal_refused[SEAL_REFUSED_MAX]; /* who is_cleaning has them */
 
     /* Under the registry's mutex. */
     uint32_t references;
