@@ -136,7 +136,9 @@ int beck_store_create(const char *path, const struct beck_store_options *options
  * behind is recovered first: from the last checkpoint on, every batch's CRC is checked, a torn tail
  * is cut off, and beck_store_recovery() tells what was done.
  *
- * -ENOENT: no directory, or no store in it. -ENOTDIR. -EPROTONOSUPPORT: made by a newer beck.
+ * -ENOENT: no directory, or no store in it. -ENOTDIR. -EPROTONOSUPPORT: made by a newer beck, of
+ * which this one understands nothing, or not enough to write (the message says that it can be
+ * opened read-only then).
  * -ENODEV: on a network file system, or open in another pid namespace. -EACCES. -EBADMSG: meta.mdb
  * is damaged (see beck-repair). -ENOSPC: no room for the slots.
  */

@@ -85,7 +85,8 @@ int tool_open(const struct tool *tool, enum tool_access access, struct beck_stor
         return tool_misused(tool, "which store? Name it with --store DIR, or in BECK_STORE");
     unsigned flags = access == TOOL_LOOK ? BECK_OPEN_READ_ONLY : 0;
     int result = beck_store_open(tool->store_path, flags, NULL, ret_store, &error);
-    if (access == TOOL_READ && (result == -EACCES || result == -EROFS || result == -EPERM))
+    if (access == TOOL_READ &&
+        (result == -EACCES || result == -EROFS || result == -EPERM || result == -EPROTONOSUPPORT))
         result = beck_store_open(tool->store_path, BECK_OPEN_READ_ONLY, NULL, ret_store, &error);
     if (result == -ENOENT)
         return tool_failed("%s (make a store with: beck --store %s store create)", error.message,

@@ -7,9 +7,11 @@
 #include "report.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #define KEY_STORE      "store"
+#define KEY_FEATURES   "features"
 #define KEY_FORMAT     "format"
 #define KEY_SIZE(text) (sizeof(text) - 1)
 
@@ -54,6 +56,55 @@ int meta_format_put(struct db *meta, MDB_txn *txn)
     MDB_val key = {.mv_size = KEY_SIZE(KEY_FORMAT), .mv_data = (void *)(uintptr_t)KEY_FORMAT};
     MDB_val value = {.mv_size = sizeof(bytes), .mv_data = bytes};
     return db_errno(mdb_put(txn, meta->dbis[META_STORE], &key, &value, 0));
+}
+
+int meta_features_get(struct db *meta, MDB_txn *txn, struct meta_features *ret_features)
+{
+    struct meta_features features = {0};
+    struct unpacker u;
+    int r = db_get_value(txn, meta->dbis[META_STORE], KEY_FEATURES, KEY_SIZE(KEY_FEATURES),
+                         VALUE_FEATURES, &u);
+    if (r == 0) {
+        features.to_read = unpack_u64(&u);
+        features.to_write = unpack_u64(&u);
+        r = unpack_end(&u);
+    } else if (r == -ENOENT) {
+        r = 0;
+    }
+    if (r == 0)
+        *ret_features = features;
+    return r;
+}
+
+int meta_features_put(struct db *meta, MDB_txn *txn, const struct meta_features *features)
+{
+    uint8_t buffer[32];
+    struct packer p;
+    pack_begin(&p, buffer, sizeof(buffer), VALUE_FEATURES);
+    pack_u64(&p, features->to_read);
+    pack_u64(&p, features->to_write);
+    return db_put_value(txn, meta->dbis[META_STORE], KEY_FEATURES, KEY_SIZE(KEY_FEATURES), &p);
+}
+
+int meta_features_check(struct db *meta, MDB_txn *txn, bool read_only, struct beck_error *error)
+{
+    struct meta_features features = {0};
+    int r = meta_features_get(meta, txn, &features);
+    if (r < 0)
+        return report(error, r, "meta.mdb: the record of the store's features is damaged");
+    uint64_t unknown = features.to_read & ~META_FEATURES_TO_READ;
+    if (unknown != 0)
+        return report(error, -EPROTONOSUPPORT,
+                      "a later beck made this store, with features (0x%" PRIx64
+                      ") that this one cannot read",
+                      unknown);
+    unknown = features.to_write & ~META_FEATURES_TO_WRITE;
+    if (unknown != 0 && !read_only)
+        return report(error, -EPROTONOSUPPORT,
+                      "a later beck made this store, with features (0x%" PRIx64
+                      ") that this one cannot keep up: it can be opened read-only",
+                      unknown);
+    return 0;
 }
 
 static void unpack_configs(struct unpacker *unpacker, struct config_set *configs)

@@ -12,9 +12,10 @@
 #define STORE_FORMAT_VERSION 1
 
 enum meta_database {
-    META_STORE,     /* "store" -> meta_store; "format" -> the format's version, for ever readable */
-    META_TOPICS,    /* name -> meta_topic */
-    META_TOPIC_IDS, /* id -> name */
+    META_STORE,      /* "store" -> meta_store; "features" -> meta_features; "format" -> the format's
+                        version, for ever readable */
+    META_TOPICS,     /* name -> meta_topic */
+    META_TOPIC_IDS,  /* id -> name */
     META_PARTITIONS, /* topic number, partition -> meta_partition */
     META_SLOTS,      /* slot -> topic number, partition */
     META_RECOVERIES, /* number -> what recovery had to cut */
@@ -33,6 +34,15 @@ struct meta_store {
     struct config_set configs; /* defaults for its topics */
 };
 
+/* What the store makes use of that came after the first version of its format, a bit each; see
+ * FORMAT.md. A bit that is not known here was set by a later beck. */
+struct meta_features {
+    uint64_t to_read;  /* who does not know one of these understands what he reads wrongly */
+    uint64_t to_write; /* who does not know one of these leaves something undone as he writes */
+};
+#define META_FEATURES_TO_READ  0ULL /* those that this version knows */
+#define META_FEATURES_TO_WRITE 0ULL
+
 struct meta_topic {
     struct beck_topic topic;
     struct config_set configs;
@@ -47,6 +57,12 @@ struct meta_partition {
 /* Check the format's version. -ENOENT: not a store (yet). -EPROTONOSUPPORT: newer than this. */
 int meta_format_check(struct db *meta, MDB_txn *txn, struct beck_error *error);
 int meta_format_put(struct db *meta, MDB_txn *txn);
+
+/* A store that says nothing has none. */
+int meta_features_get(struct db *meta, MDB_txn *txn, struct meta_features *ret_features);
+int meta_features_put(struct db *meta, MDB_txn *txn, const struct meta_features *features);
+/* Do we know what the store makes use of? -EPROTONOSUPPORT. */
+int meta_features_check(struct db *meta, MDB_txn *txn, bool read_only, struct beck_error *error);
 
 int meta_store_get(struct db *meta, MDB_txn *txn, struct meta_store *ret_store);
 int meta_store_put(struct db *meta, MDB_txn *txn, const struct meta_store *store);

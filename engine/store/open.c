@@ -97,6 +97,8 @@ static int open_databases(struct beck_store *store, uint64_t map_bytes, struct b
         r = db_begin(&store->meta, false, &txn, error);
     if (r == 0)
         r = meta_format_check(&store->meta, txn, error);
+    if (r == 0)
+        r = meta_features_check(&store->meta, txn, store->read_only, error);
     if (r < 0)
         return r;
     r = meta_store_get(&store->meta, txn, record);

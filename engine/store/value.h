@@ -24,6 +24,7 @@ enum value_type {
     VALUE_SLOT = 5,
     VALUE_RECOVERY = 6,
     VALUE_DELETED = 7,
+    VALUE_FEATURES = 11,
     VALUE_STATE = 16,
     VALUE_CHECKPOINT = 17,
     VALUE_SEGMENT = 18,
