@@ -494,7 +494,8 @@ enum beck_isolation {
 /*
  * Whole batches as a range of a segment file, for sendfile(2). The range begins with the batch that
  * contains the offset asked for, ends at a batch's end, and was checked by CRC since this process
- * has the store open. `fd` belongs to the library and is valid until beck_range_release().
+ * has the store open, and anew where the file of a complete segment was changed after that. `fd`
+ * belongs to the library and is valid until beck_range_release().
  */
 struct beck_range {
     int fd;

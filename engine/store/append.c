@@ -98,6 +98,17 @@ static bool append_must_roll(struct beck_partition *partition, const struct live
     return live_rolled_has_room(partition->slot);
 }
 
+/* The segment gets no more appends: what this process knows of it holds as long as it stays so. */
+static void append_stamp(struct beck_partition *partition, int64_t base_offset)
+{
+    struct segment *segment = partition->active;
+    int fd = segment && segment->base_offset == base_offset ? segment_pin(segment, false) : -1;
+    if (fd < 0)
+        return;
+    atomic_store(&segment->stamp, segment_stamp(segment, fd));
+    segment_unpin(segment);
+}
+
 /* Let `tail` begin a new segment. What it was is told in `ret_rolled`. */
 static void append_roll(struct live_tail *tail, struct live_rolled *ret_rolled)
 {
@@ -205,8 +216,10 @@ static int append_locked(struct beck_partition *partition, struct append *append
     if (UNLIKELY(tail.end.offset > INT64_MAX - 1 - append->summary.header.last_offset_delta))
         return report(error, -EMSGSIZE, "the partition has no offsets left");
     bool roll = append_must_roll(partition, &tail, append);
-    if (roll)
+    if (roll) {
+        append_stamp(partition, tail.end.segment);
         append_roll(&tail, &rolled);
+    }
     int r = partition_activate(partition, tail.end.segment, tail.end.position == 0, error);
     if (r == 0 && roll)
         r = partition->store->io->truncate(partition->store->io, partition->active_fd, 0);

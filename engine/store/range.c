@@ -57,12 +57,27 @@ static void verified_add(struct segment *segment, uint64_t begin, uint64_t end)
     *least = (struct byte_range){.begin = begin, .end = end};
 }
 
+/* A complete file never changes. Where it did all the same, nothing is known of it any more. */
+static void verified_forget_changed(struct segment *segment, int fd)
+{
+    if (segment->bytes == UINT64_MAX)
+        return;
+    uint64_t stamp = segment_stamp(segment, fd);
+    if (LIKELY(stamp != 0 && stamp == atomic_load(&segment->stamp)))
+        return;
+    for (size_t i = 0; i < SEGMENT_VERIFIED; i++)
+        segment->verified[i] = (struct byte_range){0};
+    atomic_store(&segment->appended_end, 0);
+    atomic_store(&segment->stamp, stamp);
+}
+
 /* Check what was not checked before. Where damage follows good batches, the range ends before it.
  */
 static int range_verify(struct range *range, struct beck_error *error)
 {
     struct scan *scan = &range->partition->scan;
     struct scan_batch batch;
+    verified_forget_changed(range->segment, range->fd);
     uint64_t from = verified_end(range->segment, range->begin);
     if (LIKELY(from >= range->end))
         return 0;

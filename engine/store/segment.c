@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <xxhash.h>
 
 #define SEGMENT_CLOSING   (INT32_MIN / 2)
 #define SEGMENT_OPEN_MOST 4096
@@ -178,4 +179,16 @@ int segment_pin(struct segment *segment, bool create)
 void segment_unpin(struct segment *segment)
 {
     atomic_fetch_sub(&segment->pins, 1);
+}
+
+uint64_t segment_stamp(const struct segment *segment, int fd)
+{
+    const struct io *io = segment->files->io;
+    struct stat info;
+    if (io->stat(io, fd, &info) < 0)
+        return 0;
+    uint64_t words[4] = {(uint64_t)info.st_size, (uint64_t)info.st_ino,
+                         (uint64_t)info.st_ctim.tv_sec, (uint64_t)info.st_ctim.tv_nsec};
+    uint64_t stamp = XXH3_64bits(words, sizeof(words));
+    return stamp ? stamp : 1;
 }

@@ -40,6 +40,8 @@ struct segment {
     _Atomic uint64_t appended_begin;
     _Atomic uint64_t appended_end;
     struct byte_range verified[SEGMENT_VERIFIED]; /* under the partition's lookup_mutex */
+    /* Of the complete file for which these are known: where it changes, they are not any more. */
+    _Atomic uint64_t stamp;
 
     _Atomic int references; /* the partition's list's, and one for each holder */
     _Atomic int pins;       /* of the descriptor; far below 0 while it is being closed */
@@ -81,5 +83,9 @@ struct segment *segment_unref(struct segment *segment);
  */
 int segment_pin(struct segment *segment, bool create);
 void segment_unpin(struct segment *segment);
+
+/* What a complete file is told from a changed one by: its size and the time of its last change. 0:
+ * it cannot be told. */
+uint64_t segment_stamp(const struct segment *segment, int fd);
 
 #endif
