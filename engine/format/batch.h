@@ -80,7 +80,7 @@ uint32_t batch_crc(const void *batch, size_t size);
 struct batch_summary {
     struct batch_header header;
     uint64_t view_bytes; /* of its records in the file view: sum of value size + 1; 0: control */
-    int64_t max_timestamp_ms;           /* of its records, whatever the header says */
+    int64_t max_timestamp_ms; /* of its records, whatever the header says; without records: that */
     int64_t max_timestamp_offset_delta; /* of the first record that has it */
     uint64_t record_bytes;              /* of its records, decompressed */
 };

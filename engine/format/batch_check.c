@@ -194,7 +194,8 @@ static inline __attribute__((always_inline)) int walk_records(const struct walk 
         return refuse(walk, count, at, "bytes are left over behind the last record", error);
 
     summary->view_bytes = value_bytes + (uint64_t)count;
-    summary->max_timestamp_ms = count > 0 ? max_ms : -1;
+    /* Of one that compaction emptied the header alone knows what there was. */
+    summary->max_timestamp_ms = count > 0 ? max_ms : walk->header->max_timestamp_ms;
     summary->max_timestamp_offset_delta = max_delta;
     summary->record_bytes = (uint64_t)(end - walk->begin);
     return 0;

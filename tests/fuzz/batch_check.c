@@ -84,7 +84,7 @@ static void try_records(const struct batch_summary *summary, const void *records
     struct record_iterator iterator;
     struct beck_record record;
     int64_t previous = -1;
-    int64_t max_timestamp_ms = -1;
+    int64_t max_timestamp_ms = summary->header.max_timestamp_ms;
     int64_t max_offset = -1;
     int32_t count = 0;
     int result;
