@@ -15,6 +15,8 @@ The format, by example (README.md explains it):
 
     header request_header versions 1-2 flexible 2+
         correlation_id  int32  0+
+
+A record is described as a header is: a struct of its own, which is no message of an API.
 """
 
 from __future__ import annotations
@@ -441,14 +443,14 @@ class FileParser:
             kind = words.take("a word")
             if kind == "api":
                 self.parse_api(words, line)
-            elif kind == "header":
+            elif kind in ("header", "record"):
                 self.parse_header(words, line)
             elif kind in ("request", "response"):
                 words.end()
                 self.parse_message(kind, line)
             else:
-                raise SchemaError(line.place, f"expected api, header, request or response, found"
-                                  f" '{kind}'")
+                raise SchemaError(line.place, f"expected api, header, record, request or response,"
+                                  f" found '{kind}'")
         self.end_api()
 
     def parse_api(self, words: Words, line: Line) -> None:

@@ -29,7 +29,7 @@ class Mistakes(unittest.TestCase):
         self.refused(f"{API}    {field}\nresponse\n    ok int8 0+\n", 3, words)
 
     def test_unknown_word(self):
-        self.refused("topic 3 x\n", 1, "expected api, header, request or response")
+        self.refused("topic 3 x\n", 1, "expected api, header, record, request or response")
 
     def test_request_without_api(self):
         self.refused("request\n    a int8 0+\n", 1, "without an 'api'")

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the coordinator's table calls of the classic protocol. Its calls for others are in
+ * coordinator.h.
+ */
+#ifndef BECK_NETD_GROUP_CLASSIC_H
+#define BECK_NETD_GROUP_CLASSIC_H
+
+#include "group/group.h"
+
+/* Timers of a group. */
+void classic_rebalance_due(struct timer *timer);
+void classic_sync_due(struct timer *timer);
+/* A save ended. */
+void classic_saved(struct group *group, unsigned save, int result);
+/* Answer all who wait: the coordinator ends. */
+void classic_stop(struct group *group);
+/* Free all members; nobody waits. */
+void classic_clear(struct group *group);
+/* A member that was loaded: watch for it from now on. */
+void classic_watch(struct group_member *member);
+
+#endif

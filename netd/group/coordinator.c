@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The table of groups, time, and saves; see coordinator.h. What members do is in classic.c.
+ */
+#include "group/coordinator.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <search.h>
+#include <stdlib.h>
+
+#include "group/classic.h"
+#include "group/state.h"
+#include "kafka/errors.h"
+
+void coordinator_init(struct coordinator *coordinator,
+                      const struct coordinator_environment *environment,
+                      const struct coordinator_settings *settings)
+{
+    *coordinator = (struct coordinator){.environment = *environment, .settings = *settings};
+}
+
+/* ---- the table ---- */
+
+static int compare_groups(const void *left, const void *right)
+{
+    const struct group *a = left;
+    const struct group *b = right;
+    return text_compare(a->id, b->id);
+}
+
+struct group *coordinator_find(const struct coordinator *coordinator, struct kafka_string group_id)
+{
+    const struct group key = {.id = group_id};
+    void *const *found = tfind(&key, &coordinator->groups, compare_groups);
+    return found ? *found : NULL;
+}
+
+static void group_free(struct group *group)
+{
+    assert(TAILQ_EMPTY(&group->members) && TAILQ_EMPTY(&group->pending) && group->saves == 0);
+    timer_cancel(&group->coordinator->timers, &group->rebalance);
+    timer_cancel(&group->coordinator->timers, &group->synced);
+    text_free(&group->id);
+    text_free(&group->protocol_type);
+    text_free(&group->protocol_name);
+    free(group);
+}
+
+struct group *coordinator_make(struct coordinator *coordinator, struct kafka_string group_id)
+{
+    struct group *group = coordinator_find(coordinator, group_id);
+    if (group)
+        return group;
+    group = calloc(1, sizeof(*group));
+    if (!group)
+        return NULL;
+    group->coordinator = coordinator;
+    group->empty_since_ms = coordinator->date_ms;
+    group->rebalance.fire = classic_rebalance_due;
+    group->synced.fire = classic_sync_due;
+    TAILQ_INIT(&group->members);
+    TAILQ_INIT(&group->pending);
+    if (text_copy(group_id, &group->id) < 0 ||
+        coordinator_reserve(coordinator, coordinator->group_count + 1, coordinator->member_count) <
+            0 ||
+        !tsearch(group, &coordinator->groups, compare_groups)) {
+        group_free(group);
+        return NULL;
+    }
+    coordinator->group_count++;
+    return group;
+}
+
+void coordinator_drop(struct group *group)
+{
+    struct coordinator *coordinator = group->coordinator;
+    tdelete(group, &coordinator->groups, compare_groups);
+    coordinator->group_count--;
+    group_free(group);
+}
+
+int coordinator_reserve(struct coordinator *coordinator, size_t groups, size_t members)
+{
+    return timers_reserve(&coordinator->timers, 2 * groups + members + 1);
+}
+
+struct walk {
+    bool (*visit)(void *context, struct group *group);
+    void *context;
+    bool over;
+};
+
+static void walk_node(const void *node, VISIT when, void *closure)
+{
+    struct walk *walk = closure;
+    if (!walk->over && (when == postorder || when == leaf))
+        walk->over = !walk->visit(walk->context, *(struct group *const *)node);
+}
+
+void coordinator_walk(const struct coordinator *coordinator,
+                      bool (*visit)(void *context, struct group *group), void *context)
+{
+    struct walk walk = {.visit = visit, .context = context};
+    twalk_r(coordinator->groups, walk_node, &walk);
+}
+
+/* ---- time ---- */
+
+void coordinator_tick(struct coordinator *coordinator, int64_t now_ms, int64_t date_ms)
+{
+    coordinator->now_ms = now_ms;
+    coordinator->date_ms = date_ms;
+    timers_run(&coordinator->timers, now_ms);
+}
+
+int64_t coordinator_next_ms(const struct coordinator *coordinator)
+{
+    return timers_next_ms(&coordinator->timers);
+}
+
+/* ---- saves ---- */
+
+int group_save(struct group *group)
+{
+    struct coordinator *coordinator = group->coordinator;
+    struct kafka_bytes state;
+    int result = group_state_encode(group, &state);
+    if (result < 0)
+        return result;
+    group->saves++;
+    group->save_count++;
+    coordinator->environment.save(coordinator->environment.context, group, state,
+                                  group->save_count);
+    return 0;
+}
+
+void coordinator_saved(struct group *group, unsigned save, int result)
+{
+    assert(group->saves > 0);
+    group->saves--;
+    if (group->state != GROUP_DEAD)
+        classic_saved(group, save, result);
+    else if (group->saves == 0 && result == 0)
+        coordinator_drop(group);
+    else if (group->saves == 0)
+        group->state = GROUP_EMPTY; /* it could not be deleted */
+}
+
+int16_t coordinator_delete(struct coordinator *coordinator, struct kafka_string group_id)
+{
+    struct group *group = coordinator_find(coordinator, group_id);
+    if (!group || group->state == GROUP_DEAD)
+        return KAFKA_GROUP_ID_NOT_FOUND;
+    if (group->state != GROUP_EMPTY || group->pending_count > 0)
+        return KAFKA_NON_EMPTY_GROUP;
+    group->state = GROUP_DEAD;
+    group->saves++;
+    group->save_count++;
+    coordinator->environment.save(coordinator->environment.context, group, (struct kafka_bytes){0},
+                                  group->save_count);
+    return KAFKA_NONE;
+}
+
+int coordinator_load(struct coordinator *coordinator, struct kafka_string group_id,
+                     struct kafka_bytes state)
+{
+    struct group *group = coordinator_make(coordinator, group_id);
+    if (!group)
+        return -ENOMEM;
+    int result = group_state_decode(group, state);
+    if (result < 0) {
+        classic_clear(group);
+        coordinator_drop(group);
+    }
+    return result;
+}
+
+/* ---- the end ---- */
+
+static bool stop_group(void *context, struct group *group)
+{
+    (void)context;
+    classic_stop(group);
+    return true;
+}
+
+void coordinator_stop(struct coordinator *coordinator)
+{
+    coordinator_walk(coordinator, stop_group, NULL);
+}
+
+static void free_node(void *node)
+{
+    struct group *group = node;
+    classic_clear(group);
+    group_free(group);
+}
+
+void coordinator_done(struct coordinator *coordinator)
+{
+    tdestroy(coordinator->groups, free_node);
+    timers_done(&coordinator->timers);
+    *coordinator = (struct coordinator){0};
+}
+
+const char *group_state_name(enum group_state state)
+{
+    static const char *const names[] = {
+        [GROUP_EMPTY] = "Empty",
+        [GROUP_PREPARING] = "PreparingRebalance",
+        [GROUP_COMPLETING] = "CompletingRebalance",
+        [GROUP_STABLE] = "Stable",
+        [GROUP_DEAD] = "Dead",
+    };
+    return names[state];
+}
