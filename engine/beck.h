@@ -34,6 +34,8 @@
  *     -EINVAL           an argument, name or record that can never be right
  *     -EROFS            the store was opened read-only
  *     -EBUSY            another process holds the role asked for
+ *     -EILSEQ           a producer's sequence is out of order
+ *     -EKEYEXPIRED      a producer's epoch is over
  *     -EIO              a disk refused; the partition takes no more appends until it was read anew
  *     -ENODEV           the handle crossed a fork(2), or the store's file system cannot serve it
  *
@@ -79,6 +81,9 @@ const char *beck_version(void);
 #define BECK_BATCH_BYTES_DEFAULT (1048576 + 12)      /* max.message.bytes where a topic sets none */
 #define BECK_BATCH_BYTES_LIMIT   (100 * 1024 * 1024) /* what max.message.bytes may be set to */
 #define BECK_ID_BYTES            16 /* a store's or topic's id: a random (version 4) UUID */
+/* Idempotent producers whose last batches are known, in one partition. Of more, those are forgotten
+ * that were silent the longest. */
+#define BECK_PARTITION_PRODUCERS_MAX 16384
 
 /* ---- errors ------------------------------------------------------------------------------- */
 
@@ -453,6 +458,7 @@ struct beck_append_result {
     int64_t append_time_ms; /* the timestamp given, where message.timestamp.type is LogAppendTime;
                                else -1 */
     int64_t log_start_offset;
+    bool duplicate; /* it was there already: these are the offsets that it has had since */
 };
 
 /*
@@ -461,10 +467,21 @@ struct beck_append_result {
  * changes nothing. Base offset and leader epoch are set in the log; `batch` is not written to.
  * Allocates nothing and takes one lock.
  *
+ * A batch with a producer id (KIP-98) must be the next one of that producer in this partition: its
+ * sequence follows that of the batch before, and 0 follows 2^31-1; with a larger epoch it begins at
+ * 0. A producer that is not known may begin anywhere. A batch that equals one of the producer's
+ * last five by epoch and sequences is not appended again: the answer is that of the first time,
+ * with `duplicate` set. This holds over all processes and after any crash: whatever records are in
+ * the log are known. Up to BECK_PARTITION_PRODUCERS_MAX producers a partition are known, and a
+ * producer for producer.id.expiration.ms after its last batch. The first such batch that a process
+ * appends to a partition reads what is known from index.mdb, and takes memory for it.
+ *
  * -EBADMSG: length or CRC is wrong. -EINVAL: a record, count or attribute is wrong. -EMSGSIZE:
  * above the topic's max.message.bytes, or grows beyond BECK_BATCH_BYTES_LIMIT decompressed.
  * -EPROTONOSUPPORT: magic or codec unknown. -ENOSPC: the disk is full; going on works when there is
- * room again. -EIO. -ESTALE: the topic was deleted. -EROFS.
+ * room again. -EILSEQ: the producer's sequence is neither the next one nor that of a batch it sent
+ * lately. -EKEYEXPIRED: the producer sent in a larger epoch before. -EIO. -ESTALE: the topic was
+ * deleted. -EROFS.
  */
 int beck_append(struct beck_partition *partition, const void *batch, size_t size,
                 enum beck_acks acks, struct beck_append_result *ret_result,

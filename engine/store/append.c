@@ -188,6 +188,8 @@ static void append_publish(struct beck_partition *partition, const struct append
         tail->segment_begin_ms = append->now_ms;
     if (summary->max_timestamp_ms > tail->max_timestamp_ms)
         tail->max_timestamp_ms = summary->max_timestamp_ms;
+    if (UNLIKELY(summary->header.producer_id >= 0))
+        tail->producer_offset = tail->end.offset;
     if (wait_for_sync)
         tail->pending_all_offset = tail->end.offset;
     else if (tail->pending_all_offset <= tail->high.offset)
@@ -238,12 +240,47 @@ static int append_locked(struct beck_partition *partition, struct append *append
     return 0;
 }
 
+/* ---- with and without a producer id -------------------------------------------------------- */
+
+static int append_plain(struct beck_partition *partition, struct append *append, bool wait_for_sync,
+                        struct live_tail *ret_tail, struct beck_error *error)
+{
+    int r = partition_lock(partition, error);
+    if (UNLIKELY(r < 0))
+        return r;
+    r = append_locked(partition, append, wait_for_sync, ret_tail, error);
+    partition_unlock(partition);
+    return r;
+}
+
+/* Returns 1 where the batch is there already, and which one it is. */
+static int append_idempotent(struct beck_partition *partition, struct append *append,
+                             bool wait_for_sync, struct live_tail *ret_tail,
+                             struct producer_batch *ret_duplicate, struct beck_error *error)
+{
+    struct batch_header *header = &append->summary.header;
+    int r = producers_lock(partition, error);
+    if (r < 0)
+        return r;
+    *ret_tail = *live_tail_locked(partition->slot);
+    r = producers_check(partition, header, append->now_ms, ret_duplicate, error);
+    if (r == 0)
+        r = append_locked(partition, append, wait_for_sync, ret_tail, error);
+    if (r == 0) {
+        header->base_offset = ret_tail->end.offset - header->last_offset_delta - 1;
+        producers_appended(partition, header, append->now_ms, &ret_tail->end);
+    }
+    producers_unlock(partition);
+    return r;
+}
+
 int partition_append(struct beck_partition *partition, const void *batch, size_t size,
                      enum beck_acks acks, struct beck_append_result *ret_result,
                      struct beck_error *error)
 {
     struct append append = {.batch = batch, .size = size, .now_ms = coarse_now_ms()};
     struct live_tail tail = {0};
+    struct producer_batch duplicate;
     int r = partition_refresh_config(partition, error);
     if (r == 0)
         r = append_check(partition, &append, error);
@@ -251,22 +288,28 @@ int partition_append(struct beck_partition *partition, const void *batch, size_t
         return partition_failed(partition, r, -1, error);
     append_header(partition, &append);
 
+    const struct batch_header *header = &append.summary.header;
     bool wait_for_sync =
         acks == BECK_ACKS_ALL && !atomic_load_explicit(&partition->flush_os, memory_order_relaxed);
-    r = partition_lock(partition, error);
-    if (LIKELY(r == 0)) {
-        r = append_locked(partition, &append, wait_for_sync, &tail, error);
-        partition_unlock(partition);
-    }
+    if (LIKELY(header->producer_id < 0))
+        r = append_plain(partition, &append, wait_for_sync, &tail, error);
+    else
+        r = append_idempotent(partition, &append, wait_for_sync, &tail, &duplicate, error);
     if (UNLIKELY(r < 0))
         return partition_failed(partition, r, -1, error);
-    if (tail.high.offset == tail.end.offset)
-        waiter_ring(&partition->store->waiter, &partition->slot->armed);
     *ret_result = (struct beck_append_result){
-        .base_offset = tail.end.offset - append.summary.header.last_offset_delta - 1,
+        .base_offset = tail.end.offset - header->last_offset_delta - 1,
         .next_offset = tail.end.offset,
         .append_time_ms = append.append_time_ms,
         .log_start_offset = tail.log_start_offset,
     };
+    if (UNLIKELY(r == 1)) {
+        ret_result->base_offset = duplicate.base_offset;
+        ret_result->next_offset = duplicate.base_offset + duplicate.last_offset_delta + 1;
+        ret_result->append_time_ms = duplicate.append_time_ms;
+        ret_result->duplicate = true;
+    } else if (tail.high.offset == tail.end.offset) {
+        waiter_ring(&partition->store->waiter, &partition->slot->armed);
+    }
     return 0;
 }

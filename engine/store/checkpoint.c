@@ -27,7 +27,8 @@ struct checkpoint_item {
     struct beck_partition *partition;
     struct live_tail tail;
     uint64_t dirty_bytes;
-    uint32_t rolled; /* counter behind the last rolled segment that was taken */
+    uint32_t rolled;                 /* counter behind the last rolled segment that was taken */
+    struct producer_table producers; /* what they sent since index.mdb was told */
 };
 
 struct checkpoint_round {
@@ -95,7 +96,15 @@ static int item_sync(struct checkpoint_item *item, struct beck_error *error)
     int r = partition_tail(item->partition, &item->tail, error);
     if (r == 0)
         r = partition_sync(item->partition, item->tail.end.offset, true, error);
+    if (r == 0)
+        r = producers_collect(item->partition, &item->tail, &item->producers, error);
     return r;
+}
+
+static void item_done(struct checkpoint_item *item)
+{
+    producer_table_done(&item->producers);
+    partition_close(item->partition);
 }
 
 static void round_sync(struct checkpoint_round *round, struct beck_error *error)
@@ -109,7 +118,7 @@ static void round_sync(struct checkpoint_round *round, struct beck_error *error)
         if (item_sync(item, error) == 0)
             round->items[good++] = *item;
         else
-            partition_close(item->partition);
+            item_done(item);
     }
     round->count = good;
 }
@@ -197,6 +206,9 @@ static int item_put(struct checkpoint_item *item, MDB_txn *txn)
     if (r == 0)
         r = index_checkpoint_put(&partition->store->index, txn, partition->topic.number,
                                  (uint32_t)partition->number, &checkpoint);
+    if (r == 0 && item->producers.count > 0)
+        r = producers_put(&partition->store->index, txn, partition->topic.number,
+                          (uint32_t)partition->number, &item->producers, item->tail.end.offset);
     return r;
 }
 
@@ -281,7 +293,7 @@ int checkpoint_run(struct beck_store *store, bool all, uint32_t *ret_next_ms,
         round_sync(round, error);
         r = round_commit(round, error);
         for (size_t i = 0; i < round->count; i++)
-            partition_close(round->items[i].partition);
+            item_done(&round->items[i]);
     }
     db_reserve(&store->meta);
     db_reserve(&store->index);

@@ -236,6 +236,26 @@ int db_put_value(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_size, st
     return db_errno(mdb_put(txn, dbi, &k, &v, 0));
 }
 
+int db_walk(MDB_txn *txn, MDB_dbi dbi, const struct db_key *prefix,
+            int (*visit)(void *context, const MDB_val *key, const MDB_val *value), void *context)
+{
+    MDB_cursor *cursor;
+    MDB_val key = {.mv_size = prefix->size, .mv_data = (void *)(uintptr_t)prefix->bytes};
+    MDB_val value;
+    int r = db_cursor(txn, dbi, &cursor);
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    r = db_errno(mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE));
+    while (r == 0 && key.mv_size >= prefix->size &&
+           memcmp(key.mv_data, prefix->bytes, prefix->size) == 0) {
+        r = visit(context, &key, &value);
+        if (r == 0)
+            r = db_errno(mdb_cursor_get(cursor, &key, &value, MDB_NEXT));
+    }
+    mdb_cursor_close(cursor);
+    return r == -ENOENT ? 0 : r;
+}
+
 int db_delete(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_size)
 {
     MDB_val k = {.mv_size = key_size, .mv_data = (void *)(uintptr_t)key};

@@ -85,6 +85,9 @@ int db_put_value(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_size,
 int db_get(MDB_txn *txn, MDB_dbi dbi, const MDB_val *key, MDB_val *ret_value);
 /* -ENOENT: the file lacks the database, and there is nothing to walk over. */
 int db_cursor(MDB_txn *txn, MDB_dbi dbi, MDB_cursor **ret_cursor);
+/* Call `visit` with each pair whose key begins so, in order, until it returns non-zero. */
+int db_walk(MDB_txn *txn, MDB_dbi dbi, const struct db_key *prefix,
+            int (*visit)(void *context, const MDB_val *key, const MDB_val *value), void *context);
 /* 0 also where there is none. */
 int db_delete(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_size);
 /* Delete all keys that begin so. */

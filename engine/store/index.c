@@ -14,10 +14,8 @@
 #define CHUNK_BYTES    (INDEX_CHUNK_ENTRIES * ENTRY_BYTES + 32)
 
 static const char *const databases[INDEX_DATABASES] = {
-    [INDEX_STATE] = "state",
-    [INDEX_CHECKPOINTS] = "checkpoints",
-    [INDEX_SEGMENTS] = "segments",
-    [INDEX_ENTRIES] = "entries",
+    [INDEX_STATE] = "state",     [INDEX_CHECKPOINTS] = "checkpoints", [INDEX_SEGMENTS] = "segments",
+    [INDEX_ENTRIES] = "entries", [INDEX_PRODUCERS] = "producers",
 };
 
 const struct db_layout index_layout = {databases, INDEX_DATABASES, INDEX_REQUIRED};
@@ -147,28 +145,6 @@ int index_segment_get(struct db *index, MDB_txn *txn, uint32_t topic_number, uin
     return r;
 }
 
-/* Walk the pairs whose keys begin with `prefix`. */
-static int walk_prefix(MDB_txn *txn, MDB_dbi dbi, const struct db_key *prefix,
-                       int (*visit)(void *context, const MDB_val *key, const MDB_val *value),
-                       void *context)
-{
-    MDB_cursor *cursor;
-    MDB_val key = {.mv_size = prefix->size, .mv_data = (void *)(uintptr_t)prefix->bytes};
-    MDB_val value;
-    int r = db_cursor(txn, dbi, &cursor);
-    if (r < 0)
-        return r == -ENOENT ? 0 : r;
-    r = db_errno(mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE));
-    while (r == 0 && key.mv_size >= prefix->size &&
-           memcmp(key.mv_data, prefix->bytes, prefix->size) == 0) {
-        r = visit(context, &key, &value);
-        if (r == 0)
-            r = db_errno(mdb_cursor_get(cursor, &key, &value, MDB_NEXT));
-    }
-    mdb_cursor_close(cursor);
-    return r == -ENOENT ? 0 : r;
-}
-
 struct segments_visit {
     int (*visit)(void *context, const struct segment_record *segment);
     void *context;
@@ -187,7 +163,7 @@ int index_segments(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32
 {
     struct db_key prefix = db_key_partition(topic_number, partition);
     struct segments_visit each = {.visit = visit, .context = context};
-    return walk_prefix(txn, index->dbis[INDEX_SEGMENTS], &prefix, segments_visit_pair, &each);
+    return db_walk(txn, index->dbis[INDEX_SEGMENTS], &prefix, segments_visit_pair, &each);
 }
 
 /* ---- entries ------------------------------------------------------------------------------- */
@@ -367,7 +343,7 @@ int index_entries(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_
 {
     struct db_key prefix = db_key_segment(topic_number, partition, segment);
     struct entries_visit each = {.visit = visit, .context = context};
-    return walk_prefix(txn, index->dbis[INDEX_ENTRIES], &prefix, entries_visit_pair, &each);
+    return db_walk(txn, index->dbis[INDEX_ENTRIES], &prefix, entries_visit_pair, &each);
 }
 
 int index_forget(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition)
@@ -378,6 +354,8 @@ int index_forget(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t
         r = db_delete_prefix(txn, index->dbis[INDEX_SEGMENTS], key.bytes, key.size);
     if (r == 0)
         r = db_delete_prefix(txn, index->dbis[INDEX_ENTRIES], key.bytes, key.size);
+    if (r == 0)
+        r = db_delete_prefix(txn, index->dbis[INDEX_PRODUCERS], key.bytes, key.size);
     return r;
 }
 

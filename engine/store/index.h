@@ -23,6 +23,7 @@ enum index_database {
     INDEX_CHECKPOINTS, /* topic number, partition -> index_checkpoint */
     INDEX_SEGMENTS,    /* topic number, partition, base offset -> segment_record, of rolled ones */
     INDEX_ENTRIES,     /* topic number, partition, base offset, chunk -> index entries */
+    INDEX_PRODUCERS,   /* topic number, partition -> how far it goes; and producer id -> state */
     INDEX_DATABASES,
     INDEX_REQUIRED = INDEX_ENTRIES + 1, /* a store may lack the ones from here on */
 };

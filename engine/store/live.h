@@ -23,7 +23,7 @@
 #include <stdint.h>
 
 #define LIVE_MAGIC        0x6576696c6b636562ULL /* "becklive", little-endian */
-#define LIVE_VERSION      1
+#define LIVE_VERSION      2
 #define LIVE_SLOT_BYTES   4096
 #define LIVE_SLOTS_MAX    (BECK_PARTITIONS_MAX + 1)
 #define LIVE_GROW_SLOTS   64 /* the file grows by so many */
@@ -49,6 +49,7 @@ struct live_tail {
     int64_t append_ms;          /* of the last append, since the epoch */
     int64_t segment_begin_ms;   /* of the segment's first append, since the epoch; 0: none yet */
     uint64_t indexed_position;  /* of the segment's newest index entry */
+    int64_t producer_offset; /* end of the last batch with a producer id; 0: none since opening */
     uint32_t leader_epoch;
     uint32_t segments_generation; /* moves when the list of segments changes */
     uint64_t checksum;            /* XXH3-64 of all before it */
@@ -127,7 +128,7 @@ struct live_store {
     _Atomic int32_t broker_pid;   /* who last took the broker role; the lock on the file decides */
 };
 
-_Static_assert(sizeof(struct live_tail) == 160, "live_tail is in FORMAT.md");
+_Static_assert(sizeof(struct live_tail) == 168, "live_tail is in FORMAT.md");
 _Static_assert(sizeof(struct live_slot) <= LIVE_SLOT_BYTES, "a slot fits");
 _Static_assert(sizeof(struct live_store) <= LIVE_SLOT_BYTES, "slot 0 fits");
 

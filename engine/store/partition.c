@@ -38,6 +38,7 @@ static struct beck_partition *partition_free(struct beck_partition *partition)
         segment_unref(partition->segments[i]);
     free(partition->segments);
     scan_done(&partition->scan);
+    producers_done(&partition->producers);
     (void)pthread_mutex_destroy(&partition->lookup_mutex);
     (void)pthread_mutex_destroy(&partition->mutex);
     free(partition);
@@ -58,6 +59,7 @@ static int partition_new(struct beck_store *store, const struct beck_topic *topi
     partition->active_fd = -1;
     partition->references = 1;
     partition->scan.fd = -1;
+    producers_init(&partition->producers);
     store_topic_path(partition->path, topic->id, number);
     CHECK(pthread_mutex_init(&partition->mutex, NULL) == 0);
     CHECK(pthread_mutex_init(&partition->lookup_mutex, NULL) == 0);

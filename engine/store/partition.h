@@ -3,12 +3,13 @@
  * An open partition: its slot, its list of segments, and what this process knows of it. One object
  * a process, however often it was opened; a topic that was deleted and made again gets a new one.
  *
- * Locks: the slot's append_mutex or `lookup_mutex`, then `mutex`. Nothing waits for the slot under
- * the latter two.
+ * Locks: the producers' mutex, the slot's append_mutex or `lookup_mutex`, then `mutex`. Nothing
+ * waits for the slot under the latter two.
  */
 #ifndef STORE_PARTITION_H
 #define STORE_PARTITION_H
 
+#include "producers.h"
 #include "scan.h"
 #include "store.h"
 
@@ -51,6 +52,8 @@ struct beck_partition {
     struct partition_hint hints[PARTITION_HINTS];
     uint32_t next_hint;
     struct scan scan;
+
+    struct producers producers; /* has a mutex of its own */
 
     uint32_t references; /* under the store's mutex */
 };

@@ -32,6 +32,7 @@ struct recover {
     size_t file_count;
     size_t file_room;
     uint64_t indexed_position;
+    int64_t now_ms;
 };
 
 void recovered_done(struct recovered *recovered)
@@ -39,6 +40,7 @@ void recovered_done(struct recovered *recovered)
     free(recovered->sealed);
     free(recovered->entries);
     free(recovered->removed);
+    producer_table_done(&recovered->producers);
     *recovered = (struct recovered){0};
 }
 
@@ -171,6 +173,11 @@ static int take_batch(struct recover *recover, const struct scan_batch *batch, b
                       batch->position, summary->header.base_offset);
     if (after_damage || batch->position - recover->indexed_position >= INDEX_INTERVAL_BYTES) {
         int r = add_entry(recover, batch);
+        if (r < 0)
+            return r;
+    }
+    if (summary->header.producer_id >= 0) {
+        int r = producer_table_apply(&recover->found->producers, &summary->header, recover->now_ms);
         if (r < 0)
             return r;
     }
@@ -440,6 +447,7 @@ int recover_partition(struct beck_store *store, const struct beck_topic *topic, 
         .from_disk = from_disk,
         .scan = scan,
         .found = ret_recovered,
+        .now_ms = store_now_ms(),
     };
     struct live_tail *tail = &ret_recovered->tail;
     tail->max_timestamp_ms = INT64_MIN;

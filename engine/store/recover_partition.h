@@ -7,6 +7,7 @@
 #define STORE_RECOVER_PARTITION_H
 
 #include "index.h"
+#include "producers.h"
 #include "scan.h"
 #include "store.h"
 
@@ -25,6 +26,7 @@ struct recovered {
         struct index_entry entry;
     } * entries;
     size_t entry_count;
+    struct producer_table producers; /* what they sent since the checkpoint */
 
     bool is_cut;      /* something had to go: */
     bool is_torn;     /* the end of the tail's file, from its end position on, */

@@ -113,6 +113,9 @@ static int put_found(struct recovery *recovery, const struct beck_topic *topic, 
     }
     if (r == 0)
         r = index_checkpoint_put(index, txn, topic->number, number, &checkpoint);
+    if (r == 0 && (found->producers.count > 0 || !found->has_checkpoint))
+        r = producers_put(index, txn, topic->number, number, &found->producers,
+                          found->tail.end.offset);
     return r;
 }
 

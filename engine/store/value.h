@@ -29,6 +29,8 @@ enum value_type {
     VALUE_CHECKPOINT = 17,
     VALUE_SEGMENT = 18,
     VALUE_ENTRIES = 19,
+    VALUE_PRODUCERS = 20,
+    VALUE_PRODUCER = 21,
 };
 
 struct packer {

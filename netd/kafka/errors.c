@@ -24,6 +24,10 @@ int16_t kafka_error_of(int result)
         return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     case ERANGE:
         return KAFKA_OFFSET_OUT_OF_RANGE;
+    case EILSEQ:
+        return KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER;
+    case EKEYEXPIRED:
+        return KAFKA_INVALID_PRODUCER_EPOCH;
     case ENOSPC:
     case EDQUOT:
     case EIO:
