@@ -13,6 +13,7 @@
 #include "report.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
 BECK_PUBLIC int beck_partition_open(struct beck_store *store, const char *topic, int32_t partition,
                                     struct beck_partition **ret_partition, struct beck_error *error)
@@ -43,41 +44,31 @@ BECK_PUBLIC int32_t beck_partition_number(const struct beck_partition *partition
 
 /* ---- state --------------------------------------------------------------------------------- */
 
-/* Where the file view ends. */
-static int view_bytes(struct beck_partition *partition, const struct live_tail *tail,
-                      uint64_t *ret_bytes, struct beck_error *error)
-{
-    struct segment *segment;
-    CHECK(pthread_mutex_lock(&partition->mutex) == 0);
-    int r = partition_refresh_segments(partition, tail, error);
-    if (r == 0)
-        r = partition_segment_get(partition, tail->stable.segment, &segment);
-    if (r == 0)
-        *ret_bytes = segment->view_begin + tail->stable.view;
-    CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
-    return r < 0 ? partition_failed(partition, r, -1, error) : 0;
-}
-
 BECK_PUBLIC int beck_partition_state(struct beck_partition *partition,
                                      struct beck_partition_state *ret_state,
                                      struct beck_error *error)
 {
     struct live_tail tail;
-    uint64_t bytes = 0;
     int r = store_check(partition->store, error);
     if (r == 0)
-        r = partition_tail(partition, &tail, error);
-    if (r == 0)
-        r = view_bytes(partition, &tail, &bytes, error);
+        r = segments_lock(partition, &tail, error);
     if (r < 0)
         return r;
+    const struct segment *last = segments_find(partition, tail.stable.segment);
+    uint64_t view_bytes = last ? last->view_begin + tail.stable.view : 0;
+    segments_unlock(partition);
+    if (!last) {
+        r = report(error, -EBADMSG, "index.mdb: segment %" PRId64 " is not in the list",
+                   tail.stable.segment);
+        return partition_failed(partition, r, -1, error);
+    }
     *ret_state = (struct beck_partition_state){
         .log_start_offset = tail.log_start_offset,
         .last_stable_offset = tail.stable.offset,
         .high_watermark = tail.high.offset,
         .next_offset = tail.end.offset,
         .synced_offset = atomic_load(&partition->slot->synced_offset),
-        .view_bytes = bytes,
+        .view_bytes = view_bytes,
         .last_append_ms = tail.append_ms,
         .leader_epoch = (int32_t)tail.leader_epoch,
         .failed = atomic_load(&partition->slot->flags) & LIVE_FAILED,
@@ -92,16 +83,12 @@ BECK_PUBLIC int beck_partition_disk_bytes(struct beck_partition *partition, uint
     uint64_t bytes = 0;
     int r = store_check(partition->store, error);
     if (r == 0)
-        r = partition_tail(partition, &tail, error);
+        r = segments_lock(partition, &tail, error);
     if (r < 0)
         return r;
-    CHECK(pthread_mutex_lock(&partition->mutex) == 0);
-    r = partition_refresh_segments(partition, &tail, error);
-    for (size_t i = 0; r == 0 && i < partition->segment_count; i++)
+    for (size_t i = 0; i < partition->segment_count; i++)
         bytes += segment_limit(partition->segments[i], &tail.end);
-    CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
-    if (r < 0)
-        return partition_failed(partition, r, -1, error);
+    segments_unlock(partition);
     *ret_bytes = bytes;
     return 0;
 }

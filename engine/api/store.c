@@ -3,9 +3,9 @@
 #include "beck.h"
 
 #include "check.h"
-#include "checkpoint.h"
 #include "clean.h"
 #include "cleanup.h"
+#include "maintenance.h"
 #include "open.h"
 #include "partitioner.h"
 #include "public.h"
@@ -146,7 +146,7 @@ BECK_PUBLIC int beck_store_maintain(struct beck_store *store, bool all, uint32_t
                                     struct beck_error *error)
 {
     int r = store_check_writable(store, error);
-    return r < 0 ? r : checkpoint_run(store, all, ret_next_ms, error);
+    return r < 0 ? r : maintenance_run(store, all, ret_next_ms, error);
 }
 
 BECK_PUBLIC int beck_store_clean(struct beck_store *store, bool (*stop)(void *context),

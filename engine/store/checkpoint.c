@@ -13,6 +13,7 @@
 #include "cleanup.h"
 #include "partition.h"
 #include "report.h"
+#include "segments.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -21,7 +22,6 @@
 #define CHECKPOINT_SYNC_ALL  16   /* from so many on, syncfs first: it is cheaper than one by one */
 #define CHECKPOINT_LOOK_MS   20   /* when to look again while there is much */
 #define CHECKPOINT_HIDDEN_MS 1000 /* how long records may stay unseen for want of a sync */
-#define CHECKPOINT_IDLE_MS   1000
 
 struct checkpoint_item {
     struct beck_partition *partition;
@@ -166,15 +166,15 @@ static int item_put_entries(struct checkpoint_item *item, MDB_txn *txn)
     uint32_t begin = 0;
     CHECK(pthread_mutex_lock(&partition->mutex) == 0);
     /* A damaged catalogue is found again, and made anew, by recovery. */
-    r = partition_refresh_segments(partition, &item->tail, NULL);
+    r = segments_refresh(partition, &item->tail, NULL);
     if (r == -EBADMSG) {
         r = 0;
         count = 0;
     }
     while (r == 0 && begin < count && ring[begin].offset < item->tail.end.offset) {
-        const struct segment *segment = partition_segment_at(partition, ring[begin].offset);
+        const struct segment *segment = segments_at(partition, ring[begin].offset);
         const struct segment *next =
-            segment ? partition_segment_after(partition, segment->base_offset) : NULL;
+            segment ? segments_after(partition, segment->base_offset) : NULL;
         uint32_t end = begin + 1;
         while (end < count && ring[end].offset < item->tail.end.offset &&
                (!next || ring[end].offset < next->base_offset))
@@ -255,37 +255,43 @@ static int round_commit(struct checkpoint_round *round, struct beck_error *error
     return 0;
 }
 
-int checkpoint_run(struct beck_store *store, bool all, uint32_t *ret_next_ms,
-                   struct beck_error *error)
+/* Is anything dirty, and how much? */
+static bool store_is_dirty(struct beck_store *store, uint64_t *ret_bytes)
 {
-    pthread_mutex_t *lock = &live_store(&store->live)->maintenance;
-    _cleanup_free_ struct checkpoint_round *round = NULL;
     uint32_t slots = atomic_load(&live_store(&store->live)->slots);
-    uint64_t dirty_bytes = 0;
     bool dirty = false;
-    int r = 0;
-
+    *ret_bytes = 0;
     for (uint32_t i = 1; i < slots; i++) {
         const struct live_slot *slot = live_slot(&store->live, i);
         if (slot_is_dirty(slot)) {
             dirty = true;
-            dirty_bytes += atomic_load_explicit(&slot->dirty_bytes, memory_order_relaxed);
+            *ret_bytes += atomic_load_explicit(&slot->dirty_bytes, memory_order_relaxed);
         }
     }
-    *ret_next_ms = dirty ? CHECKPOINT_LOOK_MS : CHECKPOINT_IDLE_MS;
-    if (!dirty)
-        return 0;
-    if (all)
-        (void)live_lock(lock);
-    else if (live_trylock(lock) == -EBUSY)
-        return 0;
-    db_clear_readers(&store->meta);
-    db_clear_readers(&store->index);
-    round = calloc(1, sizeof(*round));
+    return dirty;
+}
+
+bool checkpoint_is_due(struct beck_store *store, bool all, uint32_t *next_ms)
+{
+    uint64_t bytes;
+    (void)all;
+    if (!store_is_dirty(store, &bytes))
+        return false;
+    if (*next_ms > CHECKPOINT_LOOK_MS)
+        *next_ms = CHECKPOINT_LOOK_MS;
+    return true;
+}
+
+int checkpoint_run(struct beck_store *store, bool all, struct beck_error *error)
+{
+    _cleanup_free_ struct checkpoint_round *round = calloc(1, sizeof(*round));
+    uint32_t slots = atomic_load(&live_store(&store->live)->slots);
+    uint64_t dirty_bytes = 0;
+    int r = 0;
     if (!round)
-        r = report(error, -ENOMEM, "out of memory");
-    else
-        round->store = store;
+        return report(error, -ENOMEM, "out of memory");
+    round->store = store;
+    (void)store_is_dirty(store, &dirty_bytes);
     for (uint32_t from = 1; r == 0 && from < slots;) {
         round_collect(round, all || dirty_bytes >= CHECKPOINT_STORE_BYTES, &from);
         if (round->count == 0)
@@ -295,8 +301,5 @@ int checkpoint_run(struct beck_store *store, bool all, uint32_t *ret_next_ms,
         for (size_t i = 0; i < round->count; i++)
             item_done(&round->items[i]);
     }
-    db_reserve(&store->meta);
-    db_reserve(&store->index);
-    live_unlock(lock);
     return r;
 }

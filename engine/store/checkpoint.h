@@ -9,8 +9,10 @@
 
 #include "store.h"
 
-/* `all`: every dirty partition, due or not, waiting for the lock. */
-int checkpoint_run(struct beck_store *store, bool all, uint32_t *ret_next_ms,
-                   struct beck_error *error);
+/* Is there anything to checkpoint? `*next_ms` is lowered where it is to be asked again soon. */
+bool checkpoint_is_due(struct beck_store *store, bool all, uint32_t *next_ms);
+
+/* Under the maintenance lock. `all`: every dirty partition, due or not. */
+int checkpoint_run(struct beck_store *store, bool all, struct beck_error *error);
 
 #endif

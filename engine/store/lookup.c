@@ -40,6 +40,16 @@ static bool ring_find(struct beck_partition *partition, const struct segment *se
     return false;
 }
 
+/* Are the entries of index.mdb those of the very file that this struct is about? */
+static bool entries_are_of(struct beck_partition *partition, const struct segment *segment,
+                           MDB_txn *txn)
+{
+    struct segment_record record;
+    int r = index_segment_get(&partition->store->index, txn, partition->topic.number,
+                              (uint32_t)partition->number, segment->base_offset, &record);
+    return r == -ENOENT ? !segment->is_catalogued : r == 0 && record.bytes == segment->bytes;
+}
+
 void lookup_entry(struct beck_partition *partition, const struct segment *segment,
                   const struct live_tail *tail, struct lookup_target target,
                   struct index_entry *ret_entry)
@@ -47,11 +57,13 @@ void lookup_entry(struct beck_partition *partition, const struct segment *segmen
     struct beck_store *store = partition->store;
     *ret_entry =
         (struct index_entry){.offset = segment->base_offset, .max_timestamp_ms = INT64_MIN};
-    if (ring_find(partition, segment, tail, target, ret_entry))
+    /* Of a catalogued segment index.mdb has all; what the ring has may be of an earlier file. */
+    if (!segment->is_catalogued && ring_find(partition, segment, tail, target, ret_entry))
         return;
     _cleanup_txn_ MDB_txn *txn = NULL;
     struct index_entry entry;
     if (db_begin(&store->index, false, &txn, NULL) == 0 &&
+        entries_are_of(partition, segment, txn) &&
         index_entry_find(&store->index, txn, partition->topic.number, (uint32_t)partition->number,
                          segment->base_offset, target.by, target.value, &entry) == 1)
         *ret_entry = entry;
@@ -59,15 +71,15 @@ void lookup_entry(struct beck_partition *partition, const struct segment *segmen
 
 /* ---- segments ------------------------------------------------------------------------------ */
 
-int lookup_begin(struct beck_partition *partition, const struct live_tail *tail,
+int lookup_begin(struct beck_partition *partition, struct live_tail *ret_tail,
                  struct beck_error *error)
 {
     CHECK(pthread_mutex_lock(&partition->lookup_mutex) == 0);
-    CHECK(pthread_mutex_lock(&partition->mutex) == 0);
-    int r = partition_refresh_segments(partition, tail, error);
-    CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
+    int r = segments_lock(partition, ret_tail, error);
     if (r < 0)
         lookup_end(partition);
+    else
+        segments_unlock(partition);
     return r;
 }
 
@@ -80,11 +92,11 @@ struct segment *lookup_segment(struct beck_partition *partition, int64_t offset,
                                const struct log_point *bound)
 {
     CHECK(pthread_mutex_lock(&partition->mutex) == 0);
-    struct segment *segment = partition_segment_at(partition, offset);
+    struct segment *segment = segments_at(partition, offset);
     if (!segment)
         segment = partition->segment_count > 0 ? partition->segments[0] : NULL;
     else if (segment->next_offset <= offset) /* a hole between two segments */
-        segment = partition_segment_after(partition, segment->base_offset);
+        segment = segments_after(partition, segment->base_offset);
     if (segment && segment->base_offset <= bound->segment)
         segment_ref(segment);
     else
@@ -93,32 +105,30 @@ struct segment *lookup_segment(struct beck_partition *partition, int64_t offset,
     return segment;
 }
 
-struct segment *lookup_next_segment(struct beck_partition *partition, struct segment *segment)
+struct segment *lookup_next_segment(struct beck_partition *partition, struct segment *segment,
+                                    const struct log_point *bound)
 {
-    CHECK(pthread_mutex_lock(&partition->mutex) == 0);
-    struct segment *next = partition_segment_after(partition, segment ? segment->base_offset : -1);
-    if (next)
-        segment_ref(next);
-    CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
+    int64_t offset = segment ? segment->next_offset : 0;
+    bool is_last = segment && (offset == INT64_MAX || segment->base_offset >= bound->segment);
     segment_unref(segment);
-    return next;
+    return is_last ? NULL : lookup_segment(partition, offset, bound);
 }
 
 /* ---- by offset ----------------------------------------------------------------------------- */
 
-void lookup_hint(struct beck_partition *partition, int64_t offset, int64_t segment,
+void lookup_hint(struct beck_partition *partition, int64_t offset, const struct segment *segment,
                  uint64_t position)
 {
     partition->hints[partition->next_hint++ % PARTITION_HINTS] =
-        (struct partition_hint){.offset = offset, .segment = segment, .position = position};
+        (struct partition_hint){.offset = offset, .segment = segment->serial, .position = position};
 }
 
-static bool hint_find(const struct beck_partition *partition, int64_t offset, int64_t segment,
-                      uint64_t *ret_position)
+static bool hint_find(const struct beck_partition *partition, int64_t offset,
+                      const struct segment *segment, uint64_t *ret_position)
 {
     for (size_t i = 0; i < PARTITION_HINTS; i++) {
         const struct partition_hint *hint = &partition->hints[i];
-        if (hint->offset == offset && hint->segment == segment && hint->position > 0) {
+        if (hint->offset == offset && hint->segment == segment->serial && hint->position > 0) {
             *ret_position = hint->position;
             return true;
         }
@@ -133,34 +143,59 @@ static int walk_begin(struct beck_partition *partition, struct segment *segment,
 {
     int fd = segment_pin(segment, false);
     if (fd < 0)
-        return report_errno(error, fd == -ENOENT ? -EBADMSG : fd, "cannot open segment %s",
-                            segment->path);
+        return segments_stale(partition, segment, fd, error);
     scan_begin(&partition->scan, partition->store->io, fd, depth, position, limit);
     return 0;
 }
 
-int lookup_batch(struct beck_partition *partition, const struct live_tail *tail,
-                 const struct lookup_batch *wanted, uint64_t *ret_position,
-                 struct beck_error *error)
+/* Search one segment. Returns 1, and sets the place's position, or 0. */
+static int segment_find_offset(struct beck_partition *partition, const struct live_tail *tail,
+                               int64_t offset, struct lookup_place *place, struct beck_error *error)
 {
-    struct segment *segment = wanted->segment;
+    struct segment *segment = place->segment;
     struct index_entry entry;
     struct scan_batch batch;
-    if (wanted->limit == 0)
+    if (place->limit == 0)
         return 0;
-    if (hint_find(partition, wanted->offset, segment->base_offset, ret_position))
-        return *ret_position < wanted->limit;
-    lookup_entry(partition, segment, tail, (struct lookup_target){INDEX_BY_OFFSET, wanted->offset},
-                 &entry);
-    int r = walk_begin(partition, segment, SCAN_HEADERS, entry.position, wanted->limit, error);
+    if (hint_find(partition, offset, segment, &place->position))
+        return place->position < place->limit;
+    lookup_entry(partition, segment, tail, (struct lookup_target){INDEX_BY_OFFSET, offset}, &entry);
+    int r = walk_begin(partition, segment, SCAN_HEADERS, entry.position, place->limit, error);
     if (r < 0)
         return r;
     do
         r = scan_next(&partition->scan, &batch, error);
-    while (r == 1 && batch_next_offset(&batch.summary.header) <= wanted->offset);
+    while (r == 1 && batch_next_offset(&batch.summary.header) <= offset);
     segment_unpin(segment);
     if (r == 1)
-        *ret_position = batch.position;
+        place->position = batch.position;
+    return r;
+}
+
+int lookup_batch(struct beck_partition *partition, const struct live_tail *tail,
+                 const struct log_point *bound, int64_t offset, struct lookup_place *ret_place,
+                 struct beck_error *error)
+{
+    struct lookup_place place = {0};
+    int r = 0;
+    for (;;) {
+        segment_unref(place.segment);
+        place = (struct lookup_place){.segment = lookup_segment(partition, offset, bound)};
+        if (!place.segment)
+            break;
+        place.limit = segment_limit(place.segment, bound);
+        r = segment_find_offset(partition, tail, offset, &place, error);
+        if (r != 0)
+            break;
+        /* The segment's last offsets are not there any more: go on with the next. */
+        int64_t next_offset = place.segment->next_offset;
+        place.position = place.limit;
+        if (place.segment->base_offset >= bound->segment || next_offset <= offset ||
+            next_offset == INT64_MAX)
+            break;
+        offset = next_offset;
+    }
+    *ret_place = place;
     return r;
 }
 
@@ -215,28 +250,38 @@ static int segment_find_time(struct beck_partition *partition, struct segment *s
     return r;
 }
 
-int lookup_time(struct beck_partition *partition, int64_t timestamp_ms,
-                enum beck_isolation isolation, int64_t *ret_offset, int64_t *ret_timestamp_ms,
-                struct beck_error *error)
+static int find_time(struct beck_partition *partition, int64_t timestamp_ms,
+                     enum beck_isolation isolation, struct beck_record *ret_record,
+                     struct beck_error *error)
 {
     struct live_tail tail;
-    struct beck_record record;
-    int r = partition_tail(partition, &tail, error);
-    if (r == 0)
-        r = lookup_begin(partition, &tail, error);
+    int r = lookup_begin(partition, &tail, error);
     if (r < 0)
-        return partition_failed(partition, r, -1, error);
+        return r;
     const struct log_point *bound = tail_bound(&tail, isolation);
-    struct segment *segment = lookup_next_segment(partition, NULL);
+    struct segment *segment = lookup_next_segment(partition, NULL, bound);
     while (segment && r == 0) {
         uint64_t limit = segment_limit(segment, bound);
         int64_t max = segment->base_offset == tail.end.segment ? tail.max_timestamp_ms
                                                                : segment->max_timestamp_ms;
         if (limit > 0 && max >= timestamp_ms)
-            r = segment_find_time(partition, segment, timestamp_ms, &tail, limit, &record, error);
-        segment = r == 0 ? lookup_next_segment(partition, segment) : segment_unref(segment);
+            r = segment_find_time(partition, segment, timestamp_ms, &tail, limit, ret_record,
+                                  error);
+        segment = r == 0 ? lookup_next_segment(partition, segment, bound) : segment_unref(segment);
     }
     lookup_end(partition);
+    return r;
+}
+
+int lookup_time(struct beck_partition *partition, int64_t timestamp_ms,
+                enum beck_isolation isolation, int64_t *ret_offset, int64_t *ret_timestamp_ms,
+                struct beck_error *error)
+{
+    struct beck_record record;
+    int r;
+    do
+        r = find_time(partition, timestamp_ms, isolation, &record, error);
+    while (r == -EAGAIN);
     if (r < 0)
         return partition_failed(partition, r, -1, error);
     if (r == 1) {
@@ -270,26 +315,36 @@ static int visible_max_timestamp(struct beck_partition *partition, struct segmen
     return r;
 }
 
-int lookup_max_timestamp(struct beck_partition *partition, int64_t *ret_timestamp_ms,
-                         struct beck_error *error)
+static int find_max_timestamp(struct beck_partition *partition, int64_t *ret_max,
+                              struct beck_error *error)
 {
     struct live_tail tail;
     int64_t max = INT64_MIN;
-    int r = partition_tail(partition, &tail, error);
-    if (r == 0)
-        r = lookup_begin(partition, &tail, error);
+    int r = lookup_begin(partition, &tail, error);
     if (r < 0)
-        return partition_failed(partition, r, -1, error);
-    struct segment *segment = lookup_next_segment(partition, NULL);
+        return r;
+    struct segment *segment = lookup_next_segment(partition, NULL, &tail.high);
     while (segment && r == 0) {
         if (segment->base_offset == tail.high.segment)
             r = visible_max_timestamp(partition, segment, &tail, &max, error);
-        else if (segment->base_offset < tail.high.segment && segment->max_timestamp_ms > max)
+        else if (segment->max_timestamp_ms > max)
             max = segment->max_timestamp_ms;
-        segment = lookup_next_segment(partition, segment);
+        segment = lookup_next_segment(partition, segment, &tail.high);
     }
     segment_unref(segment);
     lookup_end(partition);
+    *ret_max = max;
+    return r;
+}
+
+int lookup_max_timestamp(struct beck_partition *partition, int64_t *ret_timestamp_ms,
+                         struct beck_error *error)
+{
+    int64_t max = INT64_MIN;
+    int r;
+    do
+        r = find_max_timestamp(partition, &max, error);
+    while (r == -EAGAIN);
     if (r < 0)
         return partition_failed(partition, r, -1, error);
     if (max == INT64_MIN)

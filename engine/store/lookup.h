@@ -6,11 +6,15 @@
  *
  * A lookup is made for one tail, and begins with lookup_begin(). The walk may read the disk, so it
  * is under the partition's lookup_mutex and not under the one that appends and syncs need.
+ *
+ * Segments may be trimmed or replaced while a lookup is under way. It then ends with -EAGAIN, and
+ * is to be made again from lookup_begin() on: see segments_stale().
  */
 #ifndef STORE_LOOKUP_H
 #define STORE_LOOKUP_H
 
 #include "partition.h"
+#include "segments.h"
 
 /* What is looked for in the sparse index. */
 struct lookup_target {
@@ -28,9 +32,9 @@ static inline const struct log_point *tail_bound(const struct live_tail *tail,
 /* How many bytes of a segment's file may be read, when readers see up to `bound`. */
 uint64_t segment_limit(const struct segment *segment, const struct log_point *bound);
 
-/* Take lookup_mutex and have the list of segments that belongs to the tail. Where that fails, the
+/* Take lookup_mutex, with a tail and the list of segments that belongs to it. Where that fails, the
  * mutex is not taken. */
-int lookup_begin(struct beck_partition *partition, const struct live_tail *tail,
+int lookup_begin(struct beck_partition *partition, struct live_tail *ret_tail,
                  struct beck_error *error);
 void lookup_end(struct beck_partition *partition);
 
@@ -44,23 +48,28 @@ void lookup_entry(struct beck_partition *partition, const struct segment *segmen
  * there is none. A reference. */
 struct segment *lookup_segment(struct beck_partition *partition, int64_t offset,
                                const struct log_point *bound);
-/* Give the reference back, and get one on the segment after it; NULL: it was the last. From NULL to
- * the first. */
-struct segment *lookup_next_segment(struct beck_partition *partition, struct segment *segment);
+/* Give the reference back, and get one on the segment that has the offsets after it; NULL: it was
+ * the last. From NULL to the first. */
+struct segment *lookup_next_segment(struct beck_partition *partition, struct segment *segment,
+                                    const struct log_point *bound);
 
-/* Where the batch begins that has the offset, or the next one after it in this segment. Returns 1;
- * 0: there is none below `limit`; -EBADMSG. Between lookup_begin() and lookup_end(). */
-struct lookup_batch {
-    struct segment *segment;
-    int64_t offset;
-    uint64_t limit;
+/*
+ * Where the batch begins that has the offset, or the next one after it, below `bound`. Returns 1;
+ * 0: there is none yet; then the place is the end of the last segment that was looked at, if there
+ * is one. The segment is a reference, also where this fails. Between lookup_begin() and
+ * lookup_end().
+ */
+struct lookup_place {
+    struct segment *segment; /* or NULL */
+    uint64_t position;
+    uint64_t limit; /* of what may be read of the segment */
 };
 int lookup_batch(struct beck_partition *partition, const struct live_tail *tail,
-                 const struct lookup_batch *wanted, uint64_t *ret_position,
+                 const struct log_point *bound, int64_t offset, struct lookup_place *ret_place,
                  struct beck_error *error);
 
 /* Remember where a batch begins. */
-void lookup_hint(struct beck_partition *partition, int64_t offset, int64_t segment,
+void lookup_hint(struct beck_partition *partition, int64_t offset, const struct segment *segment,
                  uint64_t position);
 
 /* The first record at or after `timestamp_ms`: see beck_offset_for_time(). */

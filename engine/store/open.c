@@ -11,10 +11,10 @@
 #include "open.h"
 
 #include "check.h"
-#include "checkpoint.h"
 #include "cleanup.h"
 #include "compression.h"
 #include "create.h"
+#include "maintenance.h"
 #include "recovery.h"
 #include "report.h"
 #include "store.h"
@@ -378,11 +378,10 @@ static bool is_all_done(struct beck_store *store)
 static void leave(struct beck_store *store)
 {
     const struct io *io = store->io;
-    uint32_t next_ms;
     if (store->read_only || store_check(store, NULL) < 0)
         return;
     /* Before the gate is taken: it may last, and others want to come in. */
-    if (checkpoint_run(store, true, &next_ms, NULL) < 0)
+    if (maintenance_checkpoint(store, NULL) < 0)
         return;
     if (io->lock(io, store->live_fd, LIVE_LOCK_GATE, IO_LOCK_EXCLUSIVE, true) < 0)
         return;

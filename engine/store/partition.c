@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Opening and closing partitions, and keeping what a process knows of one in step with its slot.
- * The list of segments is made from three sources, read in this order so that a segment that moves
- * from one to the next is not missed: the slot's rolled ones, the catalogue in index.mdb, the
- * active one.
- */
+/* Opening and closing partitions, and keeping what a process knows of one in step with its slot. */
 #include "partition.h"
 
 #include "check.h"
 #include "cleanup.h"
 #include "follow.h"
 #include "report.h"
+#include "segments.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +22,6 @@ int partition_failed(const struct beck_partition *partition, int code, int64_t o
 
 /* ---- opening and closing ------------------------------------------------------------------- */
 
-static void partition_segment_drop(struct beck_partition *partition, int64_t base_offset);
 static void partition_deactivate(struct beck_partition *partition);
 
 static struct beck_partition *partition_free(struct beck_partition *partition)
@@ -266,7 +261,7 @@ int partition_remove_files_above(struct beck_partition *partition, int64_t base_
         partition_deactivate(partition);
         partition->active = segment_unref(partition->active);
         CHECK(pthread_mutex_lock(&partition->mutex) == 0);
-        partition_segment_drop(partition, gone);
+        segments_drop(partition, gone);
         CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
     }
     int fd = io->open(io, partition->store->directory, partition->path, O_RDONLY | O_DIRECTORY, 0);
@@ -331,7 +326,7 @@ int partition_activate(struct beck_partition *partition, int64_t base_offset, bo
     if (UNLIKELY(!partition->active || partition->active->base_offset != base_offset)) {
         struct segment *segment;
         CHECK(pthread_mutex_lock(&partition->mutex) == 0);
-        int r = partition_segment_get(partition, base_offset, &segment);
+        int r = segments_active(partition, base_offset, &segment);
         if (r == 0)
             segment_ref(segment);
         CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
@@ -348,136 +343,5 @@ int partition_activate(struct beck_partition *partition, int64_t base_offset, bo
         return report_errno(error, fd == -ENOENT ? -EBADMSG : fd, "cannot open segment %s",
                             partition->active->path);
     partition->active_fd = fd;
-    return 0;
-}
-
-/* ---- the list of segments ------------------------------------------------------------------ */
-
-/* The index of the first segment above `offset`. */
-static size_t segments_above(const struct beck_partition *partition, int64_t offset)
-{
-    size_t low = 0;
-    size_t high = partition->segment_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (partition->segments[middle]->base_offset <= offset)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-struct segment *partition_segment_at(struct beck_partition *partition, int64_t offset)
-{
-    size_t above = segments_above(partition, offset);
-    return above > 0 ? partition->segments[above - 1] : NULL;
-}
-
-struct segment *partition_segment_after(struct beck_partition *partition, int64_t base_offset)
-{
-    size_t above = segments_above(partition, base_offset);
-    return above < partition->segment_count ? partition->segments[above] : NULL;
-}
-
-int partition_segment_get(struct beck_partition *partition, int64_t base_offset,
-                          struct segment **ret_segment)
-{
-    size_t above = segments_above(partition, base_offset);
-    if (above > 0 && partition->segments[above - 1]->base_offset == base_offset) {
-        *ret_segment = partition->segments[above - 1];
-        return 0;
-    }
-    if (partition->segment_count == partition->segment_room) {
-        size_t room = partition->segment_room ? 2 * partition->segment_room : 8;
-        struct segment **grown = reallocarray(partition->segments, room, sizeof(*grown));
-        if (!grown)
-            return -ENOMEM;
-        partition->segments = grown;
-        partition->segment_room = room;
-    }
-    struct segment *segment;
-    int r = segment_new(&partition->store->files, partition->path, base_offset, &segment);
-    if (r < 0)
-        return r;
-    segment->next_offset = INT64_MAX;
-    segment->bytes = UINT64_MAX;
-    segment->view_bytes = UINT64_MAX;
-    segment->max_timestamp_ms = INT64_MAX;
-    memmove(partition->segments + above + 1, partition->segments + above,
-            (partition->segment_count - above) * sizeof(segment));
-    partition->segments[above] = segment;
-    partition->segment_count++;
-    *ret_segment = segment;
-    return 0;
-}
-
-/* Take a segment out of the list, whose file is gone. */
-static void partition_segment_drop(struct beck_partition *partition, int64_t base_offset)
-{
-    size_t above = segments_above(partition, base_offset);
-    if (above == 0 || partition->segments[above - 1]->base_offset != base_offset)
-        return;
-    segment_unref(partition->segments[above - 1]);
-    memmove(partition->segments + above - 1, partition->segments + above,
-            (partition->segment_count - above) * sizeof(partition->segments[0]));
-    partition->segment_count--;
-}
-
-static int segment_fill(struct beck_partition *partition, const struct segment_record *record)
-{
-    struct segment *segment;
-    int r = partition_segment_get(partition, record->base_offset, &segment);
-    if (r < 0)
-        return r;
-    segment->next_offset = record->next_offset;
-    segment->bytes = record->bytes;
-    segment->view_bytes = record->view_bytes;
-    segment->max_timestamp_ms = record->max_timestamp_ms;
-    return 0;
-}
-
-static int segment_fill_visit(void *context, const struct segment_record *record)
-{
-    return segment_fill(context, record);
-}
-
-static int partition_load_segments(struct beck_partition *partition)
-{
-    struct beck_store *store = partition->store;
-    struct live_rolled rolled[LIVE_ROLLED_MAX];
-    _cleanup_txn_ MDB_txn *txn = NULL;
-    int r = 0;
-    uint32_t count = live_rolled_read(partition->slot, rolled);
-    for (uint32_t i = 0; r == 0 && i < count; i++) {
-        struct segment_record record = segment_record_of(&rolled[i]);
-        r = segment_fill(partition, &record);
-    }
-    if (r == 0)
-        r = db_begin(&store->index, false, &txn, NULL);
-    if (r == 0)
-        r = index_segments(&store->index, txn, partition->topic.number, (uint32_t)partition->number,
-                           segment_fill_visit, partition);
-    return r;
-}
-
-int partition_refresh_segments(struct beck_partition *partition, const struct live_tail *tail,
-                               struct beck_error *error)
-{
-    struct segment *active;
-    if (LIKELY(partition->segments_generation == tail->segments_generation))
-        return 0;
-    int r = partition_load_segments(partition);
-    if (r == 0)
-        r = partition_segment_get(partition, tail->end.segment, &active);
-    if (r < 0)
-        return report_errno(error, r, "index.mdb: the list of segments cannot be read");
-    uint64_t view = 0;
-    for (size_t i = 0; i < partition->segment_count; i++) {
-        partition->segments[i]->view_begin = view;
-        if (partition->segments[i]->view_bytes != UINT64_MAX)
-            view += partition->segments[i]->view_bytes;
-    }
-    partition->segments_generation = tail->segments_generation;
     return 0;
 }

@@ -18,7 +18,7 @@
 /* Where a batch begins, remembered so that reading on needs no search. */
 struct partition_hint {
     int64_t offset;
-    int64_t segment;
+    uint64_t segment; /* its serial */
     uint64_t position;
 };
 
@@ -46,7 +46,8 @@ struct beck_partition {
     struct segment **segments;
     size_t segment_count;
     size_t segment_room;
-    uint32_t segments_generation; /* of the tail that the list was made for; 0: none yet */
+    uint32_t segments_generation; /* of the tail that the list was made for; 0: it has to be made;
+                                     see segments.h */
 
     pthread_mutex_t lookup_mutex; /* for what follows, and the segments' verified ranges */
     struct partition_hint hints[PARTITION_HINTS];
@@ -90,18 +91,6 @@ int partition_remove_files_above(struct beck_partition *partition, int64_t base_
 /* Make a segment partition->active, and pin it until the slot is unlocked. Under append_mutex. */
 int partition_activate(struct beck_partition *partition, int64_t segment, bool create,
                        struct beck_error *error);
-
-/* Have the list of segments that belongs to a tail. Under `mutex`. */
-int partition_refresh_segments(struct beck_partition *partition, const struct live_tail *tail,
-                               struct beck_error *error);
-/* The segment that holds an offset: the last whose base is not above it; NULL where there is none.
- * Under `mutex`. */
-struct segment *partition_segment_at(struct beck_partition *partition, int64_t offset);
-/* The segment with this very base offset, added where it is not in the list. Under `mutex`. */
-int partition_segment_get(struct beck_partition *partition, int64_t base_offset,
-                          struct segment **ret_segment);
-/* The segment after this one, or NULL. Under `mutex`. */
-struct segment *partition_segment_after(struct beck_partition *partition, int64_t base_offset);
 
 /* Prefix the place to an error. Returns its code. */
 int partition_failed(const struct beck_partition *partition, int code, int64_t offset,

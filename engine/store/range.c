@@ -140,8 +140,7 @@ static int range_fill(struct range *range, size_t max_bytes, struct beck_error *
     int r = 0;
     range->fd = segment_pin(range->segment, false);
     if (range->fd < 0)
-        return report_errno(error, range->fd == -ENOENT ? -EBADMSG : range->fd,
-                            "cannot open segment %s", range->segment->path);
+        return segments_stale(range->partition, range->segment, range->fd, error);
     if (range->limit - range->begin <= max_bytes) {
         range->end = range->limit;
         range->next_offset = range->segment->base_offset == range->bound->segment
@@ -157,25 +156,37 @@ static int range_fill(struct range *range, size_t max_bytes, struct beck_error *
     return r;
 }
 
-/* Find segment and batch. Returns 1, or 0 where there is nothing yet. */
-static int range_find(struct range *range, int64_t offset, struct beck_error *error)
+/* Find the range. Returns 1, and its segment is referenced and pinned; 0 where there is nothing
+ * yet. Between lookup_begin() and lookup_end(). */
+static int range_find(struct range *range, int64_t offset, size_t max_bytes,
+                      struct beck_error *error)
 {
-    for (;;) {
-        segment_unref(range->segment);
-        range->segment = lookup_segment(range->partition, offset, range->bound);
-        if (!range->segment)
-            return 0;
-        range->limit = segment_limit(range->segment, range->bound);
-        struct lookup_batch wanted = {range->segment, offset, range->limit};
-        int r = lookup_batch(range->partition, range->tail, &wanted, &range->begin, error);
-        int64_t next_offset = range->segment->next_offset;
-        if (r != 0 || range->segment->base_offset >= range->bound->segment)
-            return r;
-        /* The segment's last offsets are not there any more: go on with the next. */
-        if (next_offset <= offset || next_offset == INT64_MAX)
-            return 0;
-        offset = next_offset;
+    struct lookup_place place;
+    int r = lookup_batch(range->partition, range->tail, range->bound, offset, &place, error);
+    range->segment = place.segment;
+    range->begin = place.position;
+    range->limit = place.limit;
+    if (r == 1) {
+        r = range_fill(range, max_bytes, error);
+        r = r < 0 ? r : 1;
     }
+    if (r == 1)
+        lookup_hint(range->partition, range->next_offset, range->segment, range->end);
+    else
+        range->segment = segment_unref(range->segment);
+    return r;
+}
+
+/* -ERANGE where the log has no such offset. */
+static int range_check(struct beck_partition *partition, const struct live_tail *tail,
+                       int64_t offset, struct beck_error *error)
+{
+    if (LIKELY(offset >= tail->log_start_offset && offset <= tail->end.offset))
+        return 0;
+    int r = report(error, -ERANGE,
+                   "offset %" PRId64 " is outside of the log, which has %" PRId64 " to %" PRId64,
+                   offset, tail->log_start_offset, tail->end.offset);
+    return partition_failed(partition, r, -1, error);
 }
 
 int range_read(struct beck_partition *partition, int64_t offset, size_t max_bytes,
@@ -184,35 +195,26 @@ int range_read(struct beck_partition *partition, int64_t offset, size_t max_byte
 {
     struct live_tail tail;
     int r = partition_tail(partition, &tail, error);
+    if (r == 0)
+        r = range_check(partition, &tail, offset, error);
     if (r < 0)
         return r;
     struct range range = {
         .partition = partition, .tail = &tail, .bound = tail_bound(&tail, isolation), .fd = -1};
-    if (offset < tail.log_start_offset || offset > tail.end.offset) {
-        r = report(error, -ERANGE,
-                   "offset %" PRId64 " is outside of the log, which has %" PRId64 " to %" PRId64,
-                   offset, tail.log_start_offset, tail.end.offset);
-        return partition_failed(partition, r, -1, error);
-    }
     if (offset >= range.bound->offset) {
         *ret_range = (struct beck_range){.fd = -1, .next_offset = offset};
         return 0;
     }
-    r = lookup_begin(partition, &tail, error);
+    do {
+        r = lookup_begin(partition, &tail, error);
+        if (r < 0)
+            break;
+        r = range_find(&range, offset, max_bytes, error);
+        lookup_end(partition);
+    } while (r == -EAGAIN);
     if (r < 0)
         return partition_failed(partition, r, offset, error);
-    r = range_find(&range, offset, error);
-    bool found = r == 1;
-    if (found)
-        r = range_fill(&range, max_bytes, error);
-    if (found && r == 0)
-        lookup_hint(partition, range.next_offset, range.segment->base_offset, range.end);
-    lookup_end(partition);
-    if (!found || r < 0)
-        segment_unref(range.segment);
-    if (r < 0)
-        return partition_failed(partition, r, offset, error);
-    if (!found)
+    if (r == 0)
         *ret_range = (struct beck_range){.fd = -1, .next_offset = range.bound->offset};
     else
         *ret_range = (struct beck_range){

@@ -87,8 +87,7 @@ static int reader_enter_segment(struct beck_reader *reader, struct segment *segm
     reader_leave_segment(reader);
     int fd = segment_pin(segment, false);
     if (fd < 0)
-        return report_errno(error, fd == -ENOENT ? -EBADMSG : fd, "cannot open segment %s",
-                            segment->path);
+        return segments_stale(reader->partition, segment, fd, error);
     reader->segment = segment_ref(segment);
     reader->end_offset =
         segment->base_offset == bound->segment ? bound->offset : segment->next_offset;
@@ -96,44 +95,83 @@ static int reader_enter_segment(struct beck_reader *reader, struct segment *segm
     return 0;
 }
 
+/* Stand before the batch that has the offset or the next one after it; where there is none below
+ * the bound, where it is to come, or stay. Between lookup_begin() and lookup_end(). */
+static int reader_find(struct beck_reader *reader, int64_t offset, const struct live_tail *tail,
+                       struct beck_error *error)
+{
+    const struct log_point *bound = tail_bound(tail, reader->isolation);
+    struct lookup_place place;
+    int r = lookup_batch(reader->partition, tail, bound, offset, &place, error);
+    /* Of a segment without batches there may be no file yet: reading on comes here again. */
+    if (r >= 0 && place.limit > 0)
+        r = reader_enter_segment(reader, place.segment, place.position, bound, error);
+    segment_unref(place.segment);
+    return r < 0 ? r : 0;
+}
+
+static int reader_go(struct beck_reader *reader, int64_t offset, struct beck_error *error)
+{
+    int r;
+    do {
+        struct live_tail tail;
+        r = lookup_begin(reader->partition, &tail, error);
+        if (r < 0)
+            return r;
+        r = reader_find(reader, offset, &tail, error);
+        lookup_end(reader->partition);
+    } while (r == -EAGAIN);
+    return r;
+}
+
+/* At the end of a segment, or of what was visible of it: go on with what comes after the last
+ * batch, wherever that is now. Returns 1 where there is more, or 0. */
+static int reader_leave_off(struct beck_reader *reader, struct beck_error *error)
+{
+    uint64_t view_position = reader->view_position;
+    uint64_t skip = reader->skip;
+    int64_t offset = reader->batch_offset;
+    int64_t next_offset = reader->segment->next_offset;
+    if (next_offset != INT64_MAX && next_offset > offset)
+        offset = next_offset;
+    int r = reader_go(reader, offset, error);
+    if (r < 0 || !reader->segment)
+        return r;
+    reader->view_position = view_position;
+    reader->skip = skip;
+    if (reader->batch_offset < reader->segment->base_offset)
+        reader->batch_offset = reader->segment->base_offset;
+    return reader->scan.position < reader->scan.end;
+}
+
 /* Take over how far may be read by now; at the end of a segment, go to the next. Returns 1 where
  * there is more, or 0. */
 static int reader_extend(struct beck_reader *reader, struct beck_error *error)
 {
     struct beck_partition *partition = reader->partition;
+    struct segment *segment = reader->segment;
     struct live_tail tail;
     int r = partition_tail(partition, &tail, error);
     if (r < 0)
         return r;
     const struct log_point *bound = tail_bound(&tail, reader->isolation);
-    if (reader->segment->base_offset == bound->segment) {
+    if (segment->base_offset == bound->segment) {
         reader->scan.end = bound->position;
         reader->end_offset = bound->offset;
         return reader->scan.position < reader->scan.end;
     }
-    CHECK(pthread_mutex_lock(&partition->mutex) == 0);
-    r = partition_refresh_segments(partition, &tail, error);
-    struct segment *segment = reader->segment;
-    while (r == 0 && segment) {
-        uint64_t limit = segment_limit(segment, bound);
-        if (segment == reader->segment && reader->scan.position < limit) {
-            reader->scan.end = limit;
-            reader->end_offset = segment->next_offset;
-            r = 1;
-        } else if (segment != reader->segment && limit > 0) {
-            uint64_t view_position = reader->view_position;
-            uint64_t skip = reader->skip;
-            r = reader_enter_segment(reader, segment, 0, bound, error);
-            reader->batch_offset = segment->base_offset;
-            reader->view_position = view_position;
-            reader->skip = skip;
-            r = r < 0 ? r : 1;
-        } else {
-            segment = partition_segment_after(partition, segment->base_offset);
-        }
-    }
-    CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
-    return r;
+    /* It was rolled: have its end told. */
+    r = segments_lock(partition, &tail, error);
+    if (r < 0)
+        return r;
+    segments_unlock(partition);
+    uint64_t bytes = segment->bytes;
+    if (bytes == UINT64_MAX || reader->scan.position >= bytes ||
+        segment->base_offset >= bound->segment)
+        return reader_leave_off(reader, error);
+    reader->scan.end = bytes;
+    reader->end_offset = segment->next_offset;
+    return 1;
 }
 
 /* The base offset is not covered by the CRC, only by its neighbours: it is not below the end of the
@@ -217,30 +255,6 @@ static int reader_failed(struct beck_reader *reader, int code, struct beck_error
 
 /* ---- records ------------------------------------------------------------------------------- */
 
-/* Stand before the batch that has the offset, below the bound. Between lookup_begin() and
- * lookup_end(). */
-static int reader_find(struct beck_reader *reader, int64_t offset, const struct live_tail *tail,
-                       struct beck_error *error)
-{
-    struct beck_partition *partition = reader->partition;
-    const struct log_point *bound = tail_bound(tail, reader->isolation);
-    struct segment *segment = lookup_segment(partition, offset, bound);
-    uint64_t position = 0;
-    int r = 0;
-    reader_leave_segment(reader);
-    if (!segment)
-        return 0;
-    struct lookup_batch wanted = {segment, offset, segment_limit(segment, bound)};
-    r = lookup_batch(partition, tail, &wanted, &position, error);
-    if (r == 0) /* behind its last batch: what follows is in the next segment */
-        position = wanted.limit;
-    /* Of a segment without batches there may be no file yet: reading on comes here again. */
-    if (r >= 0 && wanted.limit > 0)
-        r = reader_enter_segment(reader, segment, position, bound, error);
-    segment_unref(segment);
-    return r < 0 ? r : 0;
-}
-
 int reader_seek(struct beck_reader *reader, int64_t offset, struct beck_error *error)
 {
     struct beck_partition *partition = reader->partition;
@@ -254,11 +268,8 @@ int reader_seek(struct beck_reader *reader, int64_t offset, struct beck_error *e
                    offset, tail.log_start_offset, tail.end.offset);
         return partition_failed(partition, r, -1, error);
     }
-    r = lookup_begin(partition, &tail, error);
-    if (r == 0) {
-        r = reader_find(reader, offset, &tail, error);
-        lookup_end(partition);
-    }
+    reader_leave_segment(reader);
+    r = reader_go(reader, offset, error);
     reader->next_offset = reader->batch_offset = offset;
     reader->previous_end = 0;
     reader->viewing = false;
@@ -327,34 +338,44 @@ static struct segment *view_segment(const struct beck_partition *partition, uint
 
 /* Stand before the batch that a search for the position begins at; `skip` has the rest. Returns 1,
  * or 0 where the position is at the view's end or beyond. */
-static int reader_seek_view(struct beck_reader *reader, uint64_t position, struct beck_error *error)
+static int reader_find_view(struct beck_reader *reader, uint64_t position, struct beck_error *error)
 {
     struct beck_partition *partition = reader->partition;
     struct live_tail tail;
     struct index_entry entry;
-    int r = partition_tail(partition, &tail, error);
+    int r = segments_lock(partition, &tail, error);
     if (r < 0)
         return r;
     const struct log_point *bound = tail_bound(&tail, reader->isolation);
-    CHECK(pthread_mutex_lock(&partition->mutex) == 0);
-    r = partition_refresh_segments(partition, &tail, error);
-    struct segment *segment = r == 0 ? view_segment(partition, position, bound) : NULL;
-    if (segment && !(segment->base_offset == bound->segment &&
-                     position - segment->view_begin >= bound->view)) {
-        uint64_t inside = position - segment->view_begin;
-        lookup_entry(partition, segment, &tail,
-                     (struct lookup_target){INDEX_BY_VIEW, (int64_t)inside}, &entry);
-        r = reader_enter_segment(reader, segment, entry.position, bound, error);
-        if (r == 0) {
-            reader->skip = inside - entry.view;
-            reader->batch_offset = entry.offset;
-            reader->previous_end = 0;
-            reader->view_position = position;
-            r = 1;
-        }
-    }
-    CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
-    return r < 0 ? partition_failed(partition, r, -1, error) : r;
+    struct segment *segment = view_segment(partition, position, bound);
+    uint64_t inside = segment ? position - segment->view_begin : 0;
+    if (segment && segment->base_offset == bound->segment && inside >= bound->view)
+        segment = NULL;
+    if (segment)
+        segment_ref(segment);
+    segments_unlock(partition);
+    if (!segment)
+        return 0;
+    lookup_entry(partition, segment, &tail, (struct lookup_target){INDEX_BY_VIEW, (int64_t)inside},
+                 &entry);
+    r = reader_enter_segment(reader, segment, entry.position, bound, error);
+    segment_unref(segment);
+    if (r < 0)
+        return r;
+    reader->skip = inside - entry.view;
+    reader->batch_offset = entry.offset;
+    reader->previous_end = 0;
+    reader->view_position = position;
+    return 1;
+}
+
+static int reader_seek_view(struct beck_reader *reader, uint64_t position, struct beck_error *error)
+{
+    int r;
+    do
+        r = reader_find_view(reader, position, error);
+    while (r == -EAGAIN);
+    return r < 0 ? partition_failed(reader->partition, r, -1, error) : r;
 }
 
 ssize_t reader_view(struct beck_reader *reader, uint64_t position, void *buffer, size_t size,

@@ -20,6 +20,8 @@
 #define SEGMENT_CLOSING   (INT32_MIN / 2)
 #define SEGMENT_OPEN_MOST 4096
 
+static _Atomic uint64_t serials;
+
 void segment_files_init(struct segment_files *files, const struct io *io, int directory,
                         bool read_only)
 {
@@ -73,6 +75,11 @@ int segment_new(struct segment_files *files, const char *directory, int64_t base
     CHECK(n > 0 && (size_t)n < sizeof(segment->path));
     segment->files = files;
     segment->base_offset = base_offset;
+    segment->serial = atomic_fetch_add(&serials, 1) + 1;
+    atomic_init(&segment->next_offset, INT64_MAX);
+    atomic_init(&segment->bytes, UINT64_MAX);
+    atomic_init(&segment->view_bytes, UINT64_MAX);
+    atomic_init(&segment->max_timestamp_ms, INT64_MAX);
     atomic_init(&segment->references, 1);
     atomic_init(&segment->fd, -1);
     *ret_segment = segment;
@@ -132,6 +139,17 @@ static void segment_make_room(struct segment_files *files)
     }
 }
 
+/* 0, or -ESTALE where the segment is complete and the file is another one. */
+static int segment_check_size(struct segment_files *files, const struct segment *segment, int fd)
+{
+    struct stat info;
+    uint64_t bytes = atomic_load(&segment->bytes);
+    if (bytes == UINT64_MAX || atomic_load(&segment->any_size))
+        return 0;
+    int r = files->io->stat(files->io, fd, &info);
+    return r == 0 && (uint64_t)info.st_size != bytes ? -ESTALE : r;
+}
+
 static int segment_open(struct segment_files *files, struct segment *segment, bool create)
 {
     int flags = (files->read_only ? O_RDONLY : O_RDWR) | (create ? O_CREAT : 0);
@@ -139,6 +157,11 @@ static int segment_open(struct segment_files *files, struct segment *segment, bo
     int fd = files->io->open(files->io, files->directory, segment->path, flags, 0644);
     if (fd < 0)
         return fd;
+    int r = create ? 0 : segment_check_size(files, segment, fd);
+    if (r < 0) {
+        (void)files->io->close(files->io, fd);
+        return r;
+    }
     if (files->hand) {
         segment->next = files->hand;
         segment->previous = files->hand->previous;
@@ -191,4 +214,16 @@ uint64_t segment_stamp(const struct segment *segment, int fd)
                          (uint64_t)info.st_ctim.tv_sec, (uint64_t)info.st_ctim.tv_nsec};
     uint64_t stamp = XXH3_64bits(words, sizeof(words));
     return stamp ? stamp : 1;
+}
+
+bool segment_is_open_with(struct segment *segment, uint64_t bytes)
+{
+    struct segment_files *files = segment->files;
+    struct stat info;
+    CHECK(pthread_mutex_lock(&files->mutex) == 0);
+    int fd = atomic_load(&segment->fd);
+    bool same =
+        fd >= 0 && files->io->stat(files->io, fd, &info) == 0 && (uint64_t)info.st_size == bytes;
+    CHECK(pthread_mutex_unlock(&files->mutex) == 0);
+    return same;
 }

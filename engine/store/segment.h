@@ -34,6 +34,13 @@ struct segment {
     _Atomic uint64_t view_begin; /* of the partition's view */
     _Atomic uint64_t view_bytes;
     _Atomic int64_t max_timestamp_ms;
+    _Atomic bool is_catalogued; /* in index.mdb, and not only noted by the slot */
+    bool has_digest;            /* with the next one under the partition's mutex */
+    uint8_t digest[16];
+
+    uint64_t serial;        /* no other struct of the process has it */
+    _Atomic unsigned stale; /* how often the file was not what is said above */
+    _Atomic bool any_size;  /* and for so long that it is damage: what is good can be read */
 
     /* Ranges of the file whose CRCs this process has seen to be right. What it appended itself:
      * written under the slot's append_mutex. */
@@ -79,10 +86,13 @@ struct segment *segment_ref(struct segment *segment);
 /* Takes NULL; returns NULL. */
 struct segment *segment_unref(struct segment *segment);
 
-/* Pin the descriptor, opening the file where it is not open; made where `create`. Negative errno.
- */
+/* Pin the descriptor, opening the file where it is not open; made where `create`. -ESTALE: the
+ * segment is complete, and the file has another size than it: it was replaced since, or is damaged.
+ * Other negative errno. */
 int segment_pin(struct segment *segment, bool create);
 void segment_unpin(struct segment *segment);
+/* Is the descriptor open, and its file of this size? */
+bool segment_is_open_with(struct segment *segment, uint64_t bytes);
 
 /* What a complete file is told from a changed one by: its size and the time of its last change. 0:
  * it cannot be told. */

@@ -11,6 +11,7 @@
 #include "check.h"
 #include "partition.h"
 #include "report.h"
+#include "segments.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -55,41 +56,44 @@ static int sync_segment(struct beck_partition *partition, struct segment *segmen
     return r;
 }
 
-/* The first segment above `from` and up to `last`; referenced. */
-static struct segment *sync_next(struct beck_partition *partition, int64_t from, int64_t last)
+/* The first segment above `from` and up to `last`, referenced; or NULL. */
+static int sync_next(struct beck_partition *partition, int64_t from, int64_t last,
+                     struct segment **ret_segment, struct beck_error *error)
 {
-    CHECK(pthread_mutex_lock(&partition->mutex) == 0);
-    struct segment *segment = partition_segment_after(partition, from);
+    struct live_tail tail;
+    int r = segments_lock(partition, &tail, error);
+    if (r < 0)
+        return r;
+    struct segment *segment = segments_after(partition, from);
     if (segment && segment->base_offset > last)
         segment = NULL;
-    if (segment)
-        segment_ref(segment);
-    CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
-    return segment;
+    *ret_segment = segment ? segment_ref(segment) : NULL;
+    segments_unlock(partition);
+    return 0;
 }
 
-/* Sync every file from the one that holds the synced offset to the one of `tail`. `*ret_refused`:
- * the disk did not take it, as opposed to our not getting that far. */
+/* Sync every file from the one that holds the synced offset to the one of `tail`; what was trimmed
+ * meanwhile needs no sync. `*ret_refused`: the disk did not take it, as opposed to our not getting
+ * that far. */
 static int sync_files(struct beck_partition *partition, const struct live_tail *tail,
                       bool *ret_refused, struct beck_error *error)
 {
     int64_t from = atomic_load(&partition->slot->synced_segment);
-    CHECK(pthread_mutex_lock(&partition->mutex) == 0);
-    int r = partition_refresh_segments(partition, tail, error);
-    CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
-    if (r < 0)
-        return r;
-    struct segment *segment = sync_next(partition, from - 1, tail->end.segment);
-    while (segment && r == 0) {
-        int64_t base = segment->base_offset;
+    int64_t done = from - 1;
+    struct segment *segment;
+    int r = sync_next(partition, done, tail->end.segment, &segment, error);
+    while (r == 0 && segment) {
         r = sync_segment(partition, segment, ret_refused);
-        if (r < 0)
+        if (r == 0)
+            done = segment->base_offset;
+        else if (!*ret_refused)
+            r = segments_stale(partition, segment, r, error);
+        else
             (void)report_errno(error, r, "cannot sync segment %s", segment->path);
         segment_unref(segment);
-        segment = sync_next(partition, base, tail->end.segment);
+        if (r == 0 || r == -EAGAIN)
+            r = sync_next(partition, done, tail->end.segment, &segment, error);
     }
-    if (segment)
-        segment_unref(segment);
     if (r == 0 && from != tail->end.segment) {
         r = sync_directory(partition, ret_refused);
         if (r < 0)

@@ -12,6 +12,7 @@
 #include "lookup.h"
 #include "partition.h"
 #include "report.h"
+#include "segments.h"
 #include "topics.h"
 
 #include <errno.h>
@@ -92,9 +93,17 @@ static int load_entries(struct verify *verify)
 {
     const struct beck_partition *partition = verify->partition;
     _cleanup_txn_ MDB_txn *txn = NULL;
+    struct segment_record record;
     verify->entry_count = 0;
     verify->entry_next = 0;
     int r = db_begin(&verify->store->index, false, &txn, NULL);
+    /* Entries of a file that replaced this one a moment ago are not held against it. */
+    if (r == 0 &&
+        index_segment_get(&verify->store->index, txn, partition->topic.number,
+                          (uint32_t)partition->number, verify->segment->base_offset,
+                          &record) == 0 &&
+        record.bytes != verify->segment->bytes)
+        return 0;
     if (r == 0)
         r = index_entries(&verify->store->index, txn, partition->topic.number,
                           (uint32_t)partition->number, verify->segment->base_offset, note_entry,
@@ -181,8 +190,37 @@ static void check_catalogue(struct verify *verify, const struct live_tail *sum)
              sum->end.view);
 }
 
+/* Is the segment in the list still? Where it was replaced, go on with the new one. */
+static bool follow_segment(struct verify *verify)
+{
+    struct live_tail tail;
+    if (segments_lock(verify->partition, &tail, NULL) < 0)
+        return false;
+    struct segment *now = segments_find(verify->partition, verify->segment->base_offset);
+    if (now && now != verify->segment) {
+        segment_unref(verify->segment);
+        verify->segment = segment_ref(now);
+    }
+    segments_unlock(verify->partition);
+    return now;
+}
+
+/* Pin the segment. Returns a descriptor, or a negative errno; -ESTALE: it is gone, and no damage.
+ */
+static int pin_segment(struct verify *verify)
+{
+    for (;;) {
+        int fd = segment_pin(verify->segment, false);
+        if (fd >= 0 || segments_stale(verify->partition, verify->segment, fd, NULL) != -EAGAIN)
+            return fd;
+        if (!follow_segment(verify))
+            return -ESTALE;
+    }
+}
+
 static int verify_segment(struct verify *verify, struct scan *scan, const struct live_tail *tail)
 {
+    int fd = pin_segment(verify);
     struct segment *segment = verify->segment;
     struct live_tail sum = {.end.offset = segment->base_offset, .max_timestamp_ms = INT64_MIN};
     struct scan_batch batch;
@@ -190,11 +228,13 @@ static int verify_segment(struct verify *verify, struct scan *scan, const struct
     uint64_t limit = segment_limit(segment, &tail->end);
     bool whole = true;
     int r = load_entries(verify);
-    if (r < 0)
+    if (r < 0) {
+        if (fd >= 0)
+            segment_unpin(segment);
         return r;
-    int fd = segment_pin(segment, false);
+    }
     if (fd < 0) {
-        if (limit > 0)
+        if (limit > 0 && fd != -ESTALE)
             tell(verify, segment->path, segment->base_offset, -1, "cannot be opened: %s",
                  strerror(-fd));
         return 0;
@@ -240,7 +280,7 @@ static void next_segment(struct verify *verify)
     int64_t base_offset = verify->segment->base_offset;
     segment_unref(verify->segment);
     CHECK(pthread_mutex_lock(&partition->mutex) == 0);
-    verify->segment = partition_segment_after(partition, base_offset);
+    verify->segment = segments_after(partition, base_offset);
     if (verify->segment)
         segment_ref(verify->segment);
     CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
@@ -257,10 +297,12 @@ static int verify_partition(struct verify *verify, struct scan *scan)
             tell(verify, STORE_PATH_LIVE, -1, -1, "%.180s", error.message);
         return 0;
     }
-    CHECK(pthread_mutex_lock(&partition->mutex) == 0);
-    r = partition_refresh_segments(partition, &tail, &error);
+    r = segments_lock(partition, &tail, &error);
     verify->segment = r == 0 ? first_segment(partition) : NULL;
-    CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
+    if (r == 0)
+        segments_unlock(partition);
+    if (r == -ESTALE)
+        return 0;
     if (r < 0) {
         tell(verify, STORE_PATH_INDEX, -1, -1, "the list of segments is damaged");
         return r == -ENOMEM ? r : 0;
@@ -336,12 +378,11 @@ static void measure(struct verify *verify, const char *only)
                 continue;
             if (partition_open(verify->store, topic.name, (int32_t)i, &partition, NULL) < 0)
                 continue;
-            CHECK(pthread_mutex_lock(&partition->mutex) == 0);
-            if (partition_tail(partition, &tail, NULL) == 0 &&
-                partition_refresh_segments(partition, &tail, NULL) == 0)
+            if (segments_lock(partition, &tail, NULL) == 0) {
                 for (size_t s = 0; s < partition->segment_count; s++)
                     verify->all_bytes += segment_limit(partition->segments[s], &tail.end);
-            CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
+                segments_unlock(partition);
+            }
             partition_close(partition);
         }
     }
