@@ -7,18 +7,24 @@
 #ifndef BECK_NETD_BROKER_H
 #define BECK_NETD_BROKER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "beck.h"
 #include "cleaner.h"
 #include "maintenance.h"
+#include "wake.h"
 #include "workers.h"
 
 #define BROKER_NODE_ID          1
 #define BROKER_CLUSTER_ID_BYTES 22    /* 16 bytes in base64url, without padding */
 #define BROKER_PARTITIONS_MAX   10000 /* what num.partitions may be set to */
 #define BROKER_HOST_BYTES       255
+#define BROKER_LOOPS_MAX        WAKE_BELLS_MAX
+
+struct loop;
 
 struct broker_config {
     const char *store_path;
@@ -27,6 +33,7 @@ struct broker_config {
 
     /* Under Kafka's names, with dots: what --set sets. */
     bool auto_create_topics_enable;
+    int32_t num_network_threads; /* loops */
     int32_t num_partitions;
     int32_t socket_request_max_bytes;
     int32_t fetch_max_bytes;
@@ -43,6 +50,14 @@ struct broker {
     struct workers workers;
     struct maintenance maintenance;
     struct cleaner cleaner;
+    struct bells bells; /* of the loops */
+
+    struct loop *loops; /* the first one listens */
+    size_t loop_count;
+    size_t loops_running; /* these two are the first loop's */
+    size_t next_loop;
+    atomic_size_t connection_count;
+    atomic_size_t input_bytes; /* memory of all input buffers */
 };
 
 /* Opens the store, making it where there is none, takes the broker role and starts the threads. 0,

@@ -33,16 +33,22 @@ static bool has_room(const struct connection *connection)
            writer->attachments_count < CONNECTION_OUTPUT_RANGES;
 }
 
+/* The input buffers of all loops share one limit. */
+static void count_input(struct loop *loop, ptrdiff_t bytes)
+{
+    atomic_fetch_add(&loop->broker->input_bytes, (size_t)bytes);
+}
+
 /* When memory for requests grows scarce, nobody keeps a large buffer for the next one. */
 static void relieve(struct connection *connection)
 {
     struct loop *loop = connection->loop;
     struct input *input = &connection->input;
     size_t most = (size_t)loop->broker->config->queued_max_request_bytes;
-    if (loop->input_bytes <= most / 2 || input_size(input) > 0 ||
+    if (atomic_load(&loop->broker->input_bytes) <= most / 2 || input_size(input) > 0 ||
         input->capacity <= INPUT_LEAST_BYTES)
         return;
-    loop->input_bytes -= input->capacity;
+    count_input(loop, -(ptrdiff_t)input->capacity);
     input_done(input);
 }
 
@@ -90,10 +96,11 @@ static bool read_once(struct connection *connection, size_t *total, bool *ret_fu
     struct loop *loop = connection->loop;
     struct input *input = &connection->input;
     size_t most = (size_t)loop->broker->config->queued_max_request_bytes;
-    size_t room = most > loop->input_bytes ? most - loop->input_bytes : 0;
-    loop->input_bytes -= input->capacity;
-    long size = input_read(input, connection->fd, room, ret_full);
-    loop->input_bytes += input->capacity;
+    size_t taken = atomic_load(&loop->broker->input_bytes);
+    size_t before = input->capacity;
+    long size = input_read(input, connection->fd, most > taken ? most - taken : 0, ret_full);
+    if (input->capacity != before)
+        count_input(loop, (ptrdiff_t)input->capacity - (ptrdiff_t)before);
     if (size == -EAGAIN || size == -EINTR)
         return false;
     if (size == -ENOBUFS) {
@@ -157,6 +164,7 @@ void connection_open(struct loop *loop, int fd, const char *peer)
             event_free(connection->writable);
         free(connection);
         close(fd);
+        atomic_fetch_sub(&loop->broker->connection_count, 1);
         return;
     }
     connection->loop = loop;
@@ -167,7 +175,6 @@ void connection_open(struct loop *loop, int fd, const char *peer)
     output_init(&connection->output);
     TAILQ_INIT(&connection->requests);
     TAILQ_INSERT_TAIL(&loop->connections, connection, link);
-    loop->connection_count++;
 }
 
 __attribute__((format(printf, 2, 0))) static void log_end(struct connection *connection,
@@ -194,7 +201,7 @@ void connection_end(struct connection *connection, const char *why, ...)
     event_free(connection->writable);
     close(connection->fd);
     TAILQ_REMOVE(&loop->connections, connection, link);
-    loop->connection_count--;
+    atomic_fetch_sub(&loop->broker->connection_count, 1);
     TAILQ_INSERT_TAIL(&loop->ended, connection, link);
     if (connection->queued)
         TAILQ_REMOVE(&loop->answering, connection, answering);
@@ -208,7 +215,7 @@ void connection_free(struct connection *connection)
         TAILQ_REMOVE(&connection->requests, request, link);
         request_orphan(request);
     }
-    connection->loop->input_bytes -= connection->input.capacity;
+    count_input(connection->loop, -(ptrdiff_t)connection->input.capacity);
     input_done(&connection->input);
     output_done(&connection->output);
     free(connection);
@@ -300,7 +307,7 @@ static void give_back(struct connection *connection)
 {
     struct loop *loop = connection->loop;
     if (input_size(&connection->input) == 0) {
-        loop->input_bytes -= connection->input.capacity;
+        count_input(loop, -(ptrdiff_t)connection->input.capacity);
         loop->given_back_bytes += connection->input.capacity;
         input_done(&connection->input);
     }

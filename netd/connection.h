@@ -58,7 +58,7 @@ struct connection {
 
 TAILQ_HEAD(connection_list, connection);
 
-/* Takes the socket over, whatever happens. */
+/* Takes the socket over, whatever happens. It is counted in the broker already. */
 void connection_open(struct loop *loop, int fd, const char *peer);
 
 /* Ends the connection; the memory stays until loop_settle(). `why`, if not NULL, goes into the log.

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "beck.h"
-#include "loop.h"
+#include "loops.h"
 
 #define BACKLOG        1024
 #define PAUSE_MS       100
@@ -51,7 +51,7 @@ static void take(struct listener *listener, int fd, const struct sockaddr_storag
     char peer[CONNECTION_NAME_BYTES];
     uint16_t port = address_text(address, host, sizeof(host));
     snprintf(peer, sizeof(peer), strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, (unsigned)port);
-    if (loop->connection_count >= listener->most) {
+    if (atomic_load(&loop->broker->connection_count) >= listener->most) {
         log_limited(&loop->log_limit, "%s: closed: there are %zu connections already", peer,
                     listener->most);
         close(fd);
@@ -59,7 +59,8 @@ static void take(struct listener *listener, int fd, const struct sockaddr_storag
     }
     int one = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    connection_open(loop, fd, peer);
+    atomic_fetch_add(&loop->broker->connection_count, 1);
+    loops_take(loop->broker, fd, peer);
 }
 
 static void pause_listening(struct listener *listener)

@@ -64,12 +64,13 @@ static int make_events(struct loop *loop)
     if (!loop->inbox_event || !loop->sweep || !loop->deadline ||
         event_add(loop->inbox_event, NULL) < 0 || event_add(loop->sweep, &sweep) < 0)
         return -ENOMEM;
-    return wake_init(&loop->wake, loop->base, loop->broker->store, after_wake, loop);
+    return wake_init(&loop->wake, loop->base, loop->broker->store, &loop->broker->bells,
+                     loop->index, after_wake, loop);
 }
 
-int loop_init(struct loop *loop, struct broker *broker)
+int loop_init(struct loop *loop, struct broker *broker, size_t index)
 {
-    *loop = (struct loop){.broker = broker, .wake = {.timer_fd = -1}};
+    *loop = (struct loop){.broker = broker, .index = index, .wake = {.timer_fd = -1}};
     TAILQ_INIT(&loop->connections);
     TAILQ_INIT(&loop->answering);
     TAILQ_INIT(&loop->ended);
@@ -111,9 +112,11 @@ void loop_done(struct loop *loop)
     partitions_done(&loop->partitions);
 }
 
+/* The first loop outlives the others, which ask it for things. */
 static bool at_rest(const struct loop *loop)
 {
-    return TAILQ_EMPTY(&loop->connections) && loop->inbox.submitted == 0;
+    return TAILQ_EMPTY(&loop->connections) && loop->inbox.submitted == 0 &&
+           (loop->index > 0 || loop->broker->loops_running <= 1);
 }
 
 void loop_run(struct loop *loop)
@@ -121,7 +124,7 @@ void loop_run(struct loop *loop)
     event_base_dispatch(loop->base);
     end_connections(loop);
     /* Works that still run refer to the loop: a sync that hangs in the disk is waited for. */
-    while (loop->inbox.submitted > 0) {
+    while (!at_rest(loop)) {
         event_base_loop(loop->base, EVLOOP_ONCE);
         loop_settle(loop);
     }

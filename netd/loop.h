@@ -2,7 +2,7 @@
  *
  * One event loop and all that belongs to it: its connections, the partitions they use, who waits
  * for what. Everything in here is touched by the loop's thread alone, apart from the inbox, through
- * which workers answer. Several loops would share the broker and nothing else.
+ * which workers and other loops answer. Loops share the broker and nothing else.
  *
  * Every callback ends with loop_settle(): whatever happened in it, answers that became ready are
  * sent then, and connections that ended are freed then, so that none disappears under a caller.
@@ -37,6 +37,8 @@ TAILQ_HEAD(fetch_list, fetch);
 
 struct loop {
     struct broker *broker;
+    size_t index; /* in broker->loops */
+    pthread_t thread;
     struct event_base *base;
     struct event *inbox_event;
     struct event *sweep;
@@ -49,8 +51,6 @@ struct loop {
     struct connection_list connections;
     struct connection_list answering; /* with an answer that may be ready, or room for requests */
     struct connection_list ended;     /* to be freed */
-    size_t connection_count;
-    size_t input_bytes;      /* memory of all input buffers */
     size_t given_back_bytes; /* of buffers that were freed, since the heap was last trimmed */
 
     struct request_list spares;
@@ -59,10 +59,12 @@ struct loop {
 
     uint32_t appended_bytes; /* since maintenance was last asked */
     bool stopping;
+    struct work stop;     /* for loops_stop() */
+    struct work farewell; /* told to the first loop */
 };
 
-/* 0 or a negative errno. */
-int loop_init(struct loop *loop, struct broker *broker);
+/* `index`: its place in broker->loops. 0 or a negative errno. */
+int loop_init(struct loop *loop, struct broker *broker, size_t index);
 /* Everything must be at rest: after loop_run(). */
 void loop_done(struct loop *loop);
 

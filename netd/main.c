@@ -18,12 +18,11 @@
 #include "broker.h"
 #include "listener.h"
 #include "log.h"
-#include "loop.h"
+#include "loops.h"
 #include "options.h"
 
 struct daemon {
     struct broker broker;
-    struct loop loop;
     struct listener listener;
 };
 
@@ -94,7 +93,7 @@ static void signal_event(evutil_socket_t number, short what, void *context)
     (void)number, (void)what;
     struct daemon *daemon = context;
     listener_close(&daemon->listener);
-    loop_stop(&daemon->loop);
+    loops_stop(&daemon->broker);
 }
 
 /* Threads that are started while they are blocked never see the signals that the loop handles. */
@@ -105,17 +104,29 @@ static void block_signals(sigset_t *ret_before)
     pthread_sigmask(SIG_SETMASK, &all, ret_before);
 }
 
+/* Let all loops end. */
+static void end(struct daemon *daemon)
+{
+    listener_close(&daemon->listener);
+    loops_stop(&daemon->broker);
+    loops_run(&daemon->broker);
+}
+
 /* The line that says so comes when the signals are handled: who reads it may send one. */
 static int run(struct daemon *daemon, int64_t since_ms)
 {
-    struct event *terminate = evsignal_new(daemon->loop.base, SIGTERM, signal_event, daemon);
-    struct event *interrupt = evsignal_new(daemon->loop.base, SIGINT, signal_event, daemon);
+    struct event_base *base = daemon->broker.loops[0].base;
+    struct event *terminate = evsignal_new(base, SIGTERM, signal_event, daemon);
+    struct event *interrupt = evsignal_new(base, SIGINT, signal_event, daemon);
     int result = -ENOMEM;
     if (terminate && interrupt && event_add(terminate, NULL) == 0 &&
         event_add(interrupt, NULL) == 0) {
         report_start(daemon, since_ms);
-        loop_run(&daemon->loop);
+        loops_run(&daemon->broker);
+        listener_close(&daemon->listener);
         result = 0;
+    } else {
+        end(daemon);
     }
     if (terminate)
         event_free(terminate);
@@ -131,18 +142,20 @@ static int serve(struct daemon *daemon, const struct broker_config *config,
     int64_t since_ms = date_ms();
     block_signals(&before);
     int result = broker_start(&daemon->broker, config, error);
+    if (result == 0) {
+        result = loops_start(&daemon->broker, error);
+        if (result < 0)
+            broker_stop(&daemon->broker);
+    }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (result < 0)
         return result;
-    result = loop_init(&daemon->loop, &daemon->broker);
-    if (result >= 0) {
-        result = listener_open(&daemon->listener, &daemon->loop, error);
-        if (result >= 0) {
-            result = run(daemon, since_ms);
-            listener_close(&daemon->listener);
-        }
-        loop_done(&daemon->loop);
-    }
+    result = listener_open(&daemon->listener, &daemon->broker.loops[0], error);
+    if (result >= 0)
+        result = run(daemon, since_ms);
+    else
+        end(daemon);
+    loops_done(&daemon->broker);
     broker_stop(&daemon->broker);
     return result;
 }

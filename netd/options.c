@@ -34,6 +34,8 @@ struct setting {
 static const struct setting settings[] = {
     {"auto.create.topics.enable", SETTING_BOOL, AT(auto_create_topics_enable), 0, 1, 1,
      "make a topic when a client asks for one that is missing"},
+    {"num.network.threads", SETTING_INT32, AT(num_network_threads), 0, BROKER_LOOPS_MAX, 0,
+     "threads that serve connections; 0: one for each processor"},
     {"num.partitions", SETTING_INT32, AT(num_partitions), 1, BROKER_PARTITIONS_MAX, 1,
      "partitions of a topic for which nobody said how many"},
     {"socket.request.max.bytes", SETTING_INT32, AT(socket_request_max_bytes), 1024, INT32_MAX - 4,

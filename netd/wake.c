@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <stddef.h>
+#include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -58,7 +59,7 @@ static void watch_tell(struct watch *watch)
 /* Arms, or leaves it to the timer where this was done often enough in this millisecond. */
 static void watch_arm(struct wake *wake, struct watch *watch)
 {
-    if (wake->polling)
+    if (wake->bells->polling)
         return;
     int64_t now_usec = clock_usec();
     if (now_usec - watch->window_usec >= WINDOW_USEC) {
@@ -81,18 +82,37 @@ static void watch_again(struct wake *wake, struct watch *watch)
     bool moved = watch_look(watch);
     if (moved || watch->late)
         watch_arm(wake, watch);
-    else if (!wake->polling)
+    else if (!wake->bells->polling)
         beck_partition_arm(watch->entry->handle);
     if (watch_look(watch) || moved)
         watch_tell(watch);
 }
 
+/* The store's descriptor is the first loop's: it rings those that watch something. */
+static void ring_others(struct bells *bells)
+{
+    for (size_t i = 1; i < bells->count; i++) {
+        if (!atomic_load(&bells->list[i].watches))
+            continue;
+        uint64_t one = 1;
+        ssize_t written = write(bells->list[i].fd, &one, sizeof(one));
+        (void)written; /* fails only where the bell is rung already */
+    }
+}
+
 static void ring_event(evutil_socket_t fd, short what, void *context)
 {
-    (void)fd, (void)what;
+    (void)what;
     struct wake *wake = context;
     struct watch *watch;
-    beck_store_wake_clear(wake->store);
+    if (wake->index == 0) {
+        beck_store_wake_clear(wake->store);
+        ring_others(wake->bells);
+    } else {
+        uint64_t rings;
+        ssize_t got = read(fd, &rings, sizeof(rings));
+        (void)got; /* taken, or it stays readable */
+    }
     TAILQ_FOREACH(watch, &wake->watches, link)
     watch_again(wake, watch);
     wake->after(wake->context);
@@ -108,9 +128,9 @@ static void timer_event(evutil_socket_t fd, short what, void *context)
     (void)got; /* taken, or it stays readable for ever */
     wake->timer_set = false;
     TAILQ_FOREACH(watch, &wake->watches, link)
-    if (wake->polling || watch->late)
+    if (wake->bells->polling || watch->late)
         watch_again(wake, watch);
-    if (wake->polling && !TAILQ_EMPTY(&wake->watches))
+    if (wake->bells->polling && !TAILQ_EMPTY(&wake->watches))
         timer_set(wake, WAKE_POLL_MS);
     wake->after(wake->context);
 }
@@ -120,18 +140,43 @@ static int add_events(struct wake *wake, struct event_base *base)
     wake->timer = event_new(base, wake->timer_fd, EV_READ | EV_PERSIST, timer_event, wake);
     if (!wake->timer || event_add(wake->timer, NULL) < 0)
         return -ENOMEM;
-    int fd = beck_store_wake_fd(wake->store, NULL);
-    wake->polling = fd < 0;
-    if (wake->polling)
+    if (wake->bells->polling)
         return 0;
+    int fd = wake->index == 0 ? wake->bells->store_fd : wake->bells->list[wake->index].fd;
     wake->ring = event_new(base, fd, EV_READ | EV_PERSIST, ring_event, wake);
     return wake->ring && event_add(wake->ring, NULL) == 0 ? 0 : -ENOMEM;
 }
 
-int wake_init(struct wake *wake, struct event_base *base, struct beck_store *store,
-              void (*after)(void *context), void *context)
+int bells_init(struct bells *bells, size_t count, struct beck_store *store)
 {
-    *wake = (struct wake){.store = store, .after = after, .context = context};
+    int result = 0;
+    bells->count = count;
+    bells->store_fd = beck_store_wake_fd(store, NULL);
+    bells->polling = bells->store_fd < 0;
+    bells->list[0].fd = -1;
+    for (size_t i = 1; i < count; i++) {
+        bells->list[i].fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+        if (bells->list[i].fd < 0)
+            result = -errno;
+    }
+    if (result < 0)
+        bells_done(bells);
+    return result;
+}
+
+void bells_done(struct bells *bells)
+{
+    for (size_t i = 1; i < bells->count; i++)
+        if (bells->list[i].fd >= 0)
+            close(bells->list[i].fd);
+    bells->count = 0;
+}
+
+int wake_init(struct wake *wake, struct event_base *base, struct beck_store *store,
+              struct bells *bells, size_t index, void (*after)(void *context), void *context)
+{
+    *wake = (struct wake){
+        .store = store, .bells = bells, .index = index, .after = after, .context = context};
     TAILQ_INIT(&wake->watches);
     wake->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     if (wake->timer_fd < 0)
@@ -164,6 +209,8 @@ void watch_add(struct wake *wake, struct partition_entry *entry, struct watcher 
     bool behind = false; /* the others have not been told of what this one has seen */
     if (LIST_EMPTY(&watch->watchers)) {
         watch->entry = partition_ref(entry);
+        /* Before the partition is armed: from then on a ring must come through. */
+        atomic_store(&wake->bells->list[wake->index].watches, true);
         TAILQ_INSERT_TAIL(&wake->watches, watch, link);
         watch->late = false;
     } else {
@@ -171,7 +218,7 @@ void watch_add(struct wake *wake, struct partition_entry *entry, struct watcher 
     }
     watcher->watch = watch;
     LIST_INSERT_HEAD(&watch->watchers, watcher, link);
-    if (wake->polling)
+    if (wake->bells->polling)
         timer_set(wake, WAKE_POLL_MS);
     watch_note(watch, seen);
     watch_arm(wake, watch);
@@ -188,6 +235,8 @@ void watch_remove(struct wake *wake, struct watcher *watcher)
     watcher->watch = NULL;
     if (LIST_EMPTY(&watch->watchers)) {
         TAILQ_REMOVE(&wake->watches, watch, link);
+        if (TAILQ_EMPTY(&wake->watches))
+            atomic_store(&wake->bells->list[wake->index].watches, false);
         partition_unref(watch->entry);
     }
 }

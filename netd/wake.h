@@ -8,23 +8,44 @@
  * sleeps. Under load a partition is armed at most WAKE_ARMS times in a millisecond: who appends
  * then pays for a ring only now and then, and the loop looks on its own a millisecond later.
  *
- * Where the store has no descriptor to give, the loop looks every WAKE_POLL_MS.
+ * The store's descriptor is the process's only one: the first loop polls it and rings the bells of
+ * those others that watch something. Where the store has none to give, each looks every
+ * WAKE_POLL_MS.
  */
 #ifndef BECK_NETD_WAKE_H
 #define BECK_NETD_WAKE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
 #define WAKE_ARMS    4
 #define WAKE_POLL_MS 10
+/* Loops in one process. */
+#define WAKE_BELLS_MAX 64
 
 struct beck_store;
 struct event;
 struct event_base;
 struct partition_entry;
 struct watch;
+
+/* How the first loop rings the others: one eventfd each. Made and ended before and after them. */
+struct bells {
+    size_t count;
+    bool polling; /* the store has no descriptor: nobody rings */
+    int store_fd; /* that the first loop polls */
+    struct bell {
+        int fd; /* -1 for the first loop */
+        atomic_bool watches;
+    } list[WAKE_BELLS_MAX];
+};
+
+/* 0 or a negative errno. */
+int bells_init(struct bells *bells, size_t count, struct beck_store *store);
+void bells_done(struct bells *bells);
 
 /* One who wants to know. Its memory is the caller's, between watch_add() and watch_remove(). */
 struct watcher {
@@ -49,18 +70,20 @@ struct watch {
 
 struct wake {
     struct beck_store *store;
+    struct bells *bells;
+    size_t index; /* of our bell */
     struct event *ring;
     struct event *timer;
     int timer_fd; /* libevent's own timers may be some milliseconds late */
     bool timer_set;
     TAILQ_HEAD(, watch) watches;
-    bool polling;                 /* there is no descriptor */
     void (*after)(void *context); /* called when watchers may have been told */
     void *context;
 };
 
+/* `index`: which of the loops this one is. */
 int wake_init(struct wake *wake, struct event_base *base, struct beck_store *store,
-              void (*after)(void *context), void *context);
+              struct bells *bells, size_t index, void (*after)(void *context), void *context);
 void wake_done(struct wake *wake);
 
 void watch_init(struct watch *watch);

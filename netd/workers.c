@@ -26,6 +26,18 @@ static void inbox_put(struct inbox *inbox, struct work *work)
     }
 }
 
+void inbox_post(struct inbox *inbox, struct work *work)
+{
+    work->is_posted = true;
+    inbox_put(inbox, work);
+}
+
+void inbox_return(struct inbox *inbox, struct work *work)
+{
+    work->is_posted = false;
+    inbox_put(inbox, work);
+}
+
 static void *worker_main(void *argument)
 {
     struct workers *workers = argument;
@@ -36,7 +48,7 @@ static void *worker_main(void *argument)
             TAILQ_REMOVE(&workers->queue, work, link);
             pthread_mutex_unlock(&workers->lock);
             work->run(work);
-            inbox_put(work->inbox, work);
+            inbox_return(work->inbox, work);
             pthread_mutex_lock(&workers->lock);
         } else if (workers->stopping) {
             break;
@@ -120,7 +132,8 @@ void inbox_finish(struct inbox *inbox)
     struct work *work;
     while ((work = TAILQ_FIRST(&finished))) {
         TAILQ_REMOVE(&finished, work, link);
-        inbox->submitted--;
+        if (!work->is_posted)
+            inbox->submitted--;
         work->done(work);
     }
 }

@@ -23,6 +23,7 @@ struct work {
     struct inbox *inbox;
     void (*run)(struct work *work);  /* on a worker */
     void (*done)(struct work *work); /* on the inbox's loop; may free or submit it again */
+    bool is_posted;                  /* nobody in the inbox's loop waits for it */
 };
 
 TAILQ_HEAD(work_list, work);
@@ -54,6 +55,15 @@ void inbox_done(struct inbox *inbox);
 
 /* Hands a work in. Called by the inbox's loop. */
 void workers_submit(struct workers *workers, struct inbox *inbox, struct work *work);
+/* Has another loop call `done`. From any thread. */
+void inbox_post(struct inbox *inbox, struct work *work);
+/* The same for a work that the inbox's loop gave away and waits for: see inbox_expect(). */
+void inbox_return(struct inbox *inbox, struct work *work);
+/* Says that one will come by inbox_return(). Called by the inbox's loop. */
+static inline void inbox_expect(struct inbox *inbox)
+{
+    inbox->submitted++;
+}
 /* Calls `done` of all that is finished. Called by the inbox's loop when event_fd is readable. */
 void inbox_finish(struct inbox *inbox);
 

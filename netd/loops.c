@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Threads for loops, and handing things from the first one to the others; see loops.h. The first
+ * loop ends last: the others' requests may need it.
+ */
+#include "loops.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A connection on its way to its loop. */
+struct arrival {
+    struct work work;
+    struct loop *loop;
+    int fd;
+    char peer[CONNECTION_NAME_BYTES];
+};
+
+static void arrived(struct work *work)
+{
+    struct arrival *arrival = (struct arrival *)((char *)work - offsetof(struct arrival, work));
+    if (arrival->loop->stopping) {
+        atomic_fetch_sub(&arrival->loop->broker->connection_count, 1);
+        close(arrival->fd);
+    } else {
+        connection_open(arrival->loop, arrival->fd, arrival->peer);
+    }
+    free(arrival);
+}
+
+void loops_take(struct broker *broker, int fd, const char *peer)
+{
+    static const struct work none;
+    struct loop *loop = &broker->loops[broker->next_loop++ % broker->loop_count];
+    struct arrival *arrival = loop->index > 0 ? malloc(sizeof(*arrival)) : NULL;
+    if (!arrival) {
+        connection_open(&broker->loops[0], fd, peer);
+        return;
+    }
+    *arrival = (struct arrival){.work = none, .loop = loop, .fd = fd};
+    arrival->work.done = arrived;
+    (void)snprintf(arrival->peer, sizeof(arrival->peer), "%s", peer);
+    inbox_post(&loop->inbox, &arrival->work);
+}
+
+static void loop_has_ended(struct work *work)
+{
+    struct loop *loop = (struct loop *)((char *)work - offsetof(struct loop, farewell));
+    loop->broker->loops_running--;
+}
+
+static void *loop_main(void *argument)
+{
+    struct loop *loop = argument;
+    loop_run(loop);
+    inbox_post(&loop->broker->loops[0].inbox, &loop->farewell);
+    return NULL;
+}
+
+static void stop_loop(struct work *work)
+{
+    loop_stop((struct loop *)((char *)work - offsetof(struct loop, stop)));
+}
+
+static int start_thread(struct loop *loop)
+{
+    loop->stop.done = stop_loop;
+    loop->farewell.done = loop_has_ended;
+    int result = -pthread_create(&loop->thread, NULL, loop_main, loop);
+    if (result == 0)
+        loop->broker->loops_running++;
+    return result;
+}
+
+int loops_start(struct broker *broker, struct beck_error *error)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    size_t count = (size_t)broker->config->num_network_threads;
+    if (count == 0)
+        count = processors < 1 ? 1 : (size_t)processors;
+    if (count > BROKER_LOOPS_MAX)
+        count = BROKER_LOOPS_MAX;
+    broker->loops = calloc(count, sizeof(*broker->loops));
+    int result = broker->loops ? bells_init(&broker->bells, count, broker->store) : -ENOMEM;
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        result = loop_init(&broker->loops[i], broker, i);
+        if (result == 0)
+            broker->loop_count++;
+    }
+    broker->loops_running = 1;
+    for (size_t i = 1; result == 0 && i < count; i++)
+        result = start_thread(&broker->loops[i]);
+    if (result == 0)
+        return 0;
+    error->code = result;
+    (void)snprintf(error->message, sizeof(error->message), "cannot start %zu network threads: %s",
+                   count, strerror(-result));
+    loops_stop(broker);
+    loops_run(broker);
+    loops_done(broker);
+    return result;
+}
+
+void loops_run(struct broker *broker)
+{
+    size_t started = broker->loops_running;
+    if (broker->loop_count > 0)
+        loop_run(&broker->loops[0]);
+    for (size_t i = 1; i < started; i++)
+        (void)pthread_join(broker->loops[i].thread, NULL);
+}
+
+void loops_stop(struct broker *broker)
+{
+    size_t started = broker->loops_running;
+    bool again = broker->loop_count > 0 && broker->loops[0].stopping;
+    for (size_t i = 1; i < started && !again; i++)
+        inbox_post(&broker->loops[i].inbox, &broker->loops[i].stop);
+    if (broker->loop_count > 0)
+        loop_stop(&broker->loops[0]);
+}
+
+void loops_done(struct broker *broker)
+{
+    for (size_t i = 0; i < broker->loop_count; i++)
+        loop_done(&broker->loops[i]);
+    broker->loop_count = 0;
+    bells_done(&broker->bells);
+    free(broker->loops);
+    broker->loops = NULL;
+}
