@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Making a store. The commit in meta.mdb, with the format's version, is what makes a directory a
- * store: it comes last, so that a creation that did not end can be made again over what it left.
+ * Making a store. meta.mdb makes a directory a store: it is made whole under another name, and
+ * renamed last, so that a creation that did not end can be made again over what it left. What
+ * stands under its own name is never replaced, damaged or not.
  */
 #include "create.h"
 
@@ -19,12 +20,15 @@
 #include <string.h>
 #include <sys/random.h>
 
+#define META_NEW STORE_PATH_META ".new"
+
 /* Names that a creation that did not end may have left. */
 static int is_foreign(void *context, const char *name)
 {
     static const char *const ours[] = {
-        STORE_PATH_META, STORE_PATH_META "-lock", STORE_PATH_INDEX, STORE_PATH_INDEX "-lock",
-        STORE_PATH_LIVE, STORE_PATH_WAKE,         STORE_PATH_TOPICS};
+        STORE_PATH_META, STORE_PATH_META "-lock", STORE_PATH_INDEX,  STORE_PATH_INDEX "-lock",
+        STORE_PATH_LIVE, STORE_PATH_WAKE,         STORE_PATH_TOPICS, META_NEW,
+        META_NEW "-lock"};
     (void)context;
     for (size_t i = 0; i < ELEMENTS(ours); i++)
         if (strcmp(name, ours[i]) == 0)
@@ -71,11 +75,51 @@ static int fill_meta(struct db *meta, const struct config_set *configs, struct b
     return db_commit(meta, TAKE_POINTER(txn), error);
 }
 
+static int remove_file(const struct io *io, int directory, const char *name)
+{
+    int r = io->remove(io, directory, name, false);
+    return r == -ENOENT ? 0 : r;
+}
+
+/* What an earlier creation left of index.mdb may be no file of LMDB's yet. */
+static int create_index(const char *path, int directory, uint64_t map_bytes, const struct io *io,
+                        struct beck_error *error)
+{
+    struct db index = {0};
+    int r =
+        db_open(&index, path, STORE_PATH_INDEX, DB_OPEN_CREATE, map_bytes, &index_layout, error);
+    if (r == -EBADMSG && remove_file(io, directory, STORE_PATH_INDEX) == 0)
+        r = db_open(&index, path, STORE_PATH_INDEX, DB_OPEN_CREATE, map_bytes, &index_layout,
+                    error);
+    db_close(&index);
+    return r;
+}
+
+static int create_meta(const char *path, int directory, uint64_t map_bytes, bool has_meta,
+                       const struct config_set *configs, const struct io *io,
+                       struct beck_error *error)
+{
+    const char *name = has_meta ? STORE_PATH_META : META_NEW;
+    struct db meta = {0};
+    int r = has_meta ? 0 : remove_file(io, directory, META_NEW);
+    if (r < 0)
+        return report_errno(error, r, "what an earlier creation left cannot be removed");
+    r = db_open(&meta, path, name, DB_OPEN_CREATE, map_bytes, &meta_layout, error);
+    if (r == 0)
+        r = fill_meta(&meta, configs, error);
+    db_close(&meta);
+    if (r < 0 || has_meta)
+        return r;
+    r = io->rename(io, directory, META_NEW, STORE_PATH_META);
+    if (r < 0)
+        return report_errno(error, r, "meta.mdb: cannot be renamed");
+    (void)remove_file(io, directory, META_NEW "-lock");
+    return 0;
+}
+
 int create_in(const char *path, int directory, uint64_t map_bytes, const struct config_set *configs,
               const struct io *io, struct beck_error *error)
 {
-    struct db meta = {0};
-    struct db index = {0};
     _cleanup_close_ int live = -1;
     int r = io_is_network(directory);
     if (r > 0)
@@ -90,14 +134,14 @@ int create_in(const char *path, int directory, uint64_t map_bytes, const struct 
         r = io->lock(io, live, LIVE_LOCK_GATE, IO_LOCK_EXCLUSIVE, true);
     if (r < 0)
         return report_errno(error, r, "a store cannot be made");
-    r = db_open(&index, path, STORE_PATH_INDEX, DB_OPEN_CREATE, map_bytes, &index_layout, error);
+    _cleanup_close_ int meta = io->open(io, directory, STORE_PATH_META, O_RDONLY, 0);
+    if (meta < 0 && meta != -ENOENT)
+        return report_errno(error, meta, "meta.mdb: cannot be opened");
+    r = meta >= 0 ? 0 : create_index(path, directory, map_bytes, io, error);
+    /* What a store has is there for good before it is one. */
+    if (r == 0 && meta < 0 && (r = io->sync(io, directory)) < 0)
+        (void)report_errno(error, r, "the directory cannot be synced");
     if (r == 0)
-        r = db_open(&meta, path, STORE_PATH_META, DB_OPEN_CREATE, map_bytes, &meta_layout, error);
-    if (r == 0)
-        r = fill_meta(&meta, configs, error);
-    db_close(&meta);
-    db_close(&index);
-    if (r == 0)
-        r = io->sync(io, directory);
-    return r;
+        r = create_meta(path, directory, map_bytes, meta >= 0, configs, io, error);
+    return r < 0 ? r : io->sync(io, directory);
 }
