@@ -167,7 +167,8 @@ static int take_batch(struct recover *recover, const struct scan_batch *batch, b
         return report(error, -EBADMSG,
                       "byte %" PRIu64 ": offset %" PRId64 " comes again after %" PRId64,
                       batch->position, summary->header.base_offset, tail->end.offset - 1);
-    if (UNLIKELY(summary->header.base_offset > tail->end.offset) && !hole_is_real(recover, batch))
+    if (UNLIKELY(summary->header.base_offset > tail->end.offset) &&
+        (recover->found->has_checkpoint || !hole_is_real(recover, batch)))
         return report(error, -EBADMSG,
                       "byte %" PRIu64 ": offset %" PRId64 " does not fit before the next batch's",
                       batch->position, summary->header.base_offset);
@@ -376,6 +377,22 @@ static int cut_here(struct recover *recover, uint64_t size, size_t next_file,
     return r;
 }
 
+/* What was appended since the checkpoint has no holes: where the next file does not go on where
+ * this one ends, the disk took what is in it before it took what belongs between, and it goes. */
+static int next_file_follows(struct recover *recover, const size_t *next, bool *ret_is_last)
+{
+    int r = 0;
+    *ret_is_last = *next >= recover->file_count;
+    if (*ret_is_last || !recover->found->has_checkpoint ||
+        recover->files[*next] == recover->found->tail.end.offset)
+        return 0;
+    *ret_is_last = true;
+    note_cut(recover, "what was appended before the next segment is lost");
+    for (size_t i = *next; r == 0 && i < recover->file_count; i++)
+        r = note_removed(recover, recover->files[i]);
+    return r;
+}
+
 /* The file that the log goes on in, of those from `*next` on. A roll that came to nothing may have
  * left one whose offsets are in the segment before it: it goes. */
 static int next_file(struct recover *recover, size_t *next, bool *ret_is_last)
@@ -390,8 +407,7 @@ static int next_file(struct recover *recover, size_t *next, bool *ret_is_last)
         if (recover->found->cut.truncated_bytes > 0)
             note_cut(recover, "a segment was begun, and the log went on in the one before it");
     }
-    *ret_is_last = *next >= recover->file_count;
-    return 0;
+    return next_file_follows(recover, next, ret_is_last);
 }
 
 /* Read the tail's file. Returns 1 where the log may go on in the next one, 0 where it ends here. */
