@@ -27,6 +27,7 @@ struct recovery {
     MDB_txn *meta_txn;  /* for writing; NULL with a read-only store */
     MDB_txn *index_txn; /* likewise */
     bool was_clean;
+    bool new_index; /* nothing was ever written to index.mdb */
     bool same_boot; /* the slots are what was published last */
 };
 
@@ -311,8 +312,10 @@ static int recovery_begin(struct recovery *recovery, struct beck_error *error)
     int r = db_begin(&store->meta, true, &recovery->meta_txn, error);
     if (r == 0)
         r = db_begin(&store->index, true, &recovery->index_txn, error);
-    if (r == 0 && index_clean_get(&store->index, recovery->index_txn, &recovery->was_clean) < 0)
+    if (r == 0 && index_clean_get(&store->index, recovery->index_txn, &recovery->was_clean) < 0) {
         recovery->was_clean = false;
+        recovery->new_index = true;
+    }
     return r;
 }
 
@@ -324,7 +327,12 @@ static int recovery_commit(struct recovery *recovery, struct beck_error *error)
         return report_errno(error, r, "index.mdb: cannot be written");
     /* Epochs first: one that is too high does no harm. */
     r = db_commit(&store->meta, TAKE_POINTER(recovery->meta_txn), error);
-    return r < 0 ? r : db_commit(&store->index, TAKE_POINTER(recovery->index_txn), error);
+    if (r == 0)
+        r = db_commit(&store->index, TAKE_POINTER(recovery->index_txn), error);
+    /* Else all that the file will promise could go with its name. */
+    if (r == 0 && recovery->new_index && (r = store->io->sync(store->io, store->directory)) < 0)
+        (void)report_errno(error, r, "the directory cannot be synced");
+    return r;
 }
 
 int recovery_run(struct beck_store *store, struct beck_error *error)
