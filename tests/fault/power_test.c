@@ -1,166 +1,217 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Power loss, again and again on one store: what was acknowledged after a sync is there, no offset
- * is used for two different records, and the leader epoch rises.
+ * Power loss at any call of the engine or of LMDB. A run opens a store on a simulated disk
+ * (disk.h), appends, syncs, rolls, checkpoints, makes and deletes topics and closes it, while each
+ * call is noted. Then power is cut again and again in that run, at calls of its past, and each disk
+ * that this leaves is opened: what was promised before the call is there, nothing is there that was
+ * not sent, no offset is used for two records, the leader epoch rises, and verification finds no
+ * damage. One of these disks is where the next run begins: so that power also fails in a recovery.
  *
  *     power_test [--cuts N] [--seed N]
+ *
+ * The same numbers do the same again.
  */
-#include "power_io.h"
-#include "store_fixture.h"
+#include "power.h"
+
+#include "check.h"
 
 #include <getopt.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define OFFERS ((uint32_t)1 << 18)
+#define CUTS_A_RUN   20
+#define RUNS_A_STORE 12
 
-/* What the process before a cut gave out. An offset is told with its record's number. */
-struct offers {
-    _Atomic uint32_t count;
-    struct offer {
-        int64_t offset;
-        uint64_t number;
-    } offers[OFFERS];
-    _Atomic uint64_t next_number;
-    _Atomic uint32_t synced_count; /* of the offers, those that were synced: the first so many */
-};
+static uint32_t cut_at; /* for who has to say where it failed */
+static uint64_t cuts_done;
 
-struct power {
-    struct fixture fixture;
-    struct power_notes *notes;
-    struct offers *offers;
-    uint64_t random;
-    uint64_t lost;
-};
-
-__attribute__((noreturn, format(printf, 1, 2))) static void give_up(const char *format, ...)
+void power_fail(const struct power *power, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    (void)vprintf(format, arguments);
-    (void)printf("\n");
+    (void)vfprintf(stderr, format, arguments);
+    (void)fprintf(stderr, "\nafter %" PRIu64 " cuts of %s, run %u, cut in call %u; kept: %s, %s\n",
+                  cuts_done, power->replay, power->runs, cut_at, power->fixture.folder,
+                  power->cut_path);
     va_end(arguments);
-    (void)fflush(stdout);
+    disk_unwatch();
+    if (power->disk && getenv("POWER_TEST_CALLS"))
+        disk_print(power->disk, cut_at);
     _exit(1);
 }
 
-/* ---- before the cut ------------------------------------------------------------------------ */
+/* ---- where to cut -------------------------------------------------------------------------- */
 
-static void append_one(struct power *power, struct beck_partition *partition, bool sync)
+/* Any call; or, every other time, one at the point that was hit least so far. */
+static uint32_t choose_call(struct power *power)
 {
-    static char value[4000];
-    struct offers *offers = power->offers;
-    uint64_t number = atomic_fetch_add(&offers->next_number, 1);
-    struct beck_record record = {.key_size = -1, .value = value};
-    struct beck_append_result result;
-    struct beck_error error;
-    uint32_t count = atomic_load(&offers->count);
-    if (count == OFFERS)
+    uint32_t count = disk_calls(power->disk);
+    uint32_t at = random_below(&power->random, count + 1);
+    if (at == count || random_below(&power->random, 2))
+        return at;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t next = (at + i) % count;
+        if (power->hits[disk_point(power->disk, next)] < power->hits[disk_point(power->disk, at)])
+            at = next;
+    }
+    return at;
+}
+
+/* The slots' file may have come through, as it was at the end: it is of another boot. */
+static void leave_live(struct power *power)
+{
+    char from[PATH_MAX];
+    char to[PATH_MAX + 8];
+    size_t size;
+    store_file(&power->fixture, "live", from);
+    (void)snprintf(to, sizeof(to), "%s/live", power->cut_path);
+    if (access(from, F_OK) < 0 || random_below(&power->random, 4) > 0)
         return;
-    memcpy(value, &number, sizeof(number));
-    record.value_size = 8 + (int32_t)random_below(&power->random, sizeof(value) - 8);
-    must(beck_produce(partition, &record, 1, sync ? BECK_ACKS_ALL : BECK_ACKS_LEADER, &result,
-                      &error),
-         &error);
-    offers->offers[count] = (struct offer){result.base_offset, number};
-    atomic_store(&offers->count, count + 1);
-    if (sync)
-        atomic_store(&offers->synced_count, count + 1);
+    char *bytes = file_read(from, &size);
+    file_write(to, bytes, size);
+    free(bytes);
 }
 
-static void work(struct power *power)
+static struct disk *one_cut(struct power *power)
 {
-    static struct fault_io fault;
-    uint32_t next_ms;
-    struct beck_error error;
-    power_io_init(&fault, power->notes);
-    struct beck_store *store = must_open_io(power->fixture.path, 0, &fault.io);
-    struct beck_partition *partition = must_open_partition(store, "t", 0);
-    uint32_t appends = random_below(&power->random, 600);
-    uint32_t syncs_each = 1 + random_below(&power->random, 200);
-    for (uint32_t i = 0; i < appends; i++) {
-        append_one(power, partition, random_below(&power->random, syncs_each) == 0);
-        if (random_below(&power->random, 150) == 0)
-            must(beck_store_maintain(store, true, &next_ms, &error), &error);
-    }
-    (void)raise(SIGKILL);
+    uint32_t at = cut_at = choose_call(power);
+    struct disk *disk = disk_cut(power->disk, at, &power->random);
+    if (at < disk_calls(power->disk))
+        power->hits[disk_point(power->disk, at)]++;
+    disk_put(disk, power->cut_path);
+    leave_live(power);
+    calls.boot = power->boot + 1;
+    power_check(power, power->cut_path, at);
+    folder_remove(power->cut_path);
+    cuts_done++;
+    return disk;
 }
 
-/* ---- after it ------------------------------------------------------------------------------ */
+/* ---- from run to run ----------------------------------------------------------------------- */
 
-/* Each record that is there was offered at its offset; each synced one is there. */
-static void check(struct power *power)
+static void log_free(struct log *log)
 {
-    struct fixture *f = &power->fixture;
-    struct offers *offers = power->offers;
-    struct beck_reader *reader = NULL;
-    struct beck_record record;
-    uint32_t at = 0;
-    uint32_t kept = 0;
-    must(beck_reader_new(f->partition, BECK_READ_UNCOMMITTED, &reader, &f->error), &f->error);
-    must(beck_reader_seek(reader, 0, &f->error), &f->error);
-    while (must(beck_reader_next(reader, &record, &f->error), &f->error) == 1) {
-        uint64_t number;
-        memcpy(&number, record.value, sizeof(number));
-        for (; at < offers->count && offers->offers[at].offset < record.offset; at++)
-            if (at < offers->synced_count)
-                give_up("offset %" PRId64 " was synced and is lost", offers->offers[at].offset);
-        if (at == offers->count || offers->offers[at].offset != record.offset)
-            give_up("offset %" PRId64 " was never given out", record.offset);
-        if (offers->offers[at].number != number)
-            give_up("offset %" PRId64 " was given to %" PRIu64 " and has %" PRIu64, record.offset,
-                    offers->offers[at].number, number);
-        offers->offers[kept++] = offers->offers[at++];
-    }
-    if (at < offers->synced_count)
-        give_up("offset %" PRId64 " was synced and is lost", offers->offers[at].offset);
-    beck_reader_free(reader);
-    power->lost += offers->count - kept;
-    /* What is there now was made durable; what was lost must not come again: see no_reuse(). */
-    atomic_store(&offers->count, kept);
-    atomic_store(&offers->synced_count, kept);
+    free(log->offers);
+    free(log->promises);
+    *log = (struct log){0};
 }
 
-static void one_cut(struct power *power, int64_t *highest, int32_t *epoch)
+/* What was found after the cut is what the next run begins with. */
+static void settle_log(struct power *power, struct log *log, uint32_t at)
 {
-    struct fixture *f = &power->fixture;
-    int status;
-    (void)random_next(&power->random);
-    pid_t pid = fork();
-    if (pid == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        work(power);
-    }
-    if (waitpid(pid, &status, 0) != pid || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
-        give_up("the process before the cut failed");
-    power_cut(power->notes, f->path, &power->random);
-    for (uint32_t i = 0; i < power->offers->count; i++)
-        if (power->offers->offers[i].offset > *highest)
-            *highest = power->offers->offers[i].offset;
+    for (uint32_t i = 0; i < log->offer_count; i++)
+        if (log->offers[i].when <= at && log->offers[i].offset > log->used_before)
+            log->used_before = log->offers[i].offset;
+    int64_t kept = 0;
+    for (uint32_t i = 0; i < log->promise_count; i++)
+        if (log->promises[i].when <= at && log->promises[i].offset > kept)
+            kept = log->promises[i].offset;
+    power->lost += log->offer_count - log->found;
+    log->offer_count = log->found;
+    for (uint32_t i = 0; i < log->offer_count; i++)
+        log->offers[i].when = 0;
+    log->promise_count = 0;
+    if (kept > 0)
+        log->promises[log->promise_count++] = (struct log_promise){kept, 0};
+}
 
-    f->store = must_open(f->path, 0);
-    f->partition = must_open_partition(f->store, "t", 0);
-    struct beck_partition_state now = must_state(f->partition);
-    if (now.next_offset <= *highest)
-        give_up("%" PRId64 " comes next, and %" PRId64 " was used before", now.next_offset,
-                *highest);
-    if (now.leader_epoch <= *epoch)
-        give_up("the leader epoch stays at %d", now.leader_epoch);
-    *epoch = now.leader_epoch;
-    check(power);
-    struct beck_damage damage;
-    if (verify_count(f->store, &damage) != 0)
-        give_up("%s byte %" PRId64 ": %s", damage.file, damage.byte, damage.what);
-    fixture_close(f);
-    power_all_synced(power->notes, f->path);
+static void settle(struct power *power, uint32_t at)
+{
+    for (uint32_t i = 0; i < POWER_TOPICS; i++) {
+        struct topic *topic = &power->topics[i];
+        bool there = topic->name[0] && topic->logs[0].found != NEVER;
+        for (uint32_t p = 0; p < POWER_PARTITIONS; p++) {
+            if (there)
+                settle_log(power, &topic->logs[p], at);
+            else
+                log_free(&topic->logs[p]);
+        }
+        if (!there)
+            topic->name[0] = '\0';
+        topic->create_begin = topic->create_end = 0;
+        topic->delete_begin = topic->delete_end = NEVER;
+    }
+    for (uint32_t i = 0; i < ELEMENTS(power->producer_when); i++)
+        power->producer_when[i] = power->producer_when[i] <= at ? 0 : NEVER;
+    power->made_when = power->made_when <= at ? 0 : NEVER;
+}
+
+static void forget_store(struct power *power)
+{
+    for (uint32_t i = 0; i < POWER_TOPICS; i++) {
+        for (uint32_t p = 0; p < POWER_PARTITIONS; p++)
+            log_free(&power->topics[i].logs[p]);
+        power->topics[i].name[0] = '\0';
+    }
+    disk_free(power->disk);
+    power->disk = disk_new();
+    power->made_when = NEVER;
+    power->producer_count = 0;
+}
+
+static void one_run(struct power *power, uint64_t cuts)
+{
+    struct disk *next = NULL;
+    if (power->runs % RUNS_A_STORE == 0)
+        forget_store(power);
+    disk_put(power->disk, power->fixture.path);
+    power_work(power);
+    for (uint32_t i = 0; i < CUTS_A_RUN && cuts_done < cuts; i++) {
+        disk_free(next);
+        next = one_cut(power);
+    }
+    settle(power, cut_at);
+    disk_free(power->disk);
+    power->disk = next;
+    folder_remove(power->fixture.path);
+    power->runs++;
+}
+
+/* Where cuts fell. Each of these points must have been hit where there were many. */
+static bool print_hits(const struct power *power)
+{
+    static const uint32_t must_hit[] = {
+        CALL_CREATE * CALL_FILES + FILE_META,
+        CALL_CREATE * CALL_FILES + FILE_INDEX,
+        CALL_CREATE * CALL_FILES + FILE_SEGMENT,
+        CALL_CREATE * CALL_FILES + FILE_TOPIC,
+        CALL_WRITE * CALL_FILES + FILE_META,
+        CALL_WRITE * CALL_FILES + FILE_INDEX,
+        CALL_WRITE * CALL_FILES + FILE_SEGMENT,
+        CALL_WRITE * CALL_FILES + FILE_TOPIC,
+        CALL_WRITE_THROUGH * CALL_FILES + FILE_META,
+        CALL_WRITE_THROUGH * CALL_FILES + FILE_INDEX,
+        CALL_TRUNCATE * CALL_FILES + FILE_SEGMENT,
+        CALL_SYNC * CALL_FILES + FILE_META,
+        CALL_SYNC * CALL_FILES + FILE_INDEX,
+        CALL_SYNC * CALL_FILES + FILE_SEGMENT,
+        CALL_SYNC * CALL_FILES + FILE_TOPIC,
+        CALL_SYNC * CALL_FILES + FOLDER_PARTITION,
+        CALL_SYNC * CALL_FILES + FOLDER_TOPIC,
+        CALL_SYNC * CALL_FILES + FOLDER_TOPICS,
+        CALL_SYNC * CALL_FILES + FOLDER_STORE,
+        CALL_MAKE_FOLDER * CALL_FILES + FOLDER_TOPIC,
+        CALL_MAKE_FOLDER * CALL_FILES + FOLDER_PARTITION,
+        CALL_REMOVE * CALL_FILES + FILE_SEGMENT,
+        CALL_REMOVE * CALL_FILES + FOLDER_PARTITION,
+        CALL_REMOVE * CALL_FILES + FOLDER_TOPIC,
+    };
+    bool good = true;
+    char name[64];
+    for (uint32_t i = 0; i < CALL_POINTS; i++)
+        if (power->hits[i] > 0)
+            (void)printf("%8" PRIu64 " cuts: %s\n", power->hits[i], call_point_name(i, name));
+    for (size_t i = 0; cuts_done >= 2000 && i < sizeof(must_hit) / sizeof(must_hit[0]); i++) {
+        if (power->hits[must_hit[i]] == 0) {
+            (void)printf("no cut: %s\n", call_point_name(must_hit[i], name));
+            good = false;
+        }
+    }
+    return good;
 }
 
 int main(int argc, char **argv)
@@ -168,37 +219,37 @@ int main(int argc, char **argv)
     static const struct option long_options[] = {
         {"cuts", required_argument, NULL, 'n'}, {"seed", required_argument, NULL, 's'}, {0}};
     static struct power power;
-    uint32_t cuts = 100;
-    int64_t highest = -1;
-    int32_t epoch = -1;
+    char replay[80];
+    uint64_t cuts = 100;
     int option;
     power.random = (uint64_t)time(NULL);
     while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
         if (option == 'n')
-            cuts = (uint32_t)strtoul(optarg, NULL, 10);
+            cuts = strtoull(optarg, NULL, 10);
         else if (option == 's')
             power.random = strtoull(optarg, NULL, 10);
         else
             return 2;
     }
-    (void)printf("power_test --cuts %u --seed %" PRIu64 "\n", cuts, power.random);
+    (void)snprintf(replay, sizeof(replay), "power_test --cuts %" PRIu64 " --seed %" PRIu64, cuts,
+                   power.random);
+    (void)printf("%s\n", replay);
     (void)fflush(stdout);
+    power.replay = replay;
+    /* What is simulated needs no disk. */
+    if (!getenv("TMPDIR") && access("/dev/shm", W_OK) == 0)
+        (void)setenv("TMPDIR", "/dev/shm", 1);
+    calls.skip_syncs = true;
     fixture_begin(&power.fixture);
-    power.notes = power_notes_new();
-    void *memory = mmap(NULL, sizeof(struct offers), PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (!power.notes || memory == MAP_FAILED)
-        return 2;
-    power.offers = memory;
-    struct beck_store *store = must_open(power.fixture.path, BECK_OPEN_CREATE);
-    must_create_topic(store, "t", 1, "segment.bytes", "1048576");
-    beck_store_close(store);
-    for (uint32_t i = 0; i < cuts; i++)
-        one_cut(&power, &highest, &epoch);
-    (void)printf("%u cuts, %" PRIu64 " records offered, %" PRIu64 " of them lost\n", cuts,
-                 atomic_load(&power.offers->next_number), power.lost);
-    power_notes_free(power.notes);
-    (void)munmap(memory, sizeof(struct offers));
+    store_file(&power.fixture, "../cut", power.cut_path);
+    while (cuts_done < cuts)
+        one_run(&power, cuts);
+    bool good = print_hits(&power);
+    (void)printf("%" PRIu64 " cuts in %u runs, %" PRIu64 " records offered, %" PRIu64
+                 " of them lost\n",
+                 cuts_done, power.runs, power.offered, power.lost);
+    forget_store(&power);
+    disk_free(power.disk);
     fixture_end(&power.fixture);
-    return 0;
+    return good ? 0 : 1;
 }

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the power test knows of its store: what was promised, and at which call of the disk. "When"
+ * is a number of calls: it is so in all cuts from that call on.
+ */
+#ifndef TESTS_POWER_H
+#define TESTS_POWER_H
+
+#include "disk.h"
+#include "store_fixture.h"
+
+#define POWER_TOPICS     12
+#define POWER_PARTITIONS 2
+#define NEVER            UINT32_MAX
+
+/* A record that was acknowledged. */
+struct offer {
+    int64_t offset;
+    uint64_t number; /* which record it is */
+    uint32_t when;
+};
+
+struct log_promise {
+    int64_t offset; /* below it all is durable */
+    uint32_t when;
+};
+
+struct log {
+    struct offer *offers;
+    uint32_t offer_count;
+    uint32_t offer_room;
+    struct log_promise *promises;
+    uint32_t promise_count;
+    uint32_t promise_room;
+    int64_t
+        used_before; /* the highest offset that earlier runs gave out, lost ones too; -1: none */
+    int32_t epoch;   /* of the leader, of this run or the one before it; -1: not seen */
+    uint32_t found;  /* offers that the last check found */
+};
+
+struct topic {
+    char name[32]; /* empty: free */
+    uint32_t create_begin;
+    uint32_t create_end;
+    uint32_t delete_begin;
+    uint32_t delete_end;
+    struct log logs[POWER_PARTITIONS];
+};
+
+struct power {
+    struct fixture fixture;
+    char cut_path[PATH_MAX]; /* where a cut's disk is put */
+    struct disk *disk;
+    struct topic topics[POWER_TOPICS];
+    uint64_t random;
+    uint64_t next_number;
+    uint32_t topics_made;
+    uint32_t made_when;  /* the store is there */
+    uint32_t open_begin; /* of the last opening in this run */
+    uint32_t open_end;
+    uint32_t close_begin;     /* NEVER: it was not */
+    int64_t producer_ids[64]; /* the newest that were given out, and when */
+    uint32_t producer_when[64];
+    uint32_t producer_count;
+    uint32_t boot;
+    uint32_t runs;
+    uint64_t lost;
+    uint64_t offered;
+    uint64_t hits[CALL_POINTS];
+    const char *replay;
+};
+
+__attribute__((noreturn, format(printf, 2, 3))) void power_fail(const struct power *power,
+                                                                const char *format, ...);
+
+/* Open the store on the disk, work, close it: all of it noted. */
+void power_work(struct power *power);
+
+/* Hold the store in `path`, which is what a cut in the call `at` left, against the promises. Tells
+ * in logs what it found. */
+void power_check(struct power *power, const char *path, uint32_t at);
+
+/* Ids rise for ever. */
+void power_check_producer_id(const struct power *power, int64_t id, uint32_t at);
+
+#endif

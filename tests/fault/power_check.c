@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What must be there after a cut, what may be, and what must not. */
+#include "power.h"
+
+#include "check.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+struct checked {
+    struct power *power;
+    struct beck_store *store;
+    const struct topic *topic;
+    struct log *log;
+    uint32_t at;
+    int32_t partition;
+};
+
+/* Below which offset must all be there? */
+static int64_t promised(const struct log *log, uint32_t at)
+{
+    int64_t offset = 0;
+    for (uint32_t i = 0; i < log->promise_count; i++)
+        if (log->promises[i].when <= at && log->promises[i].offset > offset)
+            offset = log->promises[i].offset;
+    return offset;
+}
+
+static int64_t highest_used(const struct log *log, uint32_t at)
+{
+    int64_t highest = log->used_before;
+    for (uint32_t i = 0; i < log->offer_count; i++)
+        if (log->offers[i].when <= at && log->offers[i].offset > highest)
+            highest = log->offers[i].offset;
+    return highest;
+}
+
+/* The records that are there are the first of those that were offered. */
+static void check_records(struct checked *c, struct beck_partition *partition)
+{
+    struct beck_error error;
+    struct beck_reader *reader = NULL;
+    struct beck_record record;
+    struct log *log = c->log;
+    const char *name = c->topic->name;
+    must(beck_reader_new(partition, BECK_READ_UNCOMMITTED, &reader, &error), &error);
+    must(beck_reader_seek(reader, 0, &error), &error);
+    log->found = 0;
+    while (must(beck_reader_next(reader, &record, &error), &error) == 1) {
+        uint64_t number;
+        memcpy(&number, record.value, sizeof(number));
+        if (log->found == log->offer_count)
+            power_fail(c->power, "%s-%d: offset %" PRId64 " was never given out", name,
+                       c->partition, record.offset);
+        const struct offer *due = &log->offers[log->found++];
+        if (record.offset != due->offset || number != due->number)
+            power_fail(c->power,
+                       "%s-%d: offset %" PRId64 " has record %" PRIu64 ", where %" PRId64
+                       " is due with %" PRIu64,
+                       name, c->partition, record.offset, number, due->offset, due->number);
+    }
+    beck_reader_free(reader);
+    if (log->found < log->offer_count && log->offers[log->found].offset < promised(log, c->at))
+        power_fail(c->power, "%s-%d: offset %" PRId64 " was synced and is lost", name, c->partition,
+                   log->offers[log->found].offset);
+}
+
+static void check_log(struct checked *c)
+{
+    const struct power *power = c->power;
+    struct beck_error error;
+    struct beck_append_result result;
+    struct beck_record one = {.key_size = -1, .value = "next", .value_size = 4};
+    struct beck_partition *partition = must_open_partition(c->store, c->topic->name, c->partition);
+    struct beck_partition_state state = must_state(partition);
+    int64_t used = highest_used(c->log, c->at);
+    if (state.next_offset <= used)
+        power_fail(power, "%s-%d: offset %" PRId64 " comes next, and %" PRId64 " was used",
+                   c->topic->name, c->partition, state.next_offset, used);
+    bool was_open = power->open_end <= c->at && c->at < power->close_begin;
+    if (c->topic->create_end <= c->at &&
+        state.leader_epoch < c->log->epoch + (was_open && c->log->epoch >= 0))
+        power_fail(power, "%s-%d: the leader epoch is %d after %d", c->topic->name, c->partition,
+                   state.leader_epoch, c->log->epoch);
+    check_records(c, partition);
+    must(beck_produce(partition, &one, 1, BECK_ACKS_ALL, &result, &error), &error);
+    if (result.base_offset <= used)
+        power_fail(power, "%s-%d: offset %" PRId64 " was given out again", c->topic->name,
+                   c->partition, result.base_offset);
+    beck_partition_close(partition);
+}
+
+static void check_topic(struct checked *c)
+{
+    struct beck_topic found;
+    struct beck_error error;
+    const struct topic *topic = c->topic;
+    int r = beck_topic_find(c->store, topic->name, &found, &error);
+    if (r < 0 && r != -ENOENT)
+        power_fail(c->power, "%s", error.message);
+    if (r < 0 && topic->create_end <= c->at && topic->delete_begin > c->at)
+        power_fail(c->power, "topic %s was made, and is lost", topic->name);
+    if (r == 0 && (topic->create_begin > c->at || topic->delete_end <= c->at))
+        power_fail(c->power, "topic %s was deleted, or not made yet, and is there", topic->name);
+    for (c->partition = 0; c->partition < POWER_PARTITIONS; c->partition++) {
+        c->log = (struct log *)(uintptr_t)&topic->logs[c->partition];
+        c->log->found = NEVER;
+        if (r == 0)
+            check_log(c);
+    }
+}
+
+void power_check_producer_id(const struct power *power, int64_t id, uint32_t at)
+{
+    for (uint32_t i = 0; i < ELEMENTS(power->producer_ids) && i < power->producer_count; i++)
+        if (power->producer_when[i] <= at && power->producer_ids[i] >= id)
+            power_fail(power, "producer id %" PRId64 " after %" PRId64, id, power->producer_ids[i]);
+}
+
+void power_check(struct power *power, const char *path, uint32_t at)
+{
+    struct beck_damage damage;
+    struct beck_error error;
+    int64_t id;
+    struct checked c = {.power = power, .at = at};
+    int r = beck_store_open(path, power->made_when <= at ? 0 : BECK_OPEN_CREATE, &fixture_options,
+                            &c.store, &error);
+    if (r < 0)
+        power_fail(power, "%s", error.message);
+    for (uint32_t i = 0; i < POWER_TOPICS; i++) {
+        c.topic = &power->topics[i];
+        if (c.topic->name[0])
+            check_topic(&c);
+    }
+    must(beck_producer_id_new(c.store, &id, &error), &error);
+    power_check_producer_id(power, id, at);
+    if (verify_count(c.store, &damage) != 0)
+        power_fail(power, "%s byte %" PRId64 ": %s", damage.file, damage.byte, damage.what);
+    beck_store_close(c.store);
+}

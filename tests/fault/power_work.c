@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is done before power is cut, and what is promised while it is done. */
+#include "power.h"
+
+#include "check.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define VALUE_BYTES ((uint32_t)4000)
+#define LARGE_BYTES ((uint32_t)400000)
+
+static uint32_t now(const struct power *power)
+{
+    return disk_calls(power->disk);
+}
+
+static void *room_for(void *memory, uint32_t count, uint32_t *room, size_t size)
+{
+    if (count < *room)
+        return memory;
+    *room = *room ? 2 * *room : 64;
+    void *larger = reallocarray(memory, *room, size);
+    if (!larger)
+        abort();
+    return larger;
+}
+
+static void note_offer(struct power *power, struct log *log, int64_t offset, uint64_t number)
+{
+    log->offers = room_for(log->offers, log->offer_count, &log->offer_room, sizeof(struct offer));
+    log->offers[log->offer_count++] = (struct offer){offset, number, now(power)};
+    power->offered++;
+}
+
+static void note_promise(struct power *power, struct log *log, int64_t offset)
+{
+    log->promises =
+        room_for(log->promises, log->promise_count, &log->promise_room, sizeof(struct log_promise));
+    log->promises[log->promise_count++] = (struct log_promise){offset, now(power)};
+}
+
+/* A topic that exists; NULL: there is none. */
+static struct topic *any_topic(struct power *power)
+{
+    uint32_t first = random_below(&power->random, POWER_TOPICS);
+    for (uint32_t i = 0; i < POWER_TOPICS; i++) {
+        struct topic *topic = &power->topics[(first + i) % POWER_TOPICS];
+        if (topic->name[0] && topic->create_end != NEVER && topic->delete_begin == NEVER)
+            return topic;
+    }
+    return NULL;
+}
+
+/* ---- one step each ------------------------------------------------------------------------- */
+
+/* One batch of some records, each of which begins with its number. */
+static void append(struct power *power, struct topic *topic, uint32_t p, bool large)
+{
+    static char value[LARGE_BYTES];
+    struct beck_error error;
+    struct beck_record records[4];
+    struct beck_append_result result;
+    struct log *log = &topic->logs[p];
+    uint32_t count = large ? 1 : 1 + random_below(&power->random, 4);
+    bool all = random_below(&power->random, 4) == 0;
+    struct beck_partition *partition =
+        must_open_partition(power->fixture.store, topic->name, (int32_t)p);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t size = 8 + random_below(&power->random, (large ? LARGE_BYTES : VALUE_BYTES) / 4);
+        uint64_t number = power->next_number + i;
+        char *at = value + (large ? 0 : i * VALUE_BYTES);
+        memcpy(at, &number, sizeof(number));
+        records[i] = (struct beck_record){
+            .key_size = -1, .value = at, .value_size = (int32_t)size, .timestamp_ms = FIXTURE_TIME};
+        if (large)
+            records[i].value_size = (int32_t)LARGE_BYTES;
+    }
+    must(beck_produce(partition, records, count, all ? BECK_ACKS_ALL : BECK_ACKS_LEADER, &result,
+                      &error),
+         &error);
+    for (uint32_t i = 0; i < count; i++)
+        note_offer(power, log, result.base_offset + i, power->next_number++);
+    if (all)
+        note_promise(power, log, result.next_offset);
+    beck_partition_close(partition);
+}
+
+static void sync_log(struct power *power, struct topic *topic, uint32_t p)
+{
+    struct beck_error error;
+    struct beck_partition *partition =
+        must_open_partition(power->fixture.store, topic->name, (int32_t)p);
+    int64_t end = must_state(partition).next_offset;
+    must(beck_sync(partition, end, &error), &error);
+    note_promise(power, &topic->logs[p], end);
+    beck_partition_close(partition);
+}
+
+static void create(struct power *power)
+{
+    struct topic *topic = power->topics;
+    while (topic < power->topics + POWER_TOPICS && topic->name[0])
+        topic++;
+    if (topic == power->topics + POWER_TOPICS)
+        return;
+    (void)snprintf(topic->name, sizeof(topic->name), "topic-%u", power->topics_made++);
+    topic->create_begin = now(power);
+    topic->create_end = topic->delete_begin = topic->delete_end = NEVER;
+    for (uint32_t p = 0; p < POWER_PARTITIONS; p++)
+        topic->logs[p].used_before = topic->logs[p].epoch = -1;
+    must_create_topic(power->fixture.store, topic->name, POWER_PARTITIONS, "segment.bytes",
+                      "1048576");
+    topic->create_end = now(power);
+}
+
+static void delete_topic(struct power *power, struct topic *topic)
+{
+    struct beck_error error;
+    topic->delete_begin = now(power);
+    must(beck_topic_delete(power->fixture.store, topic->name, &error), &error);
+    topic->delete_end = now(power);
+}
+
+static void maintain(struct power *power)
+{
+    uint32_t next_ms;
+    struct beck_error error;
+    must(beck_store_maintain(power->fixture.store, true, &next_ms, &error), &error);
+}
+
+static void producer_id(struct power *power)
+{
+    int64_t id;
+    struct beck_error error;
+    must(beck_producer_id_new(power->fixture.store, &id, &error), &error);
+    power_check_producer_id(power, id, now(power));
+    uint32_t next = power->producer_count++ % ELEMENTS(power->producer_ids);
+    power->producer_ids[next] = id;
+    power->producer_when[next] = now(power);
+}
+
+/* ---- the run ------------------------------------------------------------------------------- */
+
+static void open_store(struct power *power)
+{
+    power->open_begin = now(power);
+    power->close_begin = NEVER;
+    power->fixture.store = must_open(power->fixture.path, BECK_OPEN_CREATE);
+    power->open_end = now(power);
+    if (power->made_when == NEVER)
+        power->made_when = now(power);
+}
+
+static void close_store(struct power *power)
+{
+    power->close_begin = now(power);
+    fixture_close(&power->fixture);
+}
+
+/* What the opening found is there for good, whoever reads it may act on it. */
+static void note_found(struct power *power)
+{
+    for (uint32_t i = 0; i < POWER_TOPICS; i++) {
+        struct topic *topic = &power->topics[i];
+        for (uint32_t p = 0; topic->name[0] && p < POWER_PARTITIONS; p++) {
+            struct log *log = &topic->logs[p];
+            if (log->offer_count > 0)
+                note_promise(power, log, log->offers[log->offer_count - 1].offset + 1);
+        }
+    }
+}
+
+static void step(struct power *power)
+{
+    struct topic *topic = any_topic(power);
+    uint32_t p = random_below(&power->random, POWER_PARTITIONS);
+    uint32_t choice = random_below(&power->random, 100);
+    if (!topic || choice < 4)
+        create(power);
+    else if (choice < 64)
+        append(power, topic, p, false);
+    else if (choice < 76)
+        append(power, topic, p, true);
+    else if (choice < 86)
+        sync_log(power, topic, p);
+    else if (choice < 94)
+        maintain(power);
+    else if (choice < 96)
+        delete_topic(power, topic);
+    else if (choice < 98)
+        producer_id(power);
+    else if (power->close_begin == NEVER) {
+        close_store(power);
+        open_store(power);
+    }
+}
+
+static void note_epochs(struct power *power)
+{
+    for (uint32_t i = 0; i < POWER_TOPICS; i++) {
+        struct topic *topic = &power->topics[i];
+        for (int32_t p = 0; topic->name[0] && topic->delete_begin == NEVER && p < POWER_PARTITIONS;
+             p++) {
+            struct beck_partition *partition =
+                must_open_partition(power->fixture.store, topic->name, p);
+            topic->logs[p].epoch = must_state(partition).leader_epoch;
+            beck_partition_close(partition);
+        }
+    }
+}
+
+void power_work(struct power *power)
+{
+    uint32_t steps = random_below(&power->random, 40);
+    calls.boot = ++power->boot;
+    disk_watch(power->disk);
+    open_store(power);
+    note_found(power);
+    note_epochs(power);
+    for (uint32_t i = 0; i < steps; i++)
+        step(power);
+    note_epochs(power);
+    close_store(power);
+    disk_unwatch();
+}
