@@ -85,6 +85,8 @@ const char *beck_version(void);
  * that were silent the longest. */
 #define BECK_PARTITION_PRODUCERS_MAX 16384
 
+#define BECK_OFFSET_METADATA_BYTES 32767 /* what offset.metadata.max.bytes may be set to */
+
 /* ---- errors ------------------------------------------------------------------------------- */
 
 /*
@@ -293,22 +295,22 @@ int beck_topic_set_access(struct beck_store *store, const char *name, uid_t uid,
                           mode_t mode, struct beck_error *error);
 
 /*
- * The `index`th (from 0) of the configuration entries that topics know, in a fixed order, with its
- * value for this topic. Returns 1, or 0 when there are no more.
+ * Add partitions to a topic, so that it has `partition_count`; it survives power loss when this
+ * returns. Handles that are open go on as they are; keys belong to other partitions from now on.
+ * Who dies in the middle leaves the old number or the new one. `validate_only`: check everything,
+ * change nothing. `ret_topic` (may be NULL) is the topic as it is now, or would be.
+ *
+ * -ENOENT. -EINVAL: not above the number that it has. -EMSGSIZE: more than BECK_PARTITIONS_MAX in
+ * the store. -EEXIST: there are files already where a new partition's would be, which no record
+ * knows. -ENOSPC. -EROFS.
  */
-struct beck_config_entry {
-    const char *name; /* these three live as long as the library */
-    const char *default_value;
-    const char *documentation;
-    char value[256];
-    bool is_default; /* nobody set it for this topic */
-};
-
-int beck_topic_config(struct beck_store *store, const char *name, uint32_t index,
-                      struct beck_config_entry *ret_entry, struct beck_error *error);
+int beck_topic_add_partitions(struct beck_store *store, const char *name, uint32_t partition_count,
+                              bool validate_only, struct beck_topic *ret_topic,
+                              struct beck_error *error);
 
 /*
- * A number that changes whenever a topic is created, deleted or altered by any process. Reading it
+ * A number that changes whenever a topic is created, deleted or altered, or the store's
+ * configuration is, by any process. Reading it
  * costs one load: compare it before using anything that was remembered of the topics.
  */
 uint64_t beck_store_generation(struct beck_store *store);
@@ -319,6 +321,83 @@ uint64_t beck_store_generation(struct beck_store *store);
  */
 uint32_t beck_partition_for_key(struct beck_store *store, const void *key, int32_t key_size,
                                 uint32_t partition_count);
+
+/* ---- configuration ------------------------------------------------------------------------ */
+
+/* The type of an entry's value, numbered as Kafka's DescribeConfigs does. */
+enum beck_config_type {
+    BECK_CONFIG_BOOLEAN = 1,
+    BECK_CONFIG_STRING = 2,
+    BECK_CONFIG_INT = 3,
+    BECK_CONFIG_LONG = 5,
+    BECK_CONFIG_DOUBLE = 6,
+    BECK_CONFIG_LIST = 7, /* separated by commas; may be empty */
+};
+
+/* Who said what an entry's value is. */
+enum beck_config_source {
+    BECK_CONFIG_FROM_DEFAULT = 0, /* nobody: it is built in */
+    BECK_CONFIG_FROM_STORE = 1, /* set for the store: for itself, or for topics that set nothing */
+    BECK_CONFIG_FROM_TOPIC = 2, /* set for the topic */
+};
+
+struct beck_config_entry {
+    const char *name; /* these three live as long as the library */
+    const char *default_value;
+    const char *documentation; /* what it does here, in a sentence or two */
+    char value[256];
+    bool is_default; /* nobody set it for the very topic, or store, that was asked about */
+    enum beck_config_source source;
+    enum beck_config_type type;
+};
+
+/*
+ * The `index`th (from 0) of the configuration entries that topics know, sorted by name, with its
+ * value for this topic. Returns 1, or 0 when there are no more.
+ */
+int beck_topic_config(struct beck_store *store, const char *name, uint32_t index,
+                      struct beck_config_entry *ret_entry, struct beck_error *error);
+
+/* The same of those that the store knows: all that topics know, as defaults for them, and behind
+ * them its own. */
+int beck_store_config(struct beck_store *store, uint32_t index, struct beck_config_entry *ret_entry,
+                      struct beck_error *error);
+
+/* What to do with an entry, numbered as Kafka's IncrementalAlterConfigs does. */
+enum beck_config_operation {
+    BECK_CONFIG_SET = 0,
+    BECK_CONFIG_RESET = 1,    /* to what it is where nothing is set; `value` is ignored */
+    BECK_CONFIG_APPEND = 2,   /* to a list: what it has not yet */
+    BECK_CONFIG_SUBTRACT = 3, /* from a list */
+};
+
+struct beck_config_change {
+    const char *name;
+    const char *value;
+    enum beck_config_operation operation;
+};
+
+enum beck_alter_flags {
+    BECK_ALTER_VALIDATE_ONLY = 1 << 0, /* check everything, change nothing */
+    BECK_ALTER_REPLACE = 1 << 1, /* reset first whatever is set: what Kafka's AlterConfigs does */
+};
+
+/*
+ * Change the configuration of a topic, or of the store: all of the changes, or none where one is
+ * refused. It survives power loss when this returns. All processes act by it from their next call
+ * on that it concerns, and beck_store_generation() moves. Values are checked as Kafka checks them,
+ * white space around them is dropped.
+ *
+ * -EINVAL: an entry that there is not (the message has the name that is most like it) or that is
+ * not for topics, a value that it cannot have, an entry that is named twice, or entries that do not
+ * go together. -EMSGSIZE: what is set takes more than 4,096 bytes in all. -ENOENT: no such topic.
+ * -EROFS. -ENOSPC.
+ */
+int beck_topic_alter(struct beck_store *store, const char *name,
+                     const struct beck_config_change *changes, size_t count, unsigned flags,
+                     struct beck_error *error);
+int beck_store_alter(struct beck_store *store, const struct beck_config_change *changes,
+                     size_t count, unsigned flags, struct beck_error *error);
 
 /* ---- partitions --------------------------------------------------------------------------- */
 
@@ -620,7 +699,7 @@ int beck_store_wake_fd(struct beck_store *store, struct beck_error *error);
 void beck_store_wake_clear(struct beck_store *store);
 /* Ring when the high watermark or last stable offset moves, or the topic is deleted. */
 void beck_partition_arm(struct beck_partition *partition);
-/* Ring when topics are created, deleted or altered. */
+/* Ring when topics are created, deleted or altered, or the store's configuration is. */
 void beck_store_arm(struct beck_store *store);
 
 /* ---- verification ------------------------------------------------------------------------- */

@@ -52,13 +52,21 @@ BECK_PUBLIC struct beck_store *beck_store_close(struct beck_store *store)
     return NULL;
 }
 
-/* Count topics and partitions; damaged records are passed over. */
+/* Count topics and partitions; damaged records are passed over. And how the store syncs. */
 static int count_topics(struct beck_store *store, struct beck_store_info *info,
                         struct beck_error *error)
 {
     _cleanup_txn_ MDB_txn *txn = NULL;
     struct meta_topic topic = {0};
+    struct meta_store record;
+    struct config_resolved config;
     int r = db_begin(&store->meta, false, &txn, error);
+    if (r == 0 && (r = meta_store_get(&store->meta, txn, &record)) < 0)
+        return report(error, r, "meta.mdb: the store's record is damaged");
+    if (r == 0) {
+        config_resolve(NULL, &record.configs, &config);
+        info->flush_os = config.flush_os;
+    }
     while (r >= 0 && (r = meta_topic_next(&store->meta, txn, topic.topic.name, &topic)) == 1) {
         info->topic_count++;
         info->partition_count += topic.topic.partition_count;
@@ -70,20 +78,16 @@ BECK_PUBLIC int beck_store_info(struct beck_store *store, struct beck_store_info
                                 struct beck_error *error)
 {
     struct beck_store_info info = {0};
-    struct config_resolved config;
-    const struct config_set none = {0};
     int r = store_check(store, error);
     if (r == 0)
         r = count_topics(store, &info, error);
     if (r < 0)
         return r;
-    config_resolve(&none, &store->configs, &config);
     for (size_t i = 0; i < BECK_ID_BYTES; i++)
         info.id[i] = store->id[i];
     info.path = store->path;
     info.format_version = STORE_FORMAT_VERSION;
     info.read_only = store->read_only;
-    info.flush_os = config.flush_os;
     if (store->is_broker)
         info.broker_pid = getpid();
     else if (store->live_fd >= 0 && !store->is_private &&

@@ -9,7 +9,6 @@
 #include "topics.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 BECK_PUBLIC int beck_topic_create(struct beck_store *store, const char *name,
@@ -73,29 +72,14 @@ BECK_PUBLIC int beck_topic_set_access(struct beck_store *store, const char *name
     return r < 0 ? r : topics_set_access(store, name, uid, gid, mode, error);
 }
 
-BECK_PUBLIC int beck_topic_config(struct beck_store *store, const char *name, uint32_t index,
-                                  struct beck_config_entry *ret_entry, struct beck_error *error)
+BECK_PUBLIC int beck_topic_add_partitions(struct beck_store *store, const char *name,
+                                          uint32_t partition_count, bool validate_only,
+                                          struct beck_topic *ret_topic, struct beck_error *error)
 {
-    const struct config_definition *definition = config_definition_at(index);
-    int r = store_check(store, error);
+    struct beck_topic topic;
+    int r = store_check_writable(store, error);
     if (r < 0)
         return r;
-    if (!definition)
-        return 0;
-    _cleanup_free_ struct meta_topic *topic = malloc(sizeof(*topic));
-    if (!topic)
-        return report(error, -ENOMEM, "out of memory");
-    r = topics_find(store, name, topic, error);
-    if (r < 0)
-        return r;
-    const char *value = config_set_get(&topic->configs, definition->name);
-    ret_entry->name = definition->name;
-    ret_entry->default_value = definition->default_value;
-    ret_entry->documentation = definition->documentation;
-    ret_entry->is_default = !value;
-    if (!value)
-        value = config_set_get(&store->configs, definition->name);
-    (void)snprintf(ret_entry->value, sizeof(ret_entry->value), "%s",
-                   value ? value : definition->default_value);
-    return 1;
+    return topics_add_partitions(store, name, partition_count, validate_only,
+                                 ret_topic ? ret_topic : &topic, error);
 }

@@ -1,122 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of topic configurations and their checks. Names, types and defaults are those of
- * Kafka's TopicConfig and LogConfig; flush.policy is beck's own.
+ * Checking values, and sets of them. Values are checked as Kafka checks them, white space around
+ * them taken away, and are kept as text: what another version of the library makes of one is its
+ * own matter.
  */
 #include "config.h"
 
 #include "check.h"
+#include "cleanup.h"
+#include "config_table.h"
 #include "report.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum config_kind {
-    CONFIG_NUMBER,
-    CONFIG_RATIO, /* 0 to 1 */
-    CONFIG_BOOLEAN,
-    CONFIG_CHOICE, /* one of `choices` */
-    CONFIG_LIST,   /* some of `choices`, comma-separated */
-    CONFIG_TEXT,
-};
-
-struct config_row {
-    struct config_definition definition;
-    enum config_kind kind;
-    const char *choices; /* separated by spaces */
-    int64_t least;
-    int64_t most;
-};
-
-#define ROW(name, default_value, kind, choices, least, most, documentation)                        \
-    {                                                                                              \
-        {name, default_value, documentation}, kind, choices, least, most                           \
-    }
-#define MOST INT64_MAX
-
-static const struct config_row rows[] = {
-    ROW("cleanup.policy", "delete", CONFIG_LIST, "delete compact", 0, 0,
-        "What happens to old records: delete them, or keep the last one of each key."),
-    ROW("compression.type", "producer", CONFIG_CHOICE, "producer uncompressed gzip snappy lz4 zstd",
-        0, 0, "How batches are compressed on disk; producer: as they came."),
-    ROW("delete.retention.ms", "86400000", CONFIG_NUMBER, NULL, 0, MOST,
-        "How long a tombstone stays in a compacted topic."),
-    ROW("file.delete.delay.ms", "60000", CONFIG_NUMBER, NULL, 0, MOST,
-        "How long a removed segment's file stays."),
-    ROW("flush.messages", "9223372036854775807", CONFIG_NUMBER, NULL, 1, MOST,
-        "Sync after so many records; see flush.policy."),
-    ROW("flush.ms", "9223372036854775807", CONFIG_NUMBER, NULL, 0, MOST,
-        "Sync after so long; see flush.policy."),
-    ROW("flush.policy", "sync", CONFIG_CHOICE, "sync os", 0, 0,
-        "sync: acks=all waits for fdatasync. os: the system writes when it likes, as Apache Kafka "
-        "does."),
-    ROW("follower.replication.throttled.replicas", "", CONFIG_TEXT, NULL, 0, 0,
-        "Kept for Kafka's tools; there are no followers."),
-    ROW("index.interval.bytes", "4096", CONFIG_NUMBER, NULL, 0, INT32_MAX,
-        "Kept for Kafka's tools; the index has an interval of its own."),
-    ROW("leader.replication.throttled.replicas", "", CONFIG_TEXT, NULL, 0, 0,
-        "Kept for Kafka's tools; there are no followers."),
-    ROW("local.retention.bytes", "-2", CONFIG_NUMBER, NULL, -2, MOST,
-        "Kept for Kafka's tools; there is no tiered storage."),
-    ROW("local.retention.ms", "-2", CONFIG_NUMBER, NULL, -2, MOST,
-        "Kept for Kafka's tools; there is no tiered storage."),
-    ROW("max.compaction.lag.ms", "9223372036854775807", CONFIG_NUMBER, NULL, 1, MOST,
-        "The longest that a record stays uncompacted."),
-    ROW("max.message.bytes", "1048588", CONFIG_NUMBER, NULL, 0, BECK_BATCH_BYTES_LIMIT,
-        "The largest batch, as it is stored."),
-    ROW("message.downconversion.enable", "true", CONFIG_BOOLEAN, NULL, 0, 0,
-        "Kept for Kafka's tools; formats before v2 are not served."),
-    ROW("message.format.version", "3.0-IV1", CONFIG_TEXT, NULL, 0, 0,
-        "Kept for Kafka's tools; the format is v2."),
-    ROW("message.timestamp.after.max.ms", "9223372036854775807", CONFIG_NUMBER, NULL, 0, MOST,
-        "How far ahead of the clock a producer's timestamp may be."),
-    ROW("message.timestamp.before.max.ms", "9223372036854775807", CONFIG_NUMBER, NULL, 0, MOST,
-        "How far behind the clock a producer's timestamp may be."),
-    ROW("message.timestamp.difference.max.ms", "9223372036854775807", CONFIG_NUMBER, NULL, 0, MOST,
-        "How far off the clock a producer's timestamp may be."),
-    ROW("message.timestamp.type", "CreateTime", CONFIG_CHOICE, "CreateTime LogAppendTime", 0, 0,
-        "Whose time a record carries: its producer's, or that of the append."),
-    ROW("min.cleanable.dirty.ratio", "0.5", CONFIG_RATIO, NULL, 0, 0,
-        "The share of uncompacted bytes at which compaction begins."),
-    ROW("min.compaction.lag.ms", "0", CONFIG_NUMBER, NULL, 0, MOST,
-        "The shortest that a record stays uncompacted."),
-    ROW("min.insync.replicas", "1", CONFIG_NUMBER, NULL, 1, INT32_MAX,
-        "Kept for Kafka's tools; there is one copy."),
-    ROW("preallocate", "false", CONFIG_BOOLEAN, NULL, 0, 0,
-        "Kept for Kafka's tools; segments grow as they are written."),
-    ROW("remote.storage.enable", "false", CONFIG_BOOLEAN, NULL, 0, 0,
-        "Kept for Kafka's tools; there is no tiered storage."),
-    ROW("retention.bytes", "-1", CONFIG_NUMBER, NULL, -1, MOST,
-        "Remove the oldest segments of a partition above this size; -1: never."),
-    ROW("retention.ms", "604800000", CONFIG_NUMBER, NULL, -1, MOST,
-        "Remove segments whose records are older; -1: never."),
-    ROW("segment.bytes", "1073741824", CONFIG_NUMBER, NULL, 1 << 20, INT32_MAX,
-        "The size at which a segment file is closed and a new one begun."),
-    ROW("segment.index.bytes", "10485760", CONFIG_NUMBER, NULL, 4, INT32_MAX,
-        "Kept for Kafka's tools; the index is not in files of its own."),
-    ROW("segment.jitter.ms", "0", CONFIG_NUMBER, NULL, 0, MOST,
-        "Kept for Kafka's tools; rolls are not spread."),
-    ROW("segment.ms", "604800000", CONFIG_NUMBER, NULL, 1, MOST,
-        "The age at which a segment file is closed and a new one begun."),
-    ROW("unclean.leader.election.enable", "false", CONFIG_BOOLEAN, NULL, 0, 0,
-        "Kept for Kafka's tools; there is one copy."),
-};
-
-static const struct config_row *row_find(const char *name)
-{
-    for (size_t i = 0; i < ELEMENTS(rows); i++)
-        if (strcmp(rows[i].definition.name, name) == 0)
-            return &rows[i];
-    return NULL;
-}
-
-const struct config_definition *config_definition_at(size_t index)
-{
-    return index < ELEMENTS(rows) ? &rows[index].definition : NULL;
-}
+#define BLANKS " \t\r\n"
 
 /* ---- checking values ----------------------------------------------------------------------- */
 
@@ -125,7 +25,7 @@ static int number_parse(const char *text, int64_t *ret_number)
     char *end;
     errno = 0;
     long long number = strtoll(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0')
+    if (errno != 0 || end == text || *end != '\0' || strchr(BLANKS "\v\f", text[0]))
         return -EINVAL;
     *ret_number = number;
     return 0;
@@ -141,59 +41,156 @@ static bool is_choice(const char *choices, const char *word, size_t size)
     return false;
 }
 
+/* The words of a list: begin with *at the list. Returns the word's size, which may be 0, or -1
+ * behind the last. A list with nothing in it has no words. */
+static ssize_t list_next(const char **at, const char **ret_word)
+{
+    if (!*at || (*at)[0] == '\0')
+        return -1;
+    const char *word = *at + strspn(*at, " ");
+    size_t size = strcspn(word, ",");
+    *at = word[size] == ',' ? word + size + 1 : NULL;
+    while (size > 0 && word[size - 1] == ' ')
+        size--;
+    *ret_word = word;
+    return (ssize_t)size;
+}
+
+static bool list_has(const char *list, const char *word, size_t size)
+{
+    const char *other;
+    ssize_t other_size;
+    while ((other_size = list_next(&list, &other)) >= 0)
+        if ((size_t)other_size == size && memcmp(other, word, size) == 0)
+            return true;
+    return false;
+}
+
 static bool is_list(const char *choices, const char *text)
 {
-    for (;;) {
-        text += strspn(text, " ");
-        size_t size = strcspn(text, ", ");
-        if (!is_choice(choices, text, size))
+    const char *word;
+    ssize_t size;
+    while ((size = list_next(&text, &word)) >= 0)
+        if (!is_choice(choices, word, (size_t)size) || (text && text[strspn(text, " ")] == '\0'))
             return false;
-        text += size;
-        text += strspn(text, " ");
-        if (*text == '\0')
-            return true;
-        if (*text++ != ',')
+    return true;
+}
+
+/* "0:1" */
+static bool is_replica(const char *word, size_t size)
+{
+    size_t first = strspn(word, "0123456789");
+    size_t second = first < size && word[first] == ':' ? strspn(word + first + 1, "0123456789") : 0;
+    return first > 0 && second > 0 && first + 1 + second == size;
+}
+
+static bool is_replicas(const char *text)
+{
+    const char *word;
+    ssize_t size;
+    if (strcmp(text, "*") == 0)
+        return true;
+    while ((size = list_next(&text, &word)) >= 0)
+        if (!is_replica(word, (size_t)size))
             return false;
-    }
+    return true;
+}
+
+static bool is_boolean(const char *text)
+{
+    return strcasecmp(text, "true") == 0 || strcasecmp(text, "false") == 0;
+}
+
+static bool is_ratio(const char *text)
+{
+    char *end;
+    double ratio = strtod(text, &end);
+    return end != text && *end == '\0' && ratio >= 0 && ratio <= 1;
+}
+
+static int number_check(const struct config_row *row, const char *value, struct beck_error *error)
+{
+    int64_t number;
+    if (number_parse(value, &number) == 0 && number >= row->least && number <= row->most)
+        return 0;
+    if (row->most == INT64_MAX && row->least == INT64_MIN)
+        return report(error, -EINVAL, "%s must be a whole number, not \"%.64s\"", row->name, value);
+    if (row->most == INT64_MAX)
+        return report(error, -EINVAL,
+                      "%s must be a whole number of at least %" PRId64 ", not \"%.64s\"", row->name,
+                      row->least, value);
+    return report(error, -EINVAL,
+                  "%s must be a whole number from %" PRId64 " to %" PRId64 ", not \"%.64s\"",
+                  row->name, row->least, row->most, value);
 }
 
 static int value_check(const struct config_row *row, const char *value, struct beck_error *error)
 {
-    const char *name = row->definition.name;
-    int64_t number;
-    char *end;
+    const char *wanted = NULL;
     switch (row->kind) {
     case CONFIG_NUMBER:
-        if (number_parse(value, &number) < 0 || number < row->least || number > row->most)
-            return report(error, -EINVAL,
-                          "%s must be a whole number from %" PRId64 " to %" PRId64 ", not \"%s\"",
-                          name, row->least, row->most, value);
-        return 0;
-    case CONFIG_RATIO: {
-        double ratio = strtod(value, &end);
-        if (end == value || *end != '\0' || !(ratio >= 0 && ratio <= 1))
-            return report(error, -EINVAL, "%s must be a number from 0 to 1, not \"%s\"", name,
-                          value);
-        return 0;
-    }
+        return number_check(row, value, error);
+    case CONFIG_RATIO:
+        wanted = is_ratio(value) ? NULL : "a number from 0 to 1";
+        break;
     case CONFIG_BOOLEAN:
-        if (!is_choice("true false", value, strlen(value)))
-            return report(error, -EINVAL, "%s must be true or false, not \"%s\"", name, value);
-        return 0;
+        wanted = is_boolean(value) ? NULL : "true or false";
+        break;
+    case CONFIG_REPLICAS:
+        wanted = is_replicas(value) ? NULL : "* or a list of PARTITION:BROKER";
+        break;
     case CONFIG_CHOICE:
-        if (!is_choice(row->choices, value, strlen(value)))
-            return report(error, -EINVAL, "%s must be one of: %s; not \"%s\"", name, row->choices,
-                          value);
-        return 0;
+        if (is_choice(row->choices, value, strlen(value)))
+            return 0;
+        return report(error, -EINVAL, "%s must be one of: %s; not \"%.64s\"", row->name,
+                      row->choices, value);
     case CONFIG_LIST:
-        if (!is_list(row->choices, value))
-            return report(error, -EINVAL, "%s must be a list of: %s; not \"%s\"", name,
-                          row->choices, value);
-        return 0;
+        if (is_list(row->choices, value))
+            return 0;
+        return report(error, -EINVAL, "%s must be a list of: %s; not \"%.64s\"", row->name,
+                      row->choices, value);
     case CONFIG_TEXT:
     default:
-        return 0;
+        break;
     }
+    return wanted ? report(error, -EINVAL, "%s must be %s, not \"%.64s\"", row->name, wanted, value)
+                  : 0;
+}
+
+/* The row that a name in this scope means. NULL: -EINVAL, with a sentence. */
+static const struct config_row *row_get(const char *name, enum config_scope scope,
+                                        struct beck_error *error)
+{
+    const struct config_row *row = config_row_find(name);
+    if (row && row->store_only && scope == CONFIG_OF_TOPIC) {
+        (void)report(error, -EINVAL, "%s is a configuration of the store, not of a topic", name);
+        return NULL;
+    }
+    if (!row) {
+        const char *nearest = config_row_nearest(name);
+        (void)report(error, -EINVAL, "there is no configuration named \"%.64s\"%s%s%s", name,
+                     nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
+    }
+    return row;
+}
+
+/* Take a value without the white space around it, checked. */
+static int value_take(const struct config_row *row, const char *value,
+                      char to[CONFIG_VALUE_BYTES + 1], struct beck_error *error)
+{
+    value += strspn(value, BLANKS);
+    size_t size = strlen(value);
+    while (size > 0 && strchr(BLANKS, value[size - 1]))
+        size--;
+    if (size > CONFIG_VALUE_BYTES)
+        return report(error, -EINVAL, "%s: the value is longer than %d bytes", row->name,
+                      CONFIG_VALUE_BYTES);
+    for (size_t i = 0; i < size; i++)
+        if ((unsigned char)value[i] < ' ' || value[i] == 0x7f)
+            return report(error, -EINVAL, "%s: a control character is in the value", row->name);
+    memcpy(to, value, size);
+    to[size] = '\0';
+    return value_check(row, to, error);
 }
 
 /* ---- the set ------------------------------------------------------------------------------- */
@@ -231,32 +228,35 @@ static void set_remove(struct config_set *set, const char *name)
     }
 }
 
-int config_set_put(struct config_set *set, const char *name, const char *value,
+/* `value` was checked. */
+static int set_put(struct config_set *set, const char *name, const char *value,
                    struct beck_error *error)
 {
-    const struct config_row *row = row_find(name);
-    if (!row)
-        return report(error, -EINVAL, "there is no topic configuration named \"%.64s\"", name);
-    if (!value) {
-        set_remove(set, name);
-        return 0;
-    }
     size_t name_size = strlen(name) + 1;
     size_t value_size = strlen(value) + 1;
-    if (value_size > CONFIG_VALUE_BYTES + 1)
-        return report(error, -EINVAL, "%s: the value is longer than %d bytes", name,
-                      CONFIG_VALUE_BYTES);
-    int r = value_check(row, value, error);
-    if (r < 0)
-        return r;
     set_remove(set, name);
     if (set->bytes + name_size + value_size > CONFIG_SET_BYTES)
-        return report(error, -EMSGSIZE, "a topic's configuration is limited to %d bytes",
+        return report(error, -EMSGSIZE, "what is configured takes more than %d bytes",
                       CONFIG_SET_BYTES);
     memcpy(set->text + set->bytes, name, name_size);
     memcpy(set->text + set->bytes + name_size, value, value_size);
     set->bytes += (uint32_t)(name_size + value_size);
     return 0;
+}
+
+int config_set_put(struct config_set *set, enum config_scope scope, const char *name,
+                   const char *value, struct beck_error *error)
+{
+    char text[CONFIG_VALUE_BYTES + 1];
+    const struct config_row *row = row_get(name, scope, error);
+    if (!row)
+        return -EINVAL;
+    if (!value) {
+        set_remove(set, name);
+        return 0;
+    }
+    int r = value_take(row, value, text, error);
+    return r < 0 ? r : set_put(set, name, text, error);
 }
 
 bool config_set_valid(const struct config_set *set)
@@ -269,28 +269,171 @@ bool config_set_valid(const struct config_set *set)
     return strings % 2 == 0;
 }
 
-/* ---- what the engine acts on --------------------------------------------------------------- */
+/* ---- changing ------------------------------------------------------------------------------ */
 
 static const char *resolve(const struct config_set *set, const struct config_set *defaults,
                            const char *name)
 {
-    const char *value = config_set_get(set, name);
+    const char *value = set ? config_set_get(set, name) : NULL;
     if (!value && defaults)
         value = config_set_get(defaults, name);
-    return value ? value : row_find(name)->definition.default_value;
+    return value ? value : config_row_find(name)->default_value;
 }
+
+/* Add a word to a list that is no longer than a value may be. */
+static int list_add(char list[CONFIG_VALUE_BYTES + 1], const char *word, size_t size)
+{
+    size_t used = strlen(list);
+    if (used + size + 1 > CONFIG_VALUE_BYTES)
+        return -EMSGSIZE;
+    if (used > 0)
+        list[used++] = ',';
+    memcpy(list + used, word, size);
+    list[used + size] = '\0';
+    return 0;
+}
+
+/* The words of `list` that are in `other`, or that are not. */
+static int list_pick(char to[CONFIG_VALUE_BYTES + 1], const char *list, const char *other,
+                     bool wanted)
+{
+    const char *word;
+    ssize_t size;
+    int r = 0;
+    while (r == 0 && (size = list_next(&list, &word)) >= 0)
+        if (list_has(other, word, (size_t)size) == wanted)
+            r = list_add(to, word, (size_t)size);
+    return r;
+}
+
+static int alter_list(struct config_set *set, const struct config_set *defaults,
+                      const struct config_row *row, const struct beck_config_change *change,
+                      struct beck_error *error)
+{
+    const char *now = resolve(set, defaults, row->name);
+    char words[CONFIG_VALUE_BYTES + 1];
+    char list[CONFIG_VALUE_BYTES + 1] = "";
+    if (row->type != BECK_CONFIG_LIST)
+        return report(error, -EINVAL, "%s is no list, and can only be set or reset", row->name);
+    int r = value_take(row, change->value, words, error);
+    if (r < 0)
+        return r;
+    r = list_pick(list, now, change->operation == BECK_CONFIG_SUBTRACT ? words : "", false);
+    if (r == 0 && change->operation == BECK_CONFIG_APPEND) {
+        char more[CONFIG_VALUE_BYTES + 1] = "";
+        r = list_pick(more, words, now, false);
+        if (r == 0 && more[0] != '\0')
+            r = list_add(list, more, strlen(more));
+    }
+    if (r < 0)
+        return report(error, -EINVAL, "%s: the list is longer than %d bytes", row->name,
+                      CONFIG_VALUE_BYTES);
+    return set_put(set, row->name, list, error);
+}
+
+static int alter_one(struct config_set *set, enum config_scope scope,
+                     const struct config_set *defaults, const struct beck_config_change *change,
+                     struct beck_error *error)
+{
+    const struct config_row *row = row_get(change->name, scope, error);
+    if (!row)
+        return -EINVAL;
+    if (change->operation != BECK_CONFIG_RESET && !change->value)
+        return report(error, -EINVAL, "%s: there is no value", row->name);
+    switch (change->operation) {
+    case BECK_CONFIG_SET:
+        return config_set_put(set, scope, row->name, change->value, error);
+    case BECK_CONFIG_RESET:
+        set_remove(set, row->name);
+        return 0;
+    case BECK_CONFIG_APPEND:
+    case BECK_CONFIG_SUBTRACT:
+        return alter_list(set, defaults, row, change, error);
+    default:
+        return report(error, -EINVAL, "%s: no such operation", row->name);
+    }
+}
+
+int config_set_alter(struct config_set *set, enum config_scope scope,
+                     const struct config_set *defaults, const struct beck_config_change *changes,
+                     size_t count, unsigned flags, struct beck_error *error)
+{
+    _cleanup_free_ struct config_set *changed = malloc(sizeof(*changed));
+    int r = changed ? 0 : report(error, -ENOMEM, "out of memory");
+    if (r < 0)
+        return r;
+    *changed = *set;
+    if (flags & BECK_ALTER_REPLACE)
+        changed->bytes = 0;
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(changes[i].name, changes[j].name) == 0)
+                return report(error, -EINVAL, "%.64s is named twice", changes[i].name);
+        r = alter_one(changed, scope, defaults, &changes[i], error);
+    }
+    if (r == 0)
+        r = config_set_check(changed, defaults, error);
+    if (r == 0)
+        *set = *changed;
+    return r;
+}
+
+/* ---- what the engine acts on --------------------------------------------------------------- */
 
 static int64_t resolve_number(const struct config_set *set, const struct config_set *defaults,
                               const char *name)
 {
-    const struct config_row *row = row_find(name);
+    const struct config_row *row = config_row_find(name);
     const char *value = resolve(set, defaults, name);
     int64_t number = 0;
     /* What stands in meta.mdb was checked when it was set, maybe by another version. */
     if (value_check(row, value, NULL) < 0)
-        value = row->definition.default_value;
+        value = row->default_value;
     CHECK(number_parse(value, &number) == 0);
     return number;
+}
+
+int config_set_check(const struct config_set *set, const struct config_set *defaults,
+                     struct beck_error *error)
+{
+    int64_t least = resolve_number(set, defaults, "min.compaction.lag.ms");
+    int64_t most = resolve_number(set, defaults, "max.compaction.lag.ms");
+    return least <= most ? 0
+                         : report(error, -EINVAL,
+                                  "min.compaction.lag.ms (%" PRId64
+                                  ") must not be above max.compaction.lag.ms (%" PRId64 ")",
+                                  least, most);
+}
+
+bool config_entry_at(const struct config_set *set, enum config_scope scope,
+                     const struct config_set *defaults, size_t index,
+                     struct beck_config_entry *ret_entry)
+{
+    const struct config_row *row = config_row_at(index);
+    if (!row || (row->store_only && scope == CONFIG_OF_TOPIC))
+        return false;
+    bool is_set = set && config_set_get(set, row->name);
+    enum beck_config_source own =
+        scope == CONFIG_OF_TOPIC ? BECK_CONFIG_FROM_TOPIC : BECK_CONFIG_FROM_STORE;
+    *ret_entry = (struct beck_config_entry){
+        .name = row->name,
+        .default_value = row->default_value,
+        .documentation = row->documentation,
+        .is_default = !is_set,
+        .type = row->type,
+        .source = is_set                                            ? own
+                  : defaults && config_set_get(defaults, row->name) ? BECK_CONFIG_FROM_STORE
+                                                                    : BECK_CONFIG_FROM_DEFAULT,
+    };
+    (void)snprintf(ret_entry->value, sizeof(ret_entry->value), "%s",
+                   resolve(set, defaults, row->name));
+    return true;
+}
+
+static bool resolve_is(const struct config_set *set, const struct config_set *defaults,
+                       const char *name, const char *value)
+{
+    return strcmp(resolve(set, defaults, name), value) == 0;
 }
 
 void config_resolve(const struct config_set *set, const struct config_set *defaults,
@@ -300,9 +443,18 @@ void config_resolve(const struct config_set *set, const struct config_set *defau
         .max_message_bytes = (uint32_t)resolve_number(set, defaults, "max.message.bytes"),
         .segment_bytes = (uint64_t)resolve_number(set, defaults, "segment.bytes"),
         .segment_ms = resolve_number(set, defaults, "segment.ms"),
-        .log_append_time =
-            strcmp(resolve(set, defaults, "message.timestamp.type"), "LogAppendTime") == 0,
-        .flush_os = strcmp(resolve(set, defaults, "flush.policy"), "os") == 0,
-        .compact = strstr(resolve(set, defaults, "cleanup.policy"), "compact") != NULL,
+        .log_append_time = resolve_is(set, defaults, "message.timestamp.type", "LogAppendTime"),
+        .flush_os = resolve_is(set, defaults, "flush.policy", "os"),
+        .compact = list_has(resolve(set, defaults, "cleanup.policy"), "compact", 7),
+    };
+}
+
+void config_resolve_store(const struct config_set *set, struct config_store *ret_resolved)
+{
+    *ret_resolved = (struct config_store){
+        .offsets_retention_ms = resolve_number(set, NULL, "offsets.retention.minutes") * 60000,
+        .offset_metadata_max_bytes =
+            (uint32_t)resolve_number(set, NULL, "offset.metadata.max.bytes"),
+        .producer_id_expiration_ms = resolve_number(set, NULL, "producer.id.expiration.ms"),
     };
 }

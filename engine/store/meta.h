@@ -31,7 +31,7 @@ struct meta_store {
     int64_t created_ms;
     uint32_t next_topic_number;
     int64_t next_producer_id;
-    struct config_set configs; /* defaults for its topics */
+    struct config_set configs; /* of its own, and defaults for its topics */
 };
 
 /* What the store makes use of that came after the first version of its format, a bit each; see

@@ -63,7 +63,10 @@ int store_create(const char *path, const struct beck_store_options *options, con
     _cleanup_free_ struct config_set *configs = calloc(1, sizeof(*configs));
     int r = configs ? 0 : report(error, -ENOMEM, "out of memory");
     for (size_t i = 0; r == 0 && options && i < options->config_count; i++)
-        r = config_set_put(configs, options->configs[i].name, options->configs[i].value, error);
+        r = config_set_put(configs, CONFIG_OF_STORE, options->configs[i].name,
+                           options->configs[i].value, error);
+    if (r == 0)
+        r = config_set_check(configs, NULL, error);
     if (r < 0)
         return r;
     r = io->make_directory(io, AT_FDCWD, path, 0755);
@@ -105,7 +108,6 @@ static int open_databases(struct beck_store *store, uint64_t map_bytes, struct b
     if (r < 0)
         return report(error, r, "meta.mdb: the store's record is damaged");
     memcpy(store->id, record->id, sizeof(store->id));
-    store->configs = record->configs;
     mdb_txn_abort(TAKE_POINTER(txn));
     return store->read_only ? 0 : db_complete(&store->meta, &meta_layout, error);
 }

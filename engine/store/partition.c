@@ -217,17 +217,21 @@ int partition_refresh_config(struct beck_partition *partition, struct beck_error
         return 0;
     _cleanup_txn_ MDB_txn *txn = NULL;
     struct meta_topic record;
+    struct meta_store defaults;
     struct config_resolved config;
     int r = db_begin(&store->meta, false, &txn, error);
     if (r < 0)
         return r;
+    r = meta_store_get(&store->meta, txn, &defaults);
+    if (r < 0)
+        return report(error, r, "meta.mdb: the store's record is damaged");
     r = meta_topic_get(&store->meta, txn, partition->topic.name, &record);
     if (r == -ENOENT || (r == 0 && record.topic.number != partition->topic.number))
         return report(error, -ESTALE, "topic %s was deleted", partition->topic.name);
     if (r < 0)
         return report(error, r, "meta.mdb: the record of topic %s is damaged",
                       partition->topic.name);
-    config_resolve(&record.configs, &store->configs, &config);
+    config_resolve(&record.configs, &defaults.configs, &config);
     atomic_store(&partition->max_message_bytes, config.max_message_bytes);
     atomic_store(&partition->segment_bytes, config.segment_bytes);
     atomic_store(&partition->segment_ms, config.segment_ms);

@@ -63,7 +63,6 @@ struct beck_store {
     struct segment_files files;
     struct waiter waiter;
     uint8_t id[BECK_ID_BYTES];
-    struct config_set configs; /* defaults for its topics */
 
     /* Decompressors that nobody uses just now, kept for their memory. */
     _Atomic(struct decompressor *) spares[STORE_SPARES];

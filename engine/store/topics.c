@@ -4,6 +4,8 @@
  * and synced and its slots filled, so that nobody finds it half done; what a crash leaves of that
  * is a folder that no record names.
  *
+ * Partitions are added the same way: the topic's record with the new number comes last.
+ *
  * A deletion first closes the slots to appends, then commits, moving the topic to the list of
  * deleted ones, then removes the files, then commits that they are gone. Who dies in between leaves
  * the rest to the next opening of the store.
@@ -13,6 +15,8 @@
 #include "check.h"
 #include "cleanup.h"
 #include "report.h"
+#include "topic_file.h"
+#include "topic_place.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,14 +25,27 @@
 #include <string.h>
 #include <sys/random.h>
 
+static int topic_get(struct beck_store *store, MDB_txn *txn, const char *name,
+                     struct meta_topic *ret_topic, struct beck_error *error)
+{
+    if (!beck_topic_name_valid(name))
+        return report(error, -ENOENT, "there is no topic \"%.64s\": no topic can have that name",
+                      name);
+    int r = meta_topic_get(&store->meta, txn, name, ret_topic);
+    if (r == -ENOENT)
+        return report(error, r, "there is no topic \"%s\"", name);
+    return r < 0 ? report(error, r, "meta.mdb: the record of topic %s is damaged", name) : 0;
+}
+
 /* ---- creating ------------------------------------------------------------------------------ */
 
 static int topic_set_configs(struct meta_topic *topic, const struct beck_topic_options *options,
                              struct beck_error *error)
 {
     for (size_t i = 0; options && i < options->config_count; i++) {
-        int r = config_set_put(&topic->configs, options->configs[i].name, options->configs[i].value,
-                               error);
+        const struct beck_config *config = &options->configs[i];
+        int r =
+            config_set_put(&topic->configs, CONFIG_OF_TOPIC, config->name, config->value, error);
         if (r < 0)
             return r;
     }
@@ -63,109 +80,6 @@ static int topic_describe(const char *name, const struct beck_topic_options *opt
     return topic_set_configs(topic, options, error);
 }
 
-/* The record once more, for who has to repair a store without meta.mdb. */
-static int topic_write_file(struct beck_store *store, const struct meta_topic *topic,
-                            const char *directory)
-{
-    const struct io *io = store->io;
-    const struct beck_topic *t = &topic->topic;
-    char path[STORE_TOPIC_PATH_BYTES + 8];
-    char text[CONFIG_SET_BYTES + 1024];
-    char id[2 * BECK_ID_BYTES + 1];
-    for (size_t i = 0; i < BECK_ID_BYTES; i++)
-        (void)snprintf(id + 2 * i, 3, "%02x", t->id[i]);
-    int n = snprintf(text, sizeof(text),
-                     "beck-topic 1\nname %s\nid %s\nnumber %u\npartitions %u\ncreated %lld\n",
-                     t->name, id, t->number, t->partition_count, (long long)t->created_ms);
-    for (uint32_t i = 0; i < topic->configs.bytes;) {
-        const char *key = topic->configs.text + i;
-        const char *value = key + strlen(key) + 1;
-        n += snprintf(text + n, sizeof(text) - (size_t)n, "config %s=%s\n", key, value);
-        i += (uint32_t)(strlen(key) + strlen(value) + 2);
-    }
-    (void)snprintf(path, sizeof(path), "%s/topic", directory);
-    _cleanup_close_ int fd =
-        io->open(io, store->directory, path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-    if (fd < 0)
-        return fd;
-    struct iovec vector = {.iov_base = text, .iov_len = (size_t)n};
-    int r = io->write(io, fd, &vector, 1, 0);
-    return r < 0 ? r : io->sync_data(io, fd);
-}
-
-static int sync_path(struct beck_store *store, const char *path)
-{
-    _cleanup_close_ int fd =
-        store->io->open(store->io, store->directory, path, O_RDONLY | O_DIRECTORY, 0);
-    return fd < 0 ? fd : store->io->sync(store->io, fd);
-}
-
-/* Make the topic's folders, durable. */
-static int topic_make_folders(struct beck_store *store, const struct meta_topic *topic,
-                              struct beck_error *error)
-{
-    char directory[STORE_TOPIC_PATH_BYTES];
-    char path[STORE_TOPIC_PATH_BYTES];
-    store_topic_path(directory, topic->topic.id, -1);
-    int r = store->io->make_directory(store->io, store->directory, directory, 0755);
-    for (uint32_t i = 0; r == 0 && i < topic->topic.partition_count; i++) {
-        store_topic_path(path, topic->topic.id, i);
-        r = store->io->make_directory(store->io, store->directory, path, 0755);
-    }
-    if (r == 0)
-        r = topic_write_file(store, topic, directory);
-    if (r == 0)
-        r = sync_path(store, directory);
-    if (r == 0)
-        r = sync_path(store, STORE_PATH_TOPICS);
-    return r < 0 ? report_errno(error, r, "cannot make the folders of topic %s", topic->topic.name)
-                 : 0;
-}
-
-/* From the very begin each partition has a checkpoint: where one is missing, index.mdb was lost. */
-static int topic_checkpoint(struct beck_store *store, const struct beck_topic *topic,
-                            struct beck_error *error)
-{
-    const struct live_tail tail = live_tail_empty(store_now_ms());
-    const struct index_checkpoint checkpoint = {
-        .max_timestamp_ms = tail.max_timestamp_ms,
-        .append_ms = tail.append_ms,
-        .reserved_offset = CHECKPOINT_RESERVED_OFFSETS,
-    };
-    _cleanup_txn_ MDB_txn *txn = NULL;
-    int r = db_begin(&store->index, true, &txn, error);
-    if (r < 0)
-        return r;
-    for (uint32_t i = 0; r == 0 && i < topic->partition_count; i++)
-        r = index_checkpoint_put(&store->index, txn, topic->number, i, &checkpoint);
-    if (r < 0)
-        return report_errno(error, r, "index.mdb: cannot be written");
-    return db_commit(&store->index, TAKE_POINTER(txn), error);
-}
-
-/* Give each partition a slot and a record. */
-static int topic_place(struct beck_store *store, MDB_txn *txn, const struct beck_topic *topic,
-                       struct beck_error *error)
-{
-    struct live_tail tail = live_tail_empty(store_now_ms());
-    uint32_t slot = 0;
-    for (uint32_t i = 0; i < topic->partition_count; i++) {
-        int r = meta_slot_free(&store->meta, txn, slot + 1, &slot);
-        if (r == -EMSGSIZE)
-            return report(error, r, "the store has its %d partitions already", BECK_PARTITIONS_MAX);
-        if (r == 0)
-            r = live_grow(&store->live, slot);
-        struct meta_partition record = {.slot = slot};
-        if (r == 0)
-            r = meta_partition_put(&store->meta, txn, topic->number, i, &record);
-        if (r == 0)
-            r = live_slot_take(live_slot(&store->live, slot), topic, i, &tail);
-        if (r < 0)
-            return report_errno(error, r, "no place for partition %u of topic %s", i, topic->name);
-    }
-    return 0;
-}
-
 static int topic_put(struct beck_store *store, MDB_txn *txn, struct meta_topic *topic,
                      bool validate_only, struct beck_error *error)
 {
@@ -177,27 +91,21 @@ static int topic_put(struct beck_store *store, MDB_txn *txn, struct meta_topic *
         return report(error, -EEXIST, "topic %s exists", name);
     if (r != -ENOENT)
         return report(error, r, "meta.mdb: the record of topic %s is damaged", name);
-    if (validate_only)
-        return 0;
     r = meta_store_get(&store->meta, txn, &record);
     if (r < 0)
         return report(error, r, "meta.mdb: the store's record is damaged");
+    r = config_set_check(&topic->configs, &record.configs, error);
+    if (r < 0 || validate_only)
+        return r;
     topic->topic.number = record.next_topic_number++;
     r = meta_store_put(&store->meta, txn, &record);
-    if (r == 0)
-        r = topic_make_folders(store, topic, error);
-    else
-        (void)report_errno(error, r, "meta.mdb: cannot be written");
-    if (r == 0)
-        r = topic_place(store, txn, &topic->topic, error);
-    if (r == 0)
-        r = topic_checkpoint(store, &topic->topic, error);
-    if (r == 0) {
-        r = meta_topic_put(&store->meta, txn, topic);
-        if (r < 0)
-            (void)report_errno(error, r, "meta.mdb: cannot be written");
-    }
-    return r;
+    if (r < 0)
+        return report_errno(error, r, "meta.mdb: cannot be written");
+    r = topic_place(store, txn, topic, 0, error);
+    if (r < 0)
+        return r;
+    r = meta_topic_put(&store->meta, txn, topic);
+    return r < 0 ? report_errno(error, r, "meta.mdb: cannot be written") : 0;
 }
 
 static int remove_name(void *context, const char *name);
@@ -257,6 +165,77 @@ int topics_create(struct beck_store *store, const char *name,
     store_topics_changed(store);
     db_reserve(&store->meta);
     db_reserve(&store->index);
+    *ret_topic = topic->topic;
+    return 0;
+}
+
+/* ---- adding partitions --------------------------------------------------------------------- */
+
+static int topic_grow(struct beck_store *store, MDB_txn *txn, struct meta_topic *topic,
+                      uint32_t partition_count, bool validate_only, struct beck_error *error)
+{
+    uint32_t first = topic->topic.partition_count;
+    const char *name = topic->topic.name;
+    if (partition_count <= first)
+        return report(error, -EINVAL, "topic %s has %u partitions, and %u are not more", name,
+                      first, partition_count);
+    if (partition_count > BECK_PARTITIONS_MAX)
+        return report(error, -EMSGSIZE, "a store has at most %d partitions, and %u were asked for",
+                      BECK_PARTITIONS_MAX, partition_count);
+    topic->topic.partition_count = partition_count;
+    if (validate_only)
+        return 0;
+    int r = topic_place(store, txn, topic, first, error);
+    if (r == 0) {
+        r = meta_topic_put(&store->meta, txn, topic);
+        if (r < 0)
+            (void)report_errno(error, r, "meta.mdb: cannot be written");
+    }
+    if (r == 0) {
+        store_topics_changed(store);
+        return 0;
+    }
+    topic->topic.partition_count = first;
+    (void)topic_file_write(store, topic);
+    return r;
+}
+
+/* Under the maintenance lock: a deletion goes by the number of partitions that it finds. */
+static int add_partitions_locked(struct beck_store *store, const char *name,
+                                 uint32_t partition_count, bool validate_only,
+                                 struct meta_topic *topic, struct beck_error *error)
+{
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    int r = db_begin(&store->meta, true, &txn, error);
+    if (r == 0)
+        r = topic_get(store, txn, name, topic, error);
+    if (r == 0)
+        r = topic_grow(store, txn, topic, partition_count, validate_only, error);
+    if (r < 0 || validate_only)
+        return r;
+    /* Where the commit fails, the topic's file has a number that is too high; it is written anew
+     * with the next change, and what it says more is empty. */
+    return db_commit(&store->meta, TAKE_POINTER(txn), error);
+}
+
+int topics_add_partitions(struct beck_store *store, const char *name, uint32_t partition_count,
+                          bool validate_only, struct beck_topic *ret_topic,
+                          struct beck_error *error)
+{
+    _cleanup_free_ struct meta_topic *topic = malloc(sizeof(*topic));
+    if (!topic)
+        return report(error, -ENOMEM, "out of memory");
+    pthread_mutex_t *maintenance = &live_store(&store->live)->maintenance;
+    (void)live_lock(maintenance);
+    int r = add_partitions_locked(store, name, partition_count, validate_only, topic, error);
+    live_unlock(maintenance);
+    if (r < 0)
+        return r;
+    if (!validate_only) {
+        store_topics_changed(store);
+        db_reserve(&store->meta);
+        db_reserve(&store->index);
+    }
     *ret_topic = topic->topic;
     return 0;
 }
@@ -345,7 +324,7 @@ static int delete_finish(struct beck_store *store, const struct beck_topic *topi
     store_topic_path(directory, topic->id, -1);
     r = remove_tree(store->io, store->directory, directory);
     if (r == 0)
-        r = sync_path(store, STORE_PATH_TOPICS);
+        r = topic_file_sync_path(store, STORE_PATH_TOPICS);
     if (r < 0)
         return report_errno(error, r, "cannot remove the files of topic %s", topic->name);
     r = db_begin(&store->meta, true, &meta, error);
@@ -354,30 +333,43 @@ static int delete_finish(struct beck_store *store, const struct beck_topic *topi
     return r < 0 ? r : db_commit(&store->meta, TAKE_POINTER(meta), error);
 }
 
-static int topic_delete(struct beck_store *store, const struct beck_topic *topic,
-                        enum slots_change change, struct beck_error *error)
+/* Close the slots and commit. Under the maintenance lock, so that nobody takes the slots' being
+ * closed for a dead deletion's, and nobody adds partitions. */
+static int topic_delete_locked(struct beck_store *store, struct meta_topic *topic,
+                               enum slots_change change, struct beck_error *error)
 {
     /* Not under the write transaction: a slot's lock comes before it. */
     _cleanup_txn_ MDB_txn *txn = NULL;
+    uint32_t number = topic->topic.number;
     int r = db_begin(&store->meta, false, &txn, error);
+    if (r == 0)
+        r = topic_get(store, txn, topic->topic.name, topic, error);
+    if (r == 0 && topic->topic.number != number)
+        r = report(error, -ENOENT, "topic %s was deleted by somebody else", topic->topic.name);
     if (r < 0)
         return r;
-    /* Held until the commit, so that nobody takes the slots' being closed for a dead deletion's. */
+    r = slots_change(store, txn, &topic->topic, change);
+    if (r < 0)
+        (void)report(error, r, "topic %s has records", topic->topic.name);
+    else
+        r = delete_commit(store, &topic->topic, error);
+    if (r < 0 && r != -ENOENT)
+        (void)slots_change(store, txn, &topic->topic, SLOTS_REOPEN);
+    return r;
+}
+
+static int topic_delete(struct beck_store *store, struct meta_topic *topic,
+                        enum slots_change change, struct beck_error *error)
+{
     pthread_mutex_t *maintenance = &live_store(&store->live)->maintenance;
     (void)live_lock(maintenance);
-    r = slots_change(store, txn, topic, change);
-    if (r < 0)
-        (void)report(error, r, "topic %s has records", topic->name);
-    else
-        r = delete_commit(store, topic, error);
-    if (r < 0 && r != -ENOENT)
-        (void)slots_change(store, txn, topic, SLOTS_REOPEN);
+    int r = topic_delete_locked(store, topic, change, error);
     live_unlock(maintenance);
     if (r < 0)
         return r;
     store_topics_changed(store);
     /* It is deleted; what fails from here on, the next opening of the store does again. */
-    (void)delete_finish(store, topic, NULL);
+    (void)delete_finish(store, &topic->topic, NULL);
     return 0;
 }
 
@@ -387,15 +379,17 @@ int topics_delete(struct beck_store *store, const char *name, struct beck_error 
     if (!topic)
         return report(error, -ENOMEM, "out of memory");
     int r = topics_find(store, name, topic, error);
-    return r < 0 ? r : topic_delete(store, &topic->topic, SLOTS_CLOSE, error);
+    return r < 0 ? r : topic_delete(store, topic, SLOTS_CLOSE, error);
 }
 
 int topics_delete_empty(struct beck_store *store, const uint8_t id[BECK_ID_BYTES],
                         struct beck_error *error)
 {
-    struct beck_topic topic;
-    int r = topics_find_id(store, id, &topic, error);
-    return r < 0 ? r : topic_delete(store, &topic, SLOTS_CLOSE_EMPTY, error);
+    _cleanup_free_ struct meta_topic *topic = malloc(sizeof(*topic));
+    if (!topic)
+        return report(error, -ENOMEM, "out of memory");
+    int r = topics_find_id(store, id, &topic->topic, error);
+    return r < 0 ? r : topic_delete(store, topic, SLOTS_CLOSE_EMPTY, error);
 }
 
 int topics_finish_deletions(struct beck_store *store, struct beck_error *error)
@@ -421,16 +415,8 @@ int topics_find(struct beck_store *store, const char *name, struct meta_topic *r
                 struct beck_error *error)
 {
     _cleanup_txn_ MDB_txn *txn = NULL;
-    if (!beck_topic_name_valid(name))
-        return report(error, -ENOENT, "there is no topic \"%.64s\": no topic can have that name",
-                      name);
     int r = db_begin(&store->meta, false, &txn, error);
-    if (r < 0)
-        return r;
-    r = meta_topic_get(&store->meta, txn, name, ret_topic);
-    if (r == -ENOENT)
-        return report(error, r, "there is no topic \"%s\"", name);
-    return r < 0 ? report(error, r, "meta.mdb: the record of topic %s is damaged", name) : 0;
+    return r < 0 ? r : topic_get(store, txn, name, ret_topic, error);
 }
 
 int topics_find_id(struct beck_store *store, const uint8_t id[BECK_ID_BYTES],
@@ -483,12 +469,9 @@ int topics_set_access(struct beck_store *store, const char *name, uid_t uid, gid
     int r = db_begin(&store->meta, true, &txn, error);
     if (r < 0)
         return r;
-    r = meta_topic_get(&store->meta, txn, name, topic);
+    r = topic_get(store, txn, name, topic, error);
     if (r < 0)
-        return report(error, r,
-                      r == -ENOENT ? "there is no topic \"%.249s\""
-                                   : "meta.mdb: the record of topic %.249s is damaged",
-                      name);
+        return r;
     if (uid != (uid_t)-1)
         topic->topic.uid = uid;
     if (gid != (gid_t)-1)

@@ -8,6 +8,9 @@
 int topics_create(struct beck_store *store, const char *name,
                   const struct beck_topic_options *options, struct beck_topic *ret_topic,
                   struct beck_error *error);
+int topics_add_partitions(struct beck_store *store, const char *name, uint32_t partition_count,
+                          bool validate_only, struct beck_topic *ret_topic,
+                          struct beck_error *error);
 int topics_delete(struct beck_store *store, const char *name, struct beck_error *error);
 int topics_delete_empty(struct beck_store *store, const uint8_t id[BECK_ID_BYTES],
                         struct beck_error *error);
