@@ -17,6 +17,7 @@
 #include "cleanup.h"
 #include "lookup.h"
 #include "report.h"
+#include "segments.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -276,7 +277,7 @@ static int follow_segment(struct follow *follow, struct segment **ret_segment,
 {
     struct beck_partition *partition = follow->partition;
     CHECK(pthread_mutex_lock(&partition->mutex) == 0);
-    int r = partition_refresh_segments(partition, follow->tail, error);
+    int r = segments_refresh(partition, follow->tail, error);
     CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
     if (r == 0)
         *ret_segment = lookup_segment(partition, follow->at.offset, &follow->tail->end);
