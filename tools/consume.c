@@ -16,9 +16,12 @@
 #include <unistd.h>
 
 static const char usage[] =
-    "beck consume TOPIC [-p PARTITION] [-o FROM] [-n COUNT] [-f] [OPTION...]\n\n"
+    "beck consume TOPIC [-p PARTITION] [-o FROM] [-n COUNT] [-f] [OPTION...]\n"
+    "       beck consume TOPIC --log-dir DIR [OPTION...]\n\n"
     "Print a topic's records, from the beginning to what is the end now. Several partitions\n"
     "come merged by timestamp.\n\n"
+    "      --log-dir DIR     read the log directory of a Kafka broker that is stopped, not a "
+    "store\n"
     "  -p, --partition N     only this partition\n"
     "  -o, --offset FROM     beginning (default), end, an offset N, -N (the last N records of\n"
     "                        each partition) or @TIME: ms since the epoch, 2026-11-21T08:00:00\n"
@@ -38,6 +41,7 @@ enum {
     OPTION_NULL,
     OPTION_NO_NEWLINE,
     OPTION_ISOLATION,
+    OPTION_LOG_DIR,
 };
 
 enum field {
@@ -53,7 +57,8 @@ enum { FIELDS_MAX = 12 };
 
 struct consume {
     const char *topic;
-    int32_t partition; /* -1: all */
+    const char *log_dir; /* NULL: the store */
+    int32_t partition;   /* -1: all */
     struct merge_start start;
     int64_t count;
     bool follow;
@@ -154,6 +159,9 @@ static int take_option(struct tool *tool, struct consume *consume, int option, c
             return tool_misused(tool, "'%s' is no isolation: committed or uncommitted", optarg);
         consume->isolation = chosen ? BECK_READ_COMMITTED : BECK_READ_UNCOMMITTED;
         return -1;
+    case OPTION_LOG_DIR:
+        consume->log_dir = optarg;
+        return -1;
     default:
         return tool_common_option(tool, option, argv);
     }
@@ -171,6 +179,7 @@ static int parse_command_line(struct tool *tool, struct consume *consume, int ar
         {"null", required_argument, NULL, OPTION_NULL},
         {"no-newline", no_argument, NULL, OPTION_NO_NEWLINE},
         {"isolation", required_argument, NULL, OPTION_ISOLATION},
+        {"log-dir", required_argument, NULL, OPTION_LOG_DIR},
         TOOL_LONG_OPTIONS,
     };
     int option;
@@ -182,6 +191,8 @@ static int parse_command_line(struct tool *tool, struct consume *consume, int ar
     }
     if (argc - optind != 1)
         return tool_misused(tool, argc == optind ? "which topic?" : "one topic at a time");
+    if (consume->follow && consume->log_dir != NULL)
+        return tool_misused(tool, "there is nothing to follow in --log-dir: its broker is stopped");
     consume->topic = argv[optind];
     consume->null_size = strlen(consume->null_text);
     consume->value_only = consume->field_count == 1 && consume->fields[0] == FIELD_VALUE;
@@ -310,16 +321,16 @@ static int copy_records(struct consume *consume, struct merge *merge)
     return TOOL_OK;
 }
 
-static int consume_topic(struct consume *consume, struct beck_store *store)
+static int consume_topic(struct consume *consume, const struct input *input)
 {
     struct merge *merge = NULL;
-    struct beck_topic topic;
+    struct source_topic topic;
 
-    int code = tool_find_topic(store, consume->topic, &topic);
+    int code = input_find_topic(input, consume->topic, &topic);
     if (code != TOOL_OK)
         return code;
     consume->several = consume->partition < 0 && topic.partition_count > 1;
-    code = merge_new(store, &topic, consume->partition, consume->isolation, &merge);
+    code = merge_new(input, &topic, consume->partition, consume->isolation, &merge);
     if (code == TOOL_OK)
         code = merge_seek(merge, &consume->start, consume->follow);
     if (code == TOOL_OK)
@@ -330,7 +341,7 @@ static int consume_topic(struct consume *consume, struct beck_store *store)
 
 static int run(struct tool *tool, int argc, char **argv)
 {
-    struct beck_store *store = NULL;
+    struct input input = {0};
     struct consume consume = {
         .partition = -1,
         .start.from = MERGE_BEGINNING,
@@ -347,10 +358,10 @@ static int run(struct tool *tool, int argc, char **argv)
         return code;
     if (output_init(&consume.output, STDOUT_FILENO) < 0)
         return tool_failed("not enough memory");
-    code = tool_open(tool, TOOL_READ, &store);
+    code = input_open(tool, consume.log_dir, &input);
     if (code == TOOL_OK)
-        code = consume_topic(&consume, store);
-    (void)beck_store_close(store);
+        code = consume_topic(&consume, &input);
+    input_done(&input);
     output_done(&consume.output);
     return code;
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The merge: a heap of the partitions that have a record at hand, ordered by that record's
- * timestamp, then its offset. A partition's record was read ahead into its reader's buffer and
+ * timestamp, then its offset. A partition's record was read ahead into its source's buffer and
  * stays there until it was handed out and the next call comes; only then is the partition read on.
  * Partitions that have come to their end stand behind the heap in the same array: done for ever,
  * or, where it follows, until they are looked at again.
  *
  * Waiting: arm every partition, look at those at their end once more, and only then poll the
- * store's descriptor; so nothing is missed. Where there is no descriptor to be had, it looks each
+ * source's descriptor; so nothing is missed. Where there is no descriptor to be had, it looks each
  * 10 ms.
  */
 #include "merge.h"
@@ -24,52 +24,45 @@ enum {
     LOOK_AGAIN = 4096, /* records of busy partitions between looks at idle ones */
 };
 
-struct source {
-    struct beck_partition *partition;
-    struct beck_reader *reader;
+struct lane {
+    struct source_partition *partition;
     struct beck_record record;
     int64_t end; /* hand out nothing from here on */
     int32_t number;
 };
 
 struct merge {
-    struct beck_store *store;
-    enum beck_isolation isolation;
+    const struct input *input;
     bool follow;
     bool handed_out; /* the top's record was given to the caller: read on before anything else */
     uint32_t count;
-    uint32_t ready; /* sources[0..ready) are the heap */
+    uint32_t ready; /* lanes[0..ready) are the heap */
     uint32_t until_look;
     struct timespec last_wait;
-    struct source sources[];
+    struct lane lanes[];
 };
 
-static int open_source(struct merge *merge, const struct beck_topic *topic, int32_t number,
-                       struct source *source)
+/* The partition's numbers: one, or all that there are. */
+static int32_t next_number(const struct merge *merge, const struct source_topic *topic,
+                           int32_t wanted, int32_t last)
 {
-    struct beck_error error;
-
-    source->number = number;
-    int code = tool_open_partition(merge->store, topic, number, &source->partition);
-    if (code != TOOL_OK)
-        return code;
-    if (beck_reader_new(source->partition, merge->isolation, &source->reader, &error) < 0)
-        return tool_failed_error(&error);
-    return TOOL_OK;
+    return wanted >= 0 ? wanted : source_partition_next(merge->input->source, topic, last);
 }
 
-int merge_new(struct beck_store *store, const struct beck_topic *topic, int32_t number,
+int merge_new(const struct input *input, const struct source_topic *topic, int32_t number,
               enum beck_isolation isolation, struct merge **ret_merge)
 {
     uint32_t count = number < 0 ? topic->partition_count : 1;
-    struct merge *merge = calloc(1, sizeof(*merge) + count * sizeof(struct source));
+    struct merge *merge = calloc(1, sizeof(*merge) + count * sizeof(struct lane));
     if (merge == NULL)
         return tool_failed("not enough memory for %u partitions", count);
-    merge->store = store;
-    merge->isolation = isolation;
+    merge->input = input;
     merge->count = count;
+    int32_t at = -1;
     for (uint32_t i = 0; i < count; i++) {
-        int code = open_source(merge, topic, number < 0 ? (int32_t)i : number, &merge->sources[i]);
+        at = next_number(merge, topic, number, at);
+        merge->lanes[i].number = at;
+        int code = input_open_partition(input, topic, at, isolation, &merge->lanes[i].partition);
         if (code != TOOL_OK) {
             (void)merge_free(merge);
             return code;
@@ -84,8 +77,7 @@ struct merge *merge_free(struct merge *merge)
     if (merge == NULL)
         return NULL;
     for (uint32_t i = 0; i < merge->count; i++) {
-        (void)beck_reader_free(merge->sources[i].reader);
-        (void)beck_partition_close(merge->sources[i].partition);
+        (void)source_partition_close(merge->lanes[i].partition);
     }
     free(merge);
     return NULL;
@@ -93,13 +85,10 @@ struct merge *merge_free(struct merge *merge)
 
 /* ---- where to begin ----------------------------------------------------------------------- */
 
-static int start_offset(const struct merge *merge, const struct source *source,
-                        const struct beck_partition_state *state, int64_t end,
+static int start_offset(const struct lane *lane, int64_t first, int64_t end,
                         const struct merge_start *start, int64_t *ret_offset)
 {
     struct beck_error error;
-    int64_t timestamp;
-    int64_t first = state->log_start_offset;
 
     *ret_offset = first;
     switch (start->from) {
@@ -117,41 +106,38 @@ static int start_offset(const struct merge *merge, const struct source *source,
         if (start->number >= first && start->number <= end)
             return TOOL_OK;
         return tool_failed("offset %lld is out of range: partition %d has %lld up to %lld",
-                           (long long)start->number, (int)source->number, (long long)first,
+                           (long long)start->number, (int)lane->number, (long long)first,
                            (long long)end);
     case MERGE_TIMESTAMP:
         break;
     }
-    int found = beck_offset_for_time(source->partition, start->number, merge->isolation, ret_offset,
-                                     &timestamp, &error);
+    int found = source_offset_for_time(lane->partition, start->number, ret_offset, &error);
     if (found == 0)
         *ret_offset = end;
     return found < 0 ? tool_failed_error(&error) : TOOL_OK;
 }
 
-static int seek_source(const struct merge *merge, struct source *source,
-                       const struct merge_start *start)
+static int seek_lane(const struct merge *merge, struct lane *lane, const struct merge_start *start)
 {
-    struct beck_partition_state state;
+    struct source_bounds bounds;
     struct beck_error error;
     int64_t offset;
 
-    if (beck_partition_state(source->partition, &state, &error) < 0)
+    if (source_bounds(lane->partition, &bounds, &error) < 0)
         return tool_failed_error(&error);
-    int64_t end =
-        merge->isolation == BECK_READ_COMMITTED ? state.last_stable_offset : state.high_watermark;
-    int code = start_offset(merge, source, &state, end, start, &offset);
+    int64_t end = source_bounds_end(lane->partition, &bounds);
+    int code = start_offset(lane, bounds.start, end, start, &offset);
     if (code != TOOL_OK)
         return code;
-    if (beck_reader_seek(source->reader, offset, &error) < 0)
+    if (source_seek(lane->partition, offset, &error) < 0)
         return tool_failed_error(&error);
-    source->end = merge->follow ? INT64_MAX : end;
+    lane->end = merge->follow ? INT64_MAX : end;
     return TOOL_OK;
 }
 
 /* ---- the heap ----------------------------------------------------------------------------- */
 
-static bool before(const struct source *a, const struct source *b)
+static bool before(const struct lane *a, const struct lane *b)
 {
     if (a->record.timestamp_ms != b->record.timestamp_ms)
         return a->record.timestamp_ms < b->record.timestamp_ms;
@@ -160,12 +146,12 @@ static bool before(const struct source *a, const struct source *b)
     return a->number < b->number;
 }
 
-static void swap_sources(struct merge *merge, uint32_t a, uint32_t b)
+static void swap_lanes(struct merge *merge, uint32_t a, uint32_t b)
 {
-    struct source kept = merge->sources[a];
+    struct lane kept = merge->lanes[a];
 
-    merge->sources[a] = merge->sources[b];
-    merge->sources[b] = kept;
+    merge->lanes[a] = merge->lanes[b];
+    merge->lanes[b] = kept;
 }
 
 static void sift_down(struct merge *merge, uint32_t at)
@@ -173,46 +159,46 @@ static void sift_down(struct merge *merge, uint32_t at)
     for (;;) {
         uint32_t first = at;
         for (uint32_t child = 2 * at + 1; child <= 2 * at + 2; child++) {
-            if (child < merge->ready && before(&merge->sources[child], &merge->sources[first]))
+            if (child < merge->ready && before(&merge->lanes[child], &merge->lanes[first]))
                 first = child;
         }
         if (first == at)
             return;
-        swap_sources(merge, at, first);
+        swap_lanes(merge, at, first);
         at = first;
     }
 }
 
 static void sift_up(struct merge *merge, uint32_t at)
 {
-    while (at > 0 && before(&merge->sources[at], &merge->sources[(at - 1) / 2])) {
-        swap_sources(merge, at, (at - 1) / 2);
+    while (at > 0 && before(&merge->lanes[at], &merge->lanes[(at - 1) / 2])) {
+        swap_lanes(merge, at, (at - 1) / 2);
         at = (at - 1) / 2;
     }
 }
 
-/* Read a source's next record. 1; 0: it is at its end; a negative exit code. */
-static int advance(struct source *source)
+/* Read a lane's next record. 1; 0: it is at its end; a negative exit code. */
+static int advance(struct lane *lane)
 {
     struct beck_error error;
 
-    int result = beck_reader_next(source->reader, &source->record, &error);
+    int result = source_next(lane->partition, &lane->record, &error);
     if (result < 0)
         return -tool_failed_error(&error);
-    return result > 0 && source->record.offset < source->end ? 1 : 0;
+    return result > 0 && lane->record.offset < lane->end ? 1 : 0;
 }
 
-/* Look at the sources that are at their end. Returns 0, or a negative exit code. */
+/* Look at the lanes that are at their end. Returns 0, or a negative exit code. */
 static int look_at_idle(struct merge *merge)
 {
     merge->until_look = LOOK_AGAIN;
     for (uint32_t i = merge->ready; i < merge->count; i++) {
-        int result = advance(&merge->sources[i]);
+        int result = advance(&merge->lanes[i]);
         if (result < 0)
             return result;
         if (result == 0)
             continue;
-        swap_sources(merge, i, merge->ready);
+        swap_lanes(merge, i, merge->ready);
         sift_up(merge, merge->ready++);
     }
     return 0;
@@ -222,11 +208,11 @@ static int look_at_idle(struct merge *merge)
 static int replace_top(struct merge *merge)
 {
     merge->handed_out = false;
-    int result = advance(&merge->sources[0]);
+    int result = advance(&merge->lanes[0]);
     if (result < 0)
         return result;
     if (result == 0)
-        swap_sources(merge, 0, --merge->ready);
+        swap_lanes(merge, 0, --merge->ready);
     sift_down(merge, 0);
     return 0;
 }
@@ -237,7 +223,7 @@ int merge_seek(struct merge *merge, const struct merge_start *start, bool follow
     merge->ready = 0;
     merge->handed_out = false;
     for (uint32_t i = 0; i < merge->count; i++) {
-        int code = seek_source(merge, &merge->sources[i], start);
+        int code = seek_lane(merge, &merge->lanes[i], start);
         if (code != TOOL_OK)
             return code;
     }
@@ -256,8 +242,8 @@ int merge_next(struct merge *merge, struct beck_record *ret_record, int32_t *ret
         return result;
     if (merge->ready == 0)
         return 0;
-    *ret_record = merge->sources[0].record;
-    *ret_partition = merge->sources[0].number;
+    *ret_record = merge->lanes[0].record;
+    *ret_partition = merge->lanes[0].number;
     merge->handed_out = true;
     return 1;
 }
@@ -282,14 +268,14 @@ int merge_wait(struct merge *merge)
     struct beck_error error;
 
     pace(merge);
-    int fd = beck_store_wake_fd(merge->store, &error);
+    int fd = source_wake_fd(merge->input->source, &error);
     for (uint32_t i = 0; fd >= 0 && i < merge->count; i++)
-        beck_partition_arm(merge->sources[i].partition);
+        source_arm(merge->lanes[i].partition);
     int result = look_at_idle(merge);
     if (result < 0 || merge->ready > 0)
         return result;
     (void)signals_poll(fd, POLLIN, fd >= 0 ? -1 : POLL_MS);
     if (fd >= 0)
-        beck_store_wake_clear(merge->store);
+        source_wake_clear(merge->input->source);
     return 0;
 }

@@ -4,12 +4,12 @@
  * order, several in the order of their timestamps, as far as the records are there already. Ends
  * where the partitions ended when it began, or follows them.
  *
- * The merge does not own the store, which must outlive it. Belongs to one thread.
+ * The merge does not own the input, which must outlive it. Belongs to one thread.
  */
 #ifndef TOOLS_MERGE_H
 #define TOOLS_MERGE_H
 
-#include "beck.h"
+#include "input.h"
 
 #include <stdbool.h>
 
@@ -31,7 +31,7 @@ struct merge_start {
  * Open partition `number` of the topic, or all of them where it is -1. Like everything here that
  * fails: says so and returns an exit code.
  */
-int merge_new(struct beck_store *store, const struct beck_topic *topic, int32_t number,
+int merge_new(const struct input *input, const struct source_topic *topic, int32_t number,
               enum beck_isolation isolation, struct merge **ret_merge);
 struct merge *merge_free(struct merge *merge);
 

@@ -3,6 +3,7 @@
 #include "parse.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -51,6 +52,38 @@ static bool parse_ago(const char *text, int64_t *ret_ms)
     return false;
 }
 
+/* Fractions of a second, as far as there are any: ".123456". */
+static const char *parse_fraction(const char *text, int64_t *ret_ms)
+{
+    int64_t unit = 100;
+
+    *ret_ms = 0;
+    if (text[0] != '.' || text[1] < '0' || text[1] > '9')
+        return text;
+    for (text++; *text >= '0' && *text <= '9'; text++, unit /= 10)
+        *ret_ms += (*text - '0') * unit;
+    return text;
+}
+
+/* The zone as RFC 3339 has it, or nothing for local time. */
+static bool parse_zone(const char *text, bool *ret_local, int64_t *ret_seconds)
+{
+    int hours;
+    int minutes;
+    int used = 0;
+
+    *ret_local = *text == '\0';
+    *ret_seconds = 0;
+    if (*ret_local || strcmp(text, "Z") == 0 || strcmp(text, "z") == 0)
+        return true;
+    if ((text[0] != '+' && text[0] != '-') || strspn(text + 1, "0123456789:") != 5 ||
+        sscanf(text + 1, "%2d:%2d%n", &hours, &minutes, &used) != 2 || text[1 + used] != '\0' ||
+        hours > 23 || minutes > 59)
+        return false;
+    *ret_seconds = (hours * 60 + minutes) * 60 * (text[0] == '-' ? -1 : 1);
+    return true;
+}
+
 static bool parse_date(const char *text, int64_t *ret_ms)
 {
     static const char *const formats[] = {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S",
@@ -58,11 +91,14 @@ static bool parse_date(const char *text, int64_t *ret_ms)
 
     for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
         struct tm fields = {.tm_isdst = -1};
+        int64_t ms;
+        int64_t zone_seconds;
+        bool local;
         const char *rest = strptime(text, formats[i], &fields);
-        if (rest == NULL || (*rest != '\0' && strcmp(rest, "Z") != 0))
+        if (rest == NULL || !parse_zone(parse_fraction(rest, &ms), &local, &zone_seconds))
             continue;
-        time_t seconds = *rest == 'Z' ? timegm(&fields) : mktime(&fields);
-        *ret_ms = (int64_t)seconds * 1000;
+        time_t seconds = local ? mktime(&fields) : timegm(&fields);
+        *ret_ms = ((int64_t)seconds - zone_seconds) * 1000 + ms;
         return true;
     }
     return false;

@@ -14,8 +14,8 @@ bool parse_number(const char *text, int64_t lowest, int64_t highest, int64_t *re
 
 /*
  * A time: milliseconds since the epoch (1763719200123); a date, with or without a time of day
- * (2026-11-21, 2026-11-21T08:00:00, a final Z for UTC, else local time); or so long ago (-90s,
- * -15m, -2h, -7d).
+ * (2026-11-21, 2026-11-21T08:00:00.123, local unless Z or +01:00 stands behind it); or so long ago
+ * (-90s, -15m, -2h, -7d).
  */
 bool parse_time_ms(const char *text, int64_t *ret_ms);
 

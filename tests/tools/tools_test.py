@@ -569,25 +569,28 @@ def dump():
     with Store(t=2) as store:
         must(store('produce', 't', '-p', '0', '-k', 'k', '--timestamp', '1000', stdin='a\nb\n'))
         must(store('produce', 't', '-p', '0', 'c'))
-        out = store('dump', 't').out
+        out = store('dump', 't', '-p', '0').out
         ok(re.match(r'batch 0\.\.1 position 0 size (\d+) magic 2 crc [0-9a-f]{8} ok codec none records 2 '
                     r'timestamps 1000\.\.1000 epoch \d+\n'
                     r'  {"offset":0,"timestamp":1000,"key":"k","value":"a"}\n'
                     r'  {"offset":1,"timestamp":1000,"key":"k","value":"b"}\n'
                     r'batch 2\.\.2 position \1 ', out), 'dump of a partition', out)
         equal(store('dump', 't', '--batches').out.count('\n'), 2, '--batches')
-        ok(all(line.startswith('{"offset":') for line in store('dump', 't', '--records').out.splitlines()),
+        ok(all(line.startswith('{"offset":') for line in store('dump', 't', '-p', '0', '--records').out.splitlines()),
            '--records')
-        rows = [json.loads(line) for line in store('dump', 't', '--json').out.splitlines()]
+        ok(store('dump', 't', '--records').out.startswith('{"topic":"t","partition":0,"offset":0,') and
+           store('dump', 't', '--batches').out.startswith('t-0 batch 0..1 '),
+           'of a topic with several partitions, each line names its own')
+        rows = [json.loads(line) for line in store('dump', 't', '-p', '0', '--json').out.splitlines()]
         ok(len(rows) == 5 and rows[0]['baseOffset'] == 0 and rows[0]['records'] == 2, '--json', rows)
-        ok(store('dump', 't', '-o', '2').out.startswith('batch 2..2'), '-o')
+        ok(store('dump', 't', '-p', '0', '-o', '2').out.startswith('batch 2..2'), '-o')
         prints(store('dump', 't', '-p', '1'), '', 'an empty partition')
         fails(store('dump', 't', '-p', '7'), 1, 'no partition 7', '-p 7')
-        fails(store('dump', 't', '-o', '9'), 1, 'out of range', '-o out of range')
+        fails(store('dump', 't', '-p', '0', '-o', '9'), 1, 'out of range', '-o out of range')
         fails(store('dump', 't', '--batches', '--records'), 2, 'exclude', 'both')
         fails(store('dump'), 2, 'which', 'nothing named')
         segment = next(path for path in store.segments() if os.path.getsize(path) > 0)
-        equal(beck(None, 'dump', segment).out, store('dump', 't').out, 'dump of the segment file')
+        equal(beck(None, 'dump', segment).out, store('dump', 't', '-p', '0').out, 'dump of the segment file')
         fails(beck(None, 'dump', '/nope.log'), 1, 'nope.log', 'no such file')
         fails(beck(None, 'dump', store.path + '/'), 1, 'directory', 'a directory')
         fails(store('dump', 'nope.log'), 1, 'no topic nope.log', 'a name in .log that is no file')

@@ -25,6 +25,7 @@
 
 enum {
     WINDOW_BYTES = 4 << 20,
+    HOP_BYTES = 4 << 10, /* read at a header, where batches are hopped over */
     RECORD_BYTES_MAX = BECK_BATCH_BYTES_LIMIT,
     MAGIC_AT = 16,
     LENGTH_AT = 8,
@@ -35,6 +36,8 @@ struct segment_file {
     uint64_t bytes;
     uint64_t position;   /* of the next batch */
     int64_t next_offset; /* the least that the next batch may begin with */
+    int64_t least_offset;
+    int64_t end_offset; /* no batch may begin there or beyond */
     uint8_t *window;
     size_t window_capacity;
     size_t window_size;
@@ -65,6 +68,7 @@ int segment_file_open(const char *path, struct segment_file **ret_file)
         return result;
     }
     file->bytes = (uint64_t)status.st_size;
+    file->end_offset = INT64_MAX;
     *ret_file = file;
     return 0;
 }
@@ -85,11 +89,24 @@ uint64_t segment_file_bytes(const struct segment_file *file)
     return file->bytes;
 }
 
+void segment_file_expect(struct segment_file *file, int64_t least, int64_t end)
+{
+    file->least_offset = least;
+    file->next_offset = least;
+    file->end_offset = end;
+}
+
+void segment_file_seek(struct segment_file *file, uint64_t position)
+{
+    file->position = position;
+    file->next_offset = file->least_offset;
+}
+
 /* ---- the window --------------------------------------------------------------------------- */
 
-static int window_fill(struct segment_file *file, uint64_t position, size_t size)
+static int window_fill(struct segment_file *file, uint64_t position, size_t size, size_t least)
 {
-    size_t want = size > WINDOW_BYTES ? size : WINDOW_BYTES;
+    size_t want = size > least ? size : least;
 
     if (want > file->window_capacity) {
         uint8_t *larger = realloc(file->window, want);
@@ -113,13 +130,14 @@ static int window_fill(struct segment_file *file, uint64_t position, size_t size
     return file->window_size >= size ? 0 : -ENODATA;
 }
 
-/* `size` bytes from `position` on, which are within the file as it was when it was opened. */
-static int window_at(struct segment_file *file, uint64_t position, size_t size,
+/* `size` bytes from `position` on, which are within the file as it was when it was opened. Where
+ * they are not at hand, `least` bytes are read at least. */
+static int window_of(struct segment_file *file, uint64_t position, size_t size, size_t least,
                      const uint8_t **ret_data)
 {
     if (position < file->window_position ||
         position + size > file->window_position + file->window_size) {
-        int result = window_fill(file, position, size);
+        int result = window_fill(file, position, size, least);
         if (result < 0)
             return result;
     }
@@ -127,30 +145,61 @@ static int window_at(struct segment_file *file, uint64_t position, size_t size,
     return 0;
 }
 
+static int window_at(struct segment_file *file, uint64_t position, size_t size,
+                     const uint8_t **ret_data)
+{
+    return window_of(file, position, size, WINDOW_BYTES, ret_data);
+}
+
 /* ---- one batch ---------------------------------------------------------------------------- */
 
-static int take_batch(struct segment_file *file, struct segment_step *step,
-                      struct beck_error *error)
+static int check_header(const struct segment_file *file, const struct batch_header *header,
+                        struct beck_error *error)
 {
     uint64_t rest = file->bytes - file->position;
-    struct batch_header header;
+
+    if (batch_bytes(header) > rest)
+        return report(error, -EBADMSG, "the batch of %zu bytes is cut short: %llu are there",
+                      batch_bytes(header), (unsigned long long)rest);
+    if (header->base_offset < file->next_offset)
+        return report(error, -EBADMSG, "base offset %lld where at least %lld comes next",
+                      (long long)header->base_offset, (long long)file->next_offset);
+    if (header->base_offset > INT64_MAX - 1 - header->last_offset_delta)
+        return report(error, -EBADMSG, "base offset %lld leaves no room for the batch's records",
+                      (long long)header->base_offset);
+    if (header->base_offset >= file->end_offset)
+        return report(error, -EBADMSG, "base offset %lld in a file that ends before %lld",
+                      (long long)header->base_offset, (long long)file->end_offset);
+    return 0;
+}
+
+/* The header at the file's position, with `least` bytes read ahead. */
+static int take_header(struct segment_file *file, size_t least, struct segment_step *step,
+                       struct beck_error *error)
+{
+    uint64_t rest = file->bytes - file->position;
+    struct batch_header *header = &step->summary.header;
 
     if (rest < BATCH_HEADER_BYTES)
         return report(error, -EBADMSG, "%llu bytes are too few for a batch",
                       (unsigned long long)rest);
-    int result = window_at(file, file->position, BATCH_HEADER_BYTES, &step->batch);
+    int result = window_of(file, file->position, BATCH_HEADER_BYTES, least, &step->batch);
     if (result < 0)
         return report_errno(error, result, "cannot read");
-    result = batch_header_read(step->batch, BATCH_HEADER_BYTES, &header, error);
+    result = batch_header_read(step->batch, BATCH_HEADER_BYTES, header, error);
+    if (result == 0)
+        result = check_header(file, header, error);
+    if (result == 0)
+        step->size = batch_bytes(header);
+    return result;
+}
+
+static int take_batch(struct segment_file *file, struct segment_step *step,
+                      struct beck_error *error)
+{
+    int result = take_header(file, WINDOW_BYTES, step, error);
     if (result < 0)
         return result;
-    if (batch_bytes(&header) > rest)
-        return report(error, -EBADMSG, "the batch of %zu bytes is cut short: %llu are there",
-                      batch_bytes(&header), (unsigned long long)rest);
-    if (header.base_offset < file->next_offset)
-        return report(error, -EBADMSG, "base offset %lld where at least %lld comes next",
-                      (long long)header.base_offset, (long long)file->next_offset);
-    step->size = batch_bytes(&header);
     result = window_at(file, file->position, step->size, &step->batch);
     if (result < 0)
         return report_errno(error, result, "cannot read");
@@ -168,7 +217,7 @@ static bool plausible(const struct segment_file *file, const uint8_t *at, uint64
     uint64_t length = load_be32(at + LENGTH_AT);
     return length + BATCH_LENGTH_END >= BATCH_HEADER_BYTES &&
            length + BATCH_LENGTH_END <= file->bytes - position &&
-           (int64_t)load_be64(at) >= file->next_offset;
+           (int64_t)load_be64(at) >= file->next_offset && (int64_t)load_be64(at) < file->end_offset;
 }
 
 static int is_batch(struct segment_file *file, uint64_t position, bool *ret_is)
@@ -232,6 +281,12 @@ static int pass_over(struct segment_file *file, struct segment_step *step)
     return 0;
 }
 
+static bool is_damage(int result)
+{
+    return result == -EBADMSG || result == -EINVAL || result == -EPROTONOSUPPORT ||
+           result == -EMSGSIZE;
+}
+
 int segment_file_next(struct segment_file *file, struct segment_step *ret_step,
                       struct beck_error *error)
 {
@@ -245,10 +300,28 @@ int segment_file_next(struct segment_file *file, struct segment_step *ret_step,
         file->next_offset = batch_next_offset(&ret_step->summary.header);
         return 1;
     }
-    if (result != -EBADMSG && result != -EINVAL && result != -EPROTONOSUPPORT &&
-        result != -EMSGSIZE)
+    if (!is_damage(result))
         return result;
     error->offset = file->next_offset;
     int unread = pass_over(file, ret_step);
     return unread < 0 ? report_errno(error, unread, "cannot read") : -EBADMSG;
+}
+
+int segment_file_hop(struct segment_file *file, struct segment_step *ret_step,
+                     struct beck_error *error)
+{
+    struct segment_step step = {.position = file->position, .decompressor = file->decompressor};
+
+    if (file->position >= file->bytes)
+        return 0;
+    int result = take_header(file, HOP_BYTES, &step, error);
+    if (result < 0) {
+        report_place(error, NULL, -1, file->next_offset, (int64_t)file->position);
+        return is_damage(result) ? -EBADMSG : result;
+    }
+    step.batch = NULL;
+    file->position += step.size;
+    file->next_offset = batch_next_offset(&step.summary.header);
+    *ret_step = step;
+    return 1;
 }

@@ -22,6 +22,14 @@ struct segment_file *segment_file_close(struct segment_file *file);
 /* The file's size when it was opened. */
 uint64_t segment_file_bytes(const struct segment_file *file);
 
+/* Which base offsets the batches may have, from `least` up to below `end`: others are damage.
+ * Without it, any that rise. */
+void segment_file_expect(struct segment_file *file, int64_t least, int64_t end);
+
+/* Go on at `position`, where the caller knows that a batch begins; the offsets before it count no
+ * more. */
+void segment_file_seek(struct segment_file *file, uint64_t position);
+
 struct segment_step {
     uint64_t position;
     const uint8_t *batch; /* valid until the next step */
@@ -38,5 +46,13 @@ struct segment_step {
  */
 int segment_file_next(struct segment_file *file, struct segment_step *ret_step,
                       struct beck_error *error);
+
+/*
+ * The next batch's header alone, for who looks for a place or for control batches; the rest of the
+ * batch is not read, and nothing but what a header can show is checked. Fills in position, size and
+ * summary.header. -EBADMSG: no batch can be there; the walk stays before it.
+ */
+int segment_file_hop(struct segment_file *file, struct segment_step *ret_step,
+                     struct beck_error *error);
 
 #endif

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Conditions on records. */
+#include "filter.h"
+
+#include "parse.h"
+
+#include <errno.h>
+#include <string.h>
+
+static int add_match(struct filter_match *match, const char *text, bool regex, char *ret_wrong)
+{
+    if (!regex) {
+        match->exact = text;
+        return 0;
+    }
+    int failed = regcomp(&match->regex, text, REG_EXTENDED | REG_NOSUB);
+    if (failed != 0) {
+        (void)regerror(failed, &match->regex, ret_wrong, FILTER_TEXT);
+        return -EINVAL;
+    }
+    match->has_regex = true;
+    return 0;
+}
+
+int filter_key(struct filter *filter, const char *text, bool regex, char *ret_wrong)
+{
+    if (filter->has_key)
+        return -EMSGSIZE;
+    int result = add_match(&filter->key, text, regex, ret_wrong);
+    filter->has_key = result == 0;
+    return result;
+}
+
+int filter_header(struct filter *filter, const char *text, bool regex, char *ret_wrong)
+{
+    const char *equals = strchr(text, '=');
+
+    if (filter->header_count == FILTER_HEADERS_MAX)
+        return -EMSGSIZE;
+    struct filter_header *header = &filter->headers[filter->header_count];
+    *header = (struct filter_header){
+        .name = text,
+        .name_size = equals != NULL ? (size_t)(equals - text) : strlen(text),
+        .any_value = equals == NULL,
+    };
+    int result = header->any_value ? 0 : add_match(&header->value, equals + 1, regex, ret_wrong);
+    if (result == 0)
+        filter->header_count++;
+    return result;
+}
+
+void filter_done(struct filter *filter)
+{
+    if (filter->key.has_regex)
+        regfree(&filter->key.regex);
+    for (unsigned i = 0; i < filter->header_count; i++) {
+        if (filter->headers[i].value.has_regex)
+            regfree(&filter->headers[i].value.regex);
+    }
+    *filter = (struct filter){0};
+}
+
+/* Null matches nothing. */
+static bool matches(const struct filter_match *match, const void *data, int32_t size)
+{
+    if (size < 0)
+        return false;
+    if (!match->has_regex)
+        return strlen(match->exact) == (size_t)size &&
+               memcmp(match->exact, data, (size_t)size) == 0;
+    regmatch_t range = {.rm_so = 0, .rm_eo = size};
+    return regexec(&match->regex, size > 0 ? data : "", 1, &range, REG_STARTEND) == 0;
+}
+
+static bool has_header(const struct filter_header *wanted, const struct beck_record *record)
+{
+    struct beck_header header;
+    size_t position = 0;
+
+    while (beck_header_next(record, &position, &header) > 0) {
+        if ((size_t)header.name_size == wanted->name_size &&
+            memcmp(header.name, wanted->name, wanted->name_size) == 0 &&
+            (wanted->any_value || matches(&wanted->value, header.value, header.value_size)))
+            return true;
+    }
+    return false;
+}
+
+bool filter_passes(const struct filter *filter, const struct beck_record *record)
+{
+    if (filter->has_key && !matches(&filter->key, record->key, record->key_size))
+        return false;
+    for (unsigned i = 0; i < filter->header_count; i++) {
+        if (!has_header(&filter->headers[i], record))
+            return false;
+    }
+    return true;
+}
+
+bool filter_parse_place(const char *text, struct filter_place *ret_place)
+{
+    struct filter_place place = {.by = FILTER_OFFSET};
+
+    if (!parse_number(text, 0, INT64_MAX, &place.number)) {
+        place.by = FILTER_TIME;
+        if (!parse_time_ms(text + (text[0] == '@'), &place.number))
+            return false;
+    }
+    *ret_place = place;
+    return true;
+}

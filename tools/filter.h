@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which records a command is asked for: by key and headers, each exactly or by a regular expression
+ * (POSIX extended), and from where to where. All conditions have to hold. Keys and values are byte
+ * strings: an expression sees bytes behind a NUL too.
+ */
+#ifndef TOOLS_FILTER_H
+#define TOOLS_FILTER_H
+
+#include "beck.h"
+
+#include <regex.h>
+#include <stdbool.h>
+
+enum { FILTER_HEADERS_MAX = 16 };
+
+struct filter_match {
+    const char *exact; /* NULL: by the expression */
+    bool has_regex;
+    regex_t regex;
+};
+
+struct filter_header {
+    const char *name;
+    size_t name_size;
+    bool any_value;
+    struct filter_match value;
+};
+
+struct filter {
+    bool has_key;
+    struct filter_match key;
+    struct filter_header headers[FILTER_HEADERS_MAX];
+    unsigned header_count;
+};
+
+/*
+ * Add a condition. `text` has to outlive the filter. For headers it is NAME=VALUE, or NAME where
+ * any value will do. 0, -EINVAL: not an expression, and `ret_wrong`, FILTER_TEXT bytes, says why;
+ * -EMSGSIZE: too many.
+ */
+enum { FILTER_TEXT = 256 };
+int filter_key(struct filter *filter, const char *text, bool regex, char *ret_wrong);
+int filter_header(struct filter *filter, const char *text, bool regex, char *ret_wrong);
+void filter_done(struct filter *filter);
+
+static inline bool filter_is_empty(const struct filter *filter)
+{
+    return !filter->has_key && filter->header_count == 0;
+}
+
+/* Does the record pass? */
+bool filter_passes(const struct filter *filter, const struct beck_record *record);
+
+/* A place in a partition: an offset, or the first record at a time. */
+struct filter_place {
+    enum { FILTER_NOWHERE, FILTER_OFFSET, FILTER_TIME } by;
+    int64_t number;
+};
+
+/* N: an offset. @TIME, or a date: a time as parse_time_ms() has it. */
+bool filter_parse_place(const char *text, struct filter_place *ret_place);
+
+#endif
