@@ -219,6 +219,7 @@ int partition_refresh_config(struct beck_partition *partition, struct beck_error
     struct meta_topic record;
     struct meta_store defaults;
     struct config_resolved config;
+    struct config_store of_store;
     int r = db_begin(&store->meta, false, &txn, error);
     if (r < 0)
         return r;
@@ -232,11 +233,13 @@ int partition_refresh_config(struct beck_partition *partition, struct beck_error
         return report(error, r, "meta.mdb: the record of topic %s is damaged",
                       partition->topic.name);
     config_resolve(&record.configs, &defaults.configs, &config);
+    config_resolve_store(&defaults.configs, &of_store);
     atomic_store(&partition->max_message_bytes, config.max_message_bytes);
     atomic_store(&partition->segment_bytes, config.segment_bytes);
     atomic_store(&partition->segment_ms, config.segment_ms);
     atomic_store(&partition->log_append_time, config.log_append_time);
     atomic_store(&partition->flush_os, config.flush_os);
+    atomic_store(&partition->producer_id_expiration_ms, of_store.producer_id_expiration_ms);
     atomic_store(&partition->config_generation, generation);
     return 0;
 }

@@ -37,6 +37,7 @@ struct beck_partition {
     _Atomic int64_t segment_ms;
     _Atomic bool log_append_time;
     _Atomic bool flush_os;
+    _Atomic int64_t producer_id_expiration_ms;
 
     struct segment *active; /* that appends go to; under the slot's append_mutex */
     int active_fd;          /* pinned while the slot is locked, if it was needed; else -1 */

@@ -22,12 +22,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define LOCKED_BYTES    (256 * 1024) /* to be read under the slot's lock, at most, */
-#define LOCKED_TRIES    8            /* unless others were quicker so many times */
-#define EXPIRATION_MS   86400000
-#define EXPIRATION_NAME "producer.id.expiration.ms"
-#define SURPLUS_MAX     (PRODUCERS_MAX / 8) /* in index.mdb, before they are removed */
-#define PRODUCER_BYTES  160
+#define LOCKED_BYTES   (256 * 1024)        /* to be read under the slot's lock, at most, */
+#define LOCKED_TRIES   8                   /* unless others were quicker so many times */
+#define SURPLUS_MAX    (PRODUCERS_MAX / 8) /* in index.mdb, before they are removed */
+#define PRODUCER_BYTES 160
 
 void producers_init(struct producers *producers)
 {
@@ -456,18 +454,11 @@ void producers_unlock(struct beck_partition *partition)
     CHECK(pthread_mutex_unlock(&partition->producers.mutex) == 0);
 }
 
-static int64_t expiration_ms(const struct beck_store *store)
-{
-    const char *value = config_set_get(&store->configs, EXPIRATION_NAME);
-    int64_t number = value ? strtoll(value, NULL, 10) : 0;
-    return number > 0 ? number : EXPIRATION_MS;
-}
-
 int producers_check(struct beck_partition *partition, const struct batch_header *header,
                     int64_t now_ms, struct producer_batch *ret_duplicate, struct beck_error *error)
 {
     struct producer_table *table = &partition->producers.table;
-    producer_table_expire(table, now_ms - expiration_ms(partition->store));
+    producer_table_expire(table, now_ms - atomic_load(&partition->producer_id_expiration_ms));
     int r = producer_check(producer_table_find(table, header->producer_id), header, ret_duplicate,
                            error);
     if (r == 0 && producer_table_reserve(table) < 0)
