@@ -274,12 +274,13 @@ static int follow_segment(struct follow *follow, struct segment **ret_segment,
                           struct beck_error *error)
 {
     struct beck_partition *partition = follow->partition;
-    CHECK(pthread_mutex_lock(&partition->mutex) == 0);
-    int r = segments_refresh(partition, follow->tail, error);
-    CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
-    if (r == 0)
-        *ret_segment = lookup_segment(partition, follow->at.offset, &follow->tail->end);
-    return r;
+    struct live_tail now;
+    int r = segments_lock(partition, &now, error);
+    if (r < 0)
+        return r;
+    segments_unlock(partition);
+    *ret_segment = lookup_segment(partition, follow->at.offset, &follow->tail->end);
+    return 0;
 }
 
 /* Where to begin in a segment. Only in the newest one positions stay what they were. */
@@ -309,10 +310,14 @@ static int follow_next(struct follow *follow, struct beck_error *error)
     if (fd >= 0) {
         r = follow_file(follow, fd, segment_limit(segment, &follow->tail->end), error);
         segment_unpin(segment);
-    } else if (fd != -ENOENT && fd != -EBADMSG) {
-        r = report_errno(error, fd, "cannot open segment %s", segment->path);
+    } else {
+        r = segments_stale(follow->partition, segment, fd, error);
     }
     segment_unref(segment);
+    if (r == -EAGAIN)
+        return 0; /* it was trimmed or replaced meanwhile */
+    if (r == -EBADMSG)
+        r = 0;
     if (follow->at.offset < next_offset && !is_last)
         follow->at.offset = next_offset;
     return r < 0 ? r : is_last;
