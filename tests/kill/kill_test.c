@@ -5,11 +5,16 @@
  * kills all at once, and opens the store alone. At the end, and then, the store is held against the
  * ledger.
  *
- *     kill_test [--kills N] [--seed N] [--writers N] [--keep]
+ *     kill_test [--kills N] [--seed N] [--writers N] [--pause MS] [--keep]
+ *
+ * Every other kill falls when the time has come, at most twice --pause after the one before; the
+ * others at the place (points.h) where fewest fell so far. At the end it is told how many fell
+ * where; where there were 500 or more, none of the places that matter may be without.
  *
  * What comes out differs from run to run, as time does: the seed determines only whom and when.
  */
 #include "ledger.h"
+#include "points.h"
 #include "store_fixture.h"
 
 #include <errno.h>
@@ -26,6 +31,8 @@
 
 #define KILL_ALL_EACH 25
 #define END_SECONDS   30
+#define MANY_KILLS    500
+#define WANTED_MS     100 /* how long to wait for a process to come to a place */
 
 static const struct beck_store_options store_options = {.map_bytes = KILL_MAP_BYTES};
 
@@ -35,6 +42,7 @@ struct worker {
     uint32_t index;
     pid_t pid;
     uint32_t kills;
+    struct points *points;
 };
 
 struct supervisor {
@@ -42,7 +50,9 @@ struct supervisor {
     struct worker workers[LEDGER_WRITERS + LEDGER_READERS + LEDGER_MAKERS + 1];
     uint32_t count;
     uint32_t kills;
+    uint32_t pause_usec;
     uint64_t random;
+    uint32_t hits[PLACES];
 };
 
 static void start(struct supervisor *supervisor, struct worker *worker)
@@ -54,8 +64,18 @@ static void start(struct supervisor *supervisor, struct worker *worker)
     if (worker->pid != 0)
         return;
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    points_begin(worker->points);
     worker->run(supervisor->ledger, worker->index, seed);
     _exit(atomic_load(&supervisor->ledger->failures) > 0);
+}
+
+static struct points *points_new(void)
+{
+    void *memory = mmap(NULL, sizeof(struct points), PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        abort();
+    return memory;
 }
 
 static void add(struct supervisor *supervisor, const char *name, uint32_t count,
@@ -63,7 +83,7 @@ static void add(struct supervisor *supervisor, const char *name, uint32_t count,
 {
     for (uint32_t i = 0; i < count; i++)
         supervisor->workers[supervisor->count++] =
-            (struct worker){.run = run, .name = name, .index = i};
+            (struct worker){.run = run, .name = name, .index = i, .points = points_new()};
 }
 
 /* See how a worker ended that was not killed by us. */
@@ -77,20 +97,51 @@ static void ended(struct supervisor *supervisor, struct worker *worker, int stat
     worker->pid = 0;
 }
 
-static void kill_one(struct supervisor *supervisor, struct worker *worker)
+/* The place that this process has come to before where fewest were killed. */
+static uint32_t rarest_place(struct supervisor *supervisor, const struct worker *worker)
+{
+    uint32_t first = random_below(&supervisor->random, PLACES);
+    uint32_t rarest = NOWHERE;
+    for (uint32_t i = 0; i < PLACES; i++) {
+        uint32_t place = (first + i) % PLACES;
+        if (atomic_load(&worker->points->visits[place]) > 0 &&
+            (rarest == NOWHERE || supervisor->hits[place] < supervisor->hits[rarest]))
+            rarest = place;
+    }
+    return rarest;
+}
+
+/* Ask it to die at a rare place, and wait a little for it. Returns whether it is dead. */
+static bool kill_at_place(struct supervisor *supervisor, struct worker *worker, int *ret_status)
+{
+    atomic_store(&worker->points->wanted, rarest_place(supervisor, worker));
+    for (int i = 0; i < 2 * WANTED_MS; i++) {
+        if (waitpid(worker->pid, ret_status, WNOHANG) == worker->pid)
+            return true;
+        usleep(500);
+    }
+    return false;
+}
+
+static void kill_one(struct supervisor *supervisor, struct worker *worker, bool at_place)
 {
     int status;
     if (worker->pid <= 0)
         return;
-    if (random_below(&supervisor->random, 8) == 0) { /* stopped, it hinders nobody for long */
-        (void)kill(worker->pid, SIGSTOP);
-        usleep(random_below(&supervisor->random, 30000));
+    if (!at_place || !kill_at_place(supervisor, worker, &status)) {
+        if (random_below(&supervisor->random, 8) == 0) { /* stopped, it hinders nobody for long */
+            (void)kill(worker->pid, SIGSTOP);
+            usleep(random_below(&supervisor->random, 30000));
+        }
+        (void)kill(worker->pid, SIGKILL);
+        if (waitpid(worker->pid, &status, 0) != worker->pid)
+            fault(supervisor->ledger, "waitpid: %s", strerror(errno));
     }
-    (void)kill(worker->pid, SIGKILL);
-    if (waitpid(worker->pid, &status, 0) != worker->pid)
-        fault(supervisor->ledger, "waitpid: %s", strerror(errno));
-    else if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
         ended(supervisor, worker, status);
+    uint32_t place = atomic_load(&worker->points->place);
+    if (place != NOWHERE)
+        supervisor->hits[place]++;
     worker->pid = 0;
     worker->kills++;
     supervisor->kills++;
@@ -102,7 +153,7 @@ static void kill_all(struct supervisor *supervisor)
         if (supervisor->workers[i].pid > 0)
             (void)kill(supervisor->workers[i].pid, SIGSTOP);
     for (uint32_t i = 0; i < supervisor->count; i++)
-        kill_one(supervisor, &supervisor->workers[i]);
+        kill_one(supervisor, &supervisor->workers[i], false);
 }
 
 /* Has anybody ended who should not? */
@@ -123,7 +174,7 @@ static void run(struct supervisor *supervisor, uint32_t kills)
         for (uint32_t i = 0; i < supervisor->count; i++)
             if (supervisor->workers[i].pid <= 0)
                 start(supervisor, &supervisor->workers[i]);
-        usleep(5000 + random_below(&supervisor->random, 90000));
+        usleep(random_below(&supervisor->random, 2 * supervisor->pause_usec));
         look_for_dead(supervisor);
         if (supervisor->kills >= all_at) {
             all_at += KILL_ALL_EACH;
@@ -131,7 +182,8 @@ static void run(struct supervisor *supervisor, uint32_t kills)
             (void)check_store(supervisor->ledger);
         } else {
             kill_one(supervisor,
-                     &supervisor->workers[random_below(&supervisor->random, supervisor->count)]);
+                     &supervisor->workers[random_below(&supervisor->random, supervisor->count)],
+                     supervisor->kills % 2);
         }
     }
 }
@@ -157,7 +209,7 @@ static void end(struct supervisor *supervisor)
               worker->pid);
         if (getenv("KILL_TEST_PAUSE"))
             (void)pause();
-        kill_one(supervisor, worker);
+        kill_one(supervisor, worker, false);
     }
 }
 
@@ -174,6 +226,20 @@ static void make_store(struct ledger *ledger)
     beck_store_close(store);
 }
 
+/* How many fell where. Returns the number of places that matter where none did. */
+static unsigned print_hits(const struct supervisor *supervisor)
+{
+    unsigned missing = 0;
+    char name[80];
+    for (uint32_t i = 0; i < PLACES; i++) {
+        bool missed = place_is_needed(i) && supervisor->hits[i] == 0;
+        if (supervisor->hits[i] > 0 || missed)
+            (void)printf("%7u kills %s\n", supervisor->hits[i], place_name(i, name));
+        missing += missed;
+    }
+    return supervisor->kills >= MANY_KILLS ? missing : 0;
+}
+
 static uint64_t acknowledged(const struct ledger *ledger)
 {
     uint64_t sum = 0;
@@ -185,13 +251,12 @@ static uint64_t acknowledged(const struct ledger *ledger)
 
 int main(int argc, char **argv)
 {
-    static const struct option long_options[] = {{"kills", required_argument, NULL, 'k'},
-                                                 {"seed", required_argument, NULL, 's'},
-                                                 {"writers", required_argument, NULL, 'w'},
-                                                 {"keep", no_argument, NULL, 'K'},
-                                                 {0}};
+    static const struct option long_options[] = {
+        {"kills", required_argument, NULL, 'k'},   {"seed", required_argument, NULL, 's'},
+        {"writers", required_argument, NULL, 'w'}, {"pause", required_argument, NULL, 'p'},
+        {"keep", no_argument, NULL, 'K'},          {0}};
     struct fixture fixture;
-    struct supervisor supervisor = {.random = (uint64_t)time(NULL)};
+    struct supervisor supervisor = {.random = (uint64_t)time(NULL), .pause_usec = 30000};
     uint32_t kills = 100;
     uint32_t writers = 4;
     bool keep = false;
@@ -203,6 +268,8 @@ int main(int argc, char **argv)
             supervisor.random = strtoull(optarg, NULL, 10);
         else if (option == 'w')
             writers = (uint32_t)strtoul(optarg, NULL, 10) % (LEDGER_WRITERS + 1);
+        else if (option == 'p')
+            supervisor.pause_usec = (uint32_t)strtoul(optarg, NULL, 10) * 1000;
         else if (option == 'K')
             keep = true;
         else
@@ -226,11 +293,12 @@ int main(int argc, char **argv)
     run(&supervisor, kills);
     end(&supervisor);
     unsigned failures = check_store(supervisor.ledger);
+    unsigned missing = print_hits(&supervisor);
     (void)printf("%u kills, %llu batches acknowledged, %u faults\n", supervisor.kills,
                  (unsigned long long)acknowledged(supervisor.ledger), failures);
     if (keep || failures > 0)
         (void)printf("the store is kept: %s\n", fixture.path);
     else
         fixture_end(&fixture);
-    return failures > 0;
+    return failures + missing > 0;
 }

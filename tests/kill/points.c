@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Telling where a process is. The engine's steps are wrapped by the linker. */
+#include "points.h"
+
+#include "db.h"
+#include "live.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+static struct points *points; /* of this process; NULL: it tells nobody */
+
+static void arrive(uint32_t place)
+{
+    if (!points)
+        return;
+    atomic_store_explicit(&points->place, place, memory_order_relaxed);
+    atomic_fetch_add_explicit(&points->visits[place], 1, memory_order_relaxed);
+    if (atomic_load_explicit(&points->wanted, memory_order_relaxed) == place)
+        (void)raise(SIGKILL);
+}
+
+static int before_call(const struct call *call)
+{
+    arrive(2 * call->point);
+    return 0;
+}
+
+static void after_call(const struct call *call, ssize_t result)
+{
+    (void)result;
+    arrive(2 * call->point + 1);
+}
+
+void points_begin(struct points *own)
+{
+    points = own;
+    atomic_store(&own->wanted, NOWHERE);
+    atomic_store(&own->place, NOWHERE);
+    calls.before = before_call;
+    calls.after = after_call;
+}
+
+const char *place_name(uint32_t place, char to[80])
+{
+    static const char *const steps[STEPS] = {
+        [STEP_LOCK] = "take a lock",   [STEP_UNLOCK] = "release a lock",
+        [STEP_PUBLISH] = "publish",    [STEP_RING] = "add to the ring",
+        [STEP_ROLLED] = "note a roll", [STEP_COMMIT] = "commit",
+    };
+    char call[64];
+    uint32_t point = place / 2;
+    (void)snprintf(to, 80, "%s %s", place % 2 ? "behind" : "in    ",
+                   point >= POINT_STEPS ? steps[point - POINT_STEPS]
+                                        : call_point_name(point, call));
+    return to;
+}
+
+bool place_is_needed(uint32_t place)
+{
+    static const uint32_t needed[] = {
+        CALL_CREATE * CALL_FILES + FILE_SEGMENT,
+        CALL_CREATE * CALL_FILES + FILE_TOPIC,
+        CALL_WRITE * CALL_FILES + FILE_SEGMENT,
+        CALL_WRITE * CALL_FILES + FILE_META,
+        CALL_WRITE * CALL_FILES + FILE_INDEX,
+        CALL_WRITE * CALL_FILES + FILE_TOPIC,
+        CALL_WRITE_THROUGH * CALL_FILES + FILE_META,
+        CALL_WRITE_THROUGH * CALL_FILES + FILE_INDEX,
+        CALL_TRUNCATE * CALL_FILES + FILE_SEGMENT,
+        CALL_SYNC * CALL_FILES + FILE_SEGMENT,
+        CALL_SYNC * CALL_FILES + FILE_META,
+        CALL_SYNC * CALL_FILES + FILE_INDEX,
+        CALL_SYNC * CALL_FILES + FILE_TOPIC,
+        CALL_SYNC * CALL_FILES + FOLDER_PARTITION,
+        CALL_SYNC * CALL_FILES + FOLDER_TOPIC,
+        CALL_SYNC * CALL_FILES + FOLDER_TOPICS,
+        CALL_MAKE_FOLDER * CALL_FILES + FOLDER_TOPIC,
+        CALL_MAKE_FOLDER * CALL_FILES + FOLDER_PARTITION,
+        CALL_REMOVE * CALL_FILES + FILE_SEGMENT,
+        CALL_REMOVE * CALL_FILES + FILE_TOPIC,
+        CALL_REMOVE * CALL_FILES + FOLDER_PARTITION,
+        CALL_REMOVE * CALL_FILES + FOLDER_TOPIC,
+        POINT_STEPS + STEP_LOCK,
+        POINT_STEPS + STEP_UNLOCK,
+        POINT_STEPS + STEP_PUBLISH,
+        POINT_STEPS + STEP_RING,
+        POINT_STEPS + STEP_ROLLED,
+        POINT_STEPS + STEP_COMMIT,
+    };
+    for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
+        if (needed[i] == place / 2)
+            return true;
+    return false;
+}
+
+/* ---- steps --------------------------------------------------------------------------------- */
+
+#define IN(step)     arrive(2 * (POINT_STEPS + (step)))
+#define BEHIND(step) arrive(2 * (POINT_STEPS + (step)) + 1)
+
+int __real_live_lock(pthread_mutex_t *mutex);
+void __real_live_unlock(pthread_mutex_t *mutex);
+void __real_live_tail_publish(struct live_slot *slot, struct live_tail *tail);
+void __real_live_ring_add(struct live_slot *slot, const struct index_entry *entry);
+void __real_live_rolled_add(struct live_slot *slot, struct live_rolled *rolled);
+int __real_db_commit(struct db *db, MDB_txn *txn, struct beck_error *error);
+int __wrap_live_lock(pthread_mutex_t *mutex);
+void __wrap_live_unlock(pthread_mutex_t *mutex);
+void __wrap_live_tail_publish(struct live_slot *slot, struct live_tail *tail);
+void __wrap_live_ring_add(struct live_slot *slot, const struct index_entry *entry);
+void __wrap_live_rolled_add(struct live_slot *slot, struct live_rolled *rolled);
+int __wrap_db_commit(struct db *db, MDB_txn *txn, struct beck_error *error);
+
+int __wrap_live_lock(pthread_mutex_t *mutex)
+{
+    IN(STEP_LOCK);
+    int r = __real_live_lock(mutex);
+    BEHIND(STEP_LOCK);
+    return r;
+}
+
+void __wrap_live_unlock(pthread_mutex_t *mutex)
+{
+    IN(STEP_UNLOCK);
+    __real_live_unlock(mutex);
+    BEHIND(STEP_UNLOCK);
+}
+
+void __wrap_live_tail_publish(struct live_slot *slot, struct live_tail *tail)
+{
+    IN(STEP_PUBLISH);
+    __real_live_tail_publish(slot, tail);
+    BEHIND(STEP_PUBLISH);
+}
+
+void __wrap_live_ring_add(struct live_slot *slot, const struct index_entry *entry)
+{
+    IN(STEP_RING);
+    __real_live_ring_add(slot, entry);
+    BEHIND(STEP_RING);
+}
+
+void __wrap_live_rolled_add(struct live_slot *slot, struct live_rolled *rolled)
+{
+    IN(STEP_ROLLED);
+    __real_live_rolled_add(slot, rolled);
+    BEHIND(STEP_ROLLED);
+}
+
+int __wrap_db_commit(struct db *db, MDB_txn *txn, struct beck_error *error)
+{
+    IN(STEP_COMMIT);
+    int r = __real_db_commit(db, txn, error);
+    BEHIND(STEP_COMMIT);
+    return r;
+}
