@@ -97,24 +97,30 @@ static void ended(struct supervisor *supervisor, struct worker *worker, int stat
     worker->pid = 0;
 }
 
-/* The place that this process has come to before where fewest were killed. */
-static uint32_t rarest_place(struct supervisor *supervisor, const struct worker *worker)
+/* The place where fewest were killed of those that somebody has come to before, and who. */
+static struct worker *rarest_place(struct supervisor *supervisor, uint32_t *ret_place)
 {
-    uint32_t first = random_below(&supervisor->random, PLACES);
-    uint32_t rarest = NOWHERE;
-    for (uint32_t i = 0; i < PLACES; i++) {
-        uint32_t place = (first + i) % PLACES;
-        if (atomic_load(&worker->points->visits[place]) > 0 &&
-            (rarest == NOWHERE || supervisor->hits[place] < supervisor->hits[rarest]))
-            rarest = place;
+    uint32_t first = random_below(&supervisor->random, PLACES * supervisor->count);
+    struct worker *rarest = NULL;
+    uint64_t fewest = UINT64_MAX;
+    for (uint32_t i = 0; i < PLACES * supervisor->count; i++) {
+        uint32_t k = (first + i) % (PLACES * supervisor->count);
+        uint32_t place = k % PLACES;
+        struct worker *worker = &supervisor->workers[k / PLACES];
+        uint64_t hits = 2ULL * supervisor->hits[place] + !place_is_needed(place);
+        if (worker->pid > 0 && atomic_load(&worker->points->visits[place]) > 0 && hits < fewest) {
+            fewest = hits;
+            rarest = worker;
+            *ret_place = place;
+        }
     }
     return rarest;
 }
 
-/* Ask it to die at a rare place, and wait a little for it. Returns whether it is dead. */
-static bool kill_at_place(struct supervisor *supervisor, struct worker *worker, int *ret_status)
+/* Ask it to die at a place, and wait a little for it. Returns whether it is dead. */
+static bool kill_at_place(const struct worker *worker, uint32_t place, int *ret_status)
 {
-    atomic_store(&worker->points->wanted, rarest_place(supervisor, worker));
+    atomic_store(&worker->points->wanted, place);
     for (int i = 0; i < 2 * WANTED_MS; i++) {
         if (waitpid(worker->pid, ret_status, WNOHANG) == worker->pid)
             return true;
@@ -123,12 +129,13 @@ static bool kill_at_place(struct supervisor *supervisor, struct worker *worker, 
     return false;
 }
 
-static void kill_one(struct supervisor *supervisor, struct worker *worker, bool at_place)
+/* `place`: NOWHERE where it does not matter. */
+static void kill_one(struct supervisor *supervisor, struct worker *worker, uint32_t place)
 {
     int status;
     if (worker->pid <= 0)
         return;
-    if (!at_place || !kill_at_place(supervisor, worker, &status)) {
+    if (place == NOWHERE || !kill_at_place(worker, place, &status)) {
         if (random_below(&supervisor->random, 8) == 0) { /* stopped, it hinders nobody for long */
             (void)kill(worker->pid, SIGSTOP);
             usleep(random_below(&supervisor->random, 30000));
@@ -139,12 +146,23 @@ static void kill_one(struct supervisor *supervisor, struct worker *worker, bool 
     }
     if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
         ended(supervisor, worker, status);
-    uint32_t place = atomic_load(&worker->points->place);
+    place = atomic_load(&worker->points->place);
     if (place != NOWHERE)
         supervisor->hits[place]++;
     worker->pid = 0;
     worker->kills++;
     supervisor->kills++;
+}
+
+static void kill_next(struct supervisor *supervisor)
+{
+    uint32_t place = NOWHERE;
+    struct worker *worker = NULL;
+    if (supervisor->kills % 2)
+        worker = rarest_place(supervisor, &place);
+    if (!worker)
+        worker = &supervisor->workers[random_below(&supervisor->random, supervisor->count)];
+    kill_one(supervisor, worker, place);
 }
 
 static void kill_all(struct supervisor *supervisor)
@@ -153,7 +171,7 @@ static void kill_all(struct supervisor *supervisor)
         if (supervisor->workers[i].pid > 0)
             (void)kill(supervisor->workers[i].pid, SIGSTOP);
     for (uint32_t i = 0; i < supervisor->count; i++)
-        kill_one(supervisor, &supervisor->workers[i], false);
+        kill_one(supervisor, &supervisor->workers[i], NOWHERE);
 }
 
 /* Has anybody ended who should not? */
@@ -181,9 +199,7 @@ static void run(struct supervisor *supervisor, uint32_t kills)
             kill_all(supervisor);
             (void)check_store(supervisor->ledger);
         } else {
-            kill_one(supervisor,
-                     &supervisor->workers[random_below(&supervisor->random, supervisor->count)],
-                     supervisor->kills % 2);
+            kill_next(supervisor);
         }
     }
 }
@@ -209,7 +225,7 @@ static void end(struct supervisor *supervisor)
               worker->pid);
         if (getenv("KILL_TEST_PAUSE"))
             (void)pause();
-        kill_one(supervisor, worker, false);
+        kill_one(supervisor, worker, NOWHERE);
     }
 }
 
