@@ -223,6 +223,49 @@ int beck_store_maintain(struct beck_store *store, bool all, uint32_t *ret_next_m
 int beck_store_clean(struct beck_store *store, bool (*stop)(void *context), void *context,
                      uint32_t *ret_next_ms, struct beck_error *error);
 
+/* ---- who is there ------------------------------------------------------------------------- */
+
+/* A process that has the store open for writing. */
+struct beck_process {
+    pid_t pid;
+    char name[16];                 /* of the program, as the kernel has it */
+    int64_t started_ms;            /* since the epoch; 0: unknown */
+    int64_t opened_ms;             /* when it opened the store */
+    bool is_broker;                /* beck_store_become_broker() */
+    bool is_cleaner;               /* at long work on the segments just now */
+    bool is_maintaining;           /* in beck_store_maintain() just now */
+    bool has_doorbell;             /* it waits, or did: see BECK_WAITING_PROCESSES_MAX */
+    bool waits_for_topics;         /* is to be rung when topics change */
+    uint32_t waits_for_partitions; /* of how many partitions it is to be rung when they grow */
+};
+
+/*
+ * Walk the processes that have the store open for writing, this one among them: begin with
+ * *position == 0. Returns 1, or 0 when there are no more. Up to 64 are known by name; readers are
+ * not. Takes no lock: an answer is that of a moment.
+ */
+int beck_store_process_next(struct beck_store *store, uint32_t *position,
+                            struct beck_process *ret_process, struct beck_error *error);
+
+enum beck_lock_kind {
+    BECK_LOCK_MAINTENANCE, /* the store's: checkpoints, retention, deletions */
+    BECK_LOCK_APPEND,      /* a partition's */
+    BECK_LOCK_SYNC,        /* a partition's: waiting for the disk */
+};
+
+/* A lock that somebody has. */
+struct beck_lock {
+    enum beck_lock_kind kind;
+    pid_t thread;                    /* that has it */
+    pid_t pid;                       /* of its process; 0: it is dead, and the next one mends */
+    uint8_t topic_id[BECK_ID_BYTES]; /* but for BECK_LOCK_MAINTENANCE */
+    int32_t partition;               /* or -1 */
+};
+
+/* Walk the locks that somebody has at this moment, as beck_store_process_next() does processes. */
+int beck_store_lock_next(struct beck_store *store, uint32_t *position, struct beck_lock *ret_lock,
+                         struct beck_error *error);
+
 /* ---- producer ids ------------------------------------------------------------------------- */
 
 /*
@@ -417,13 +460,17 @@ struct beck_partition *beck_partition_close(struct beck_partition *partition);
 struct beck_partition_state {
     int64_t log_start_offset;   /* the oldest offset that can be read */
     int64_t last_stable_offset; /* the end for read_committed, and of the file view */
-    int64_t high_watermark; /* the end for readers, after the last record that they see: below it,
-                               nothing goes away by power loss unless its producer did not ask for
-                               more */
-    int64_t next_offset;    /* what the next record gets; offsets between may never be used */
-    int64_t synced_offset;  /* below it, all survives power loss */
-    uint64_t view_bytes;    /* size of the file view */
-    int64_t last_append_ms; /* time of the last append, since the epoch; creation where none */
+    int64_t high_watermark;  /* the end for readers, after the last record that they see: below it,
+                                nothing goes away by power loss unless its producer did not ask for
+                                more */
+    int64_t next_offset;     /* what the next record gets; offsets between may never be used */
+    int64_t synced_offset;   /* below it, all survives power loss */
+    uint64_t view_bytes;     /* size of the file view */
+    int64_t last_append_ms;  /* time of the last append, since the epoch; creation where none */
+    uint64_t unsynced_bytes; /* of segments, that power loss can take */
+    int64_t unsynced_since_ms;     /* since the epoch; 0: there are none */
+    uint64_t uncheckpointed_bytes; /* that the next opening would have to read after a crash */
+    int64_t uncheckpointed_since_ms;
     int32_t leader_epoch;
     bool failed; /* the disk refused a write or sync: no appends until the store was opened anew */
 };

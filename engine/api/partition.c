@@ -44,6 +44,19 @@ BECK_PUBLIC int32_t beck_partition_number(const struct beck_partition *partition
 
 /* ---- state --------------------------------------------------------------------------------- */
 
+/* What is not synced and not checkpointed yet. */
+static void fill_pending(const struct live_slot *slot, struct beck_partition_state *state)
+{
+    int64_t dirty_ms = atomic_load(&slot->dirty_ms);
+    state->unsynced_bytes = atomic_load(&slot->unsynced_bytes);
+    if (state->unsynced_bytes > 0)
+        state->unsynced_since_ms = atomic_load(&slot->unsynced_ms);
+    if (dirty_ms == 0)
+        return;
+    state->uncheckpointed_bytes = atomic_load(&slot->dirty_bytes);
+    state->uncheckpointed_since_ms = store_now_ms() - (store_monotonic_ms() - dirty_ms);
+}
+
 BECK_PUBLIC int beck_partition_state(struct beck_partition *partition,
                                      struct beck_partition_state *ret_state,
                                      struct beck_error *error)
@@ -73,6 +86,7 @@ BECK_PUBLIC int beck_partition_state(struct beck_partition *partition,
         .leader_epoch = (int32_t)tail.leader_epoch,
         .failed = atomic_load(&partition->slot->flags) & LIVE_FAILED,
     };
+    fill_pending(partition->slot, ret_state);
     return 0;
 }
 

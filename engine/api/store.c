@@ -8,6 +8,7 @@
 #include "maintenance.h"
 #include "open.h"
 #include "partitioner.h"
+#include "process.h"
 #include "public.h"
 #include "report.h"
 #include "store.h"
@@ -138,12 +139,27 @@ BECK_PUBLIC int beck_store_become_broker(struct beck_store *store, struct beck_e
     if (r == 0) {
         atomic_store(&shared->broker_pid, getpid());
         store->is_broker = true;
+        process_set_role(store, LIVE_ROLE_BROKER, true);
     }
     CHECK(pthread_mutex_unlock(&store->mutex) == 0);
     if (r == -EAGAIN || r == -EBUSY)
         return report(error, -EBUSY, "another beckd has the store, process %d",
                       atomic_load(&shared->broker_pid));
     return r < 0 ? report_errno(error, r, "live: the broker role cannot be taken") : 0;
+}
+
+BECK_PUBLIC int beck_store_process_next(struct beck_store *store, uint32_t *position,
+                                        struct beck_process *ret_process, struct beck_error *error)
+{
+    int r = store_check(store, error);
+    return r < 0 ? r : process_next(store, position, ret_process);
+}
+
+BECK_PUBLIC int beck_store_lock_next(struct beck_store *store, uint32_t *position,
+                                     struct beck_lock *ret_lock, struct beck_error *error)
+{
+    int r = store_check(store, error);
+    return r < 0 ? r : process_lock_next(store, position, ret_lock);
 }
 
 BECK_PUBLIC int beck_store_maintain(struct beck_store *store, bool all, uint32_t *ret_next_ms,

@@ -201,6 +201,10 @@ static void append_publish(struct beck_partition *partition, const struct append
                           atomic_load_explicit(&slot->dirty_bytes, memory_order_relaxed) +
                               append->size,
                           memory_order_relaxed);
+    uint64_t unsynced = atomic_load_explicit(&slot->unsynced_bytes, memory_order_relaxed);
+    if (unsynced == 0)
+        atomic_store_explicit(&slot->unsynced_ms, append->now_ms, memory_order_relaxed);
+    atomic_store_explicit(&slot->unsynced_bytes, unsynced + append->size, memory_order_relaxed);
     live_tail_publish(slot, tail);
 }
 

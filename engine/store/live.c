@@ -246,6 +246,7 @@ int live_slot_take(struct live_slot *slot, const struct beck_topic *topic, uint3
     (void)live_lock(&slot->append_mutex);
     atomic_store(&slot->dirty_ms, 0);
     atomic_store(&slot->dirty_bytes, 0);
+    atomic_store(&slot->unsynced_bytes, 0);
     atomic_store(&slot->rolled_begin, atomic_load(&slot->rolled_end));
     ring_write_begin(slot);
     slot->ring_count = 0;

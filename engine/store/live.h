@@ -22,13 +22,15 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define LIVE_MAGIC        0x6576696c6b636562ULL /* "becklive", little-endian */
-#define LIVE_VERSION      2
-#define LIVE_SLOT_BYTES   4096
-#define LIVE_SLOTS_MAX    (BECK_PARTITIONS_MAX + 1)
-#define LIVE_GROW_SLOTS   64 /* the file grows by so many */
-#define LIVE_RING_ENTRIES 96
-#define LIVE_ROLLED_MAX   8 /* segments that wait for their place in the catalogue */
+#define LIVE_MAGIC              0x6576696c6b636562ULL /* "becklive", little-endian */
+#define LIVE_VERSION            3
+#define LIVE_SLOT_BYTES         4096
+#define LIVE_SLOTS_MAX          (BECK_PARTITIONS_MAX + 1)
+#define LIVE_GROW_SLOTS         64 /* the file grows by so many */
+#define LIVE_RING_ENTRIES       96
+#define LIVE_ROLLED_MAX         8  /* segments that wait for their place in the catalogue */
+#define LIVE_PROCESSES          64 /* that the table of them has room for */
+#define LIVE_PROCESS_NAME_BYTES 16
 
 /* A place in the log, in each of the ways in which one is looked for. */
 struct log_point {
@@ -100,6 +102,8 @@ struct live_slot {
     _Atomic int64_t checkpoint_offset; /* what index.mdb knows; under the maintenance lock */
     _Atomic int64_t dirty_ms;          /* since when there is more, monotonic; 0: there is not */
     _Atomic uint64_t dirty_bytes;      /* appended since the checkpoint; under append_mutex */
+    _Atomic uint64_t unsynced_bytes; /* appended since the sync; under append_mutex, with the one */
+    _Atomic int64_t unsynced_ms;     /* below: since when, since the epoch */
 
     _Atomic uint32_t
         rolled_begin; /* counters into rolled[], modulo its size; begin moves under the */
@@ -108,6 +112,24 @@ struct live_slot {
     _Atomic uint32_t ring_count;   /* under append_mutex, with the ring */
     struct live_rolled rolled[LIVE_ROLLED_MAX];
     struct index_entry ring[LIVE_RING_ENTRIES];
+};
+
+/* What a process does for all of them. */
+enum live_role {
+    LIVE_ROLE_BROKER = 1 << 0,
+    LIVE_ROLE_CLEANER = 1 << 1,
+};
+
+/* A process that has the store open for writing; written by itself. Good while the lock on its byte
+ * is held. */
+struct live_process {
+    _Atomic int32_t pid;      /* 0: nobody's; the last field to be filled */
+    _Atomic int32_t doorbell; /* -1: none */
+    _Atomic uint32_t roles;   /* enum live_role */
+    uint32_t unused;
+    int64_t started_ms;                 /* since the epoch, as far as is known */
+    int64_t opened_ms;                  /* since the epoch */
+    char name[LIVE_PROCESS_NAME_BYTES]; /* as the kernel has it */
 };
 
 /* Slot 0. */
@@ -126,6 +148,7 @@ struct live_store {
     _Atomic uint64_t armed;       /* waiting processes to ring when topics change */
     _Atomic uint32_t slots;       /* that the file has, slot 0 among them */
     _Atomic int32_t broker_pid;   /* who last took the broker role; the lock on the file decides */
+    struct live_process processes[LIVE_PROCESSES];
 };
 
 _Static_assert(sizeof(struct live_tail) == 168, "live_tail is in FORMAT.md");
@@ -138,8 +161,9 @@ enum live_lock {
     LIVE_LOCK_PRESENCE = 1, /* shared by whoever uses the slots; who gets it exclusively is alone */
     LIVE_LOCK_BROKER = 2,   /* the broker role: a mutex belongs to a thread, a role to a process */
     LIVE_LOCK_WRITER = 3, /* shared by whoever may write; who gets it exclusively is the only one */
-    LIVE_LOCK_CLEANER = 4, /* exclusive: who does the long work, one process at a time */
-    LIVE_LOCK_WAITER = 64, /* and up: one for each doorbell */
+    LIVE_LOCK_CLEANER = 4,   /* exclusive: who does the long work, one process at a time */
+    LIVE_LOCK_WAITER = 64,   /* and up: one for each doorbell */
+    LIVE_LOCK_PROCESS = 128, /* and up: one for each entry in the table of processes */
 };
 
 /* The mapping of one process. */

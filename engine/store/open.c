@@ -15,6 +15,7 @@
 #include "compression.h"
 #include "create.h"
 #include "maintenance.h"
+#include "process.h"
 #include "recovery.h"
 #include "report.h"
 #include "store.h"
@@ -155,7 +156,10 @@ static int come_in(struct beck_store *store, bool alone, struct beck_error *erro
         r = io->lock(io, store->live_fd, LIVE_LOCK_WRITER, IO_LOCK_SHARED, true);
     if (r == 0)
         r = io->lock(io, store->live_fd, LIVE_LOCK_PRESENCE, IO_LOCK_SHARED, true);
-    return r < 0 ? report_errno(error, r, "live: cannot be locked") : 0;
+    if (r < 0)
+        return report_errno(error, r, "live: cannot be locked");
+    process_enter(store);
+    return 0;
 }
 
 /* Come in: find out whether others are here, and have the slots. With the gate held. */
@@ -229,6 +233,9 @@ static void release_locks(struct beck_store *store)
     if (doorbell >= 0)
         (void)store->io->lock(store->io, store->live_fd, LIVE_LOCK_WAITER + (uint64_t)doorbell,
                               IO_LOCK_NONE, false);
+    if (store->process >= 0)
+        (void)store->io->lock(store->io, store->live_fd,
+                              LIVE_LOCK_PROCESS + (uint64_t)store->process, IO_LOCK_NONE, false);
     for (uint64_t byte = LIVE_LOCK_CLEANER + 1; byte-- > 0;)
         (void)store->io->lock(store->io, store->live_fd, byte, IO_LOCK_NONE, false);
 }
@@ -276,6 +283,7 @@ static int store_new(const char *path, unsigned flags, const struct io *io, int 
     store->directory = directory;
     store->live_fd = -1;
     store->live.fd = -1;
+    store->process = -1;
     store->read_only = flags & BECK_OPEN_READ_ONLY;
     store->fork_generation = store_fork_generation();
     store->references = 1;
@@ -404,6 +412,8 @@ void store_close(struct beck_store *store)
         link = &(*link)->next;
     *link = store->next;
     leave(store);
+    if (store_check(store, NULL) == 0)
+        process_leave(store);
     store_free(store);
     CHECK(pthread_mutex_unlock(&registry_mutex) == 0);
 }

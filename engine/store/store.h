@@ -76,6 +76,8 @@ struct beck_store {
 
     struct seal_refused seal_refused[SEAL_REFUSED_MAX]; /* who is_cleaning has them */
 
+    int process; /* our entry in the table of processes; -1: none */
+
     /* Under the registry's mutex. */
     uint32_t references;
     struct beck_store *next;

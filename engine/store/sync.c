@@ -102,9 +102,17 @@ static int sync_files(struct beck_partition *partition, const struct live_tail *
     return r;
 }
 
+/* Count what a sync that began at `begin_ms` has left. Under append_mutex. */
+static void count_synced(struct live_slot *slot, uint64_t bytes, int64_t begin_ms)
+{
+    uint64_t unsynced = atomic_load(&slot->unsynced_bytes);
+    atomic_store(&slot->unsynced_bytes, unsynced > bytes ? unsynced - bytes : 0);
+    atomic_store(&slot->unsynced_ms, begin_ms);
+}
+
 /* Say that everything up to `synced` is durable, and let readers see it. */
 static int sync_publish(struct beck_partition *partition, const struct log_point *synced,
-                        struct beck_error *error)
+                        uint64_t synced_bytes, int64_t begin_ms, struct beck_error *error)
 {
     struct live_slot *slot = partition->slot;
     int r = partition_lock(partition, error);
@@ -113,6 +121,7 @@ static int sync_publish(struct beck_partition *partition, const struct log_point
     struct live_tail tail = *live_tail_locked(slot);
     atomic_store(&slot->synced_segment, synced->segment);
     atomic_store(&slot->synced_offset, synced->offset);
+    count_synced(slot, synced_bytes, begin_ms);
     bool moves = live_tail_hides(&tail);
     if (moves && tail.pending_all_offset <= synced->offset)
         tail.high = tail.end;
@@ -134,13 +143,16 @@ static int sync_publish(struct beck_partition *partition, const struct log_point
 static int sync_now(struct beck_partition *partition, struct beck_error *error)
 {
     struct live_tail tail;
+    int64_t begin_ms = store_now_ms();
+    /* Before the tail, which so has all that was counted. */
+    uint64_t bytes = atomic_load(&partition->slot->unsynced_bytes);
     int r = partition_tail(partition, &tail, error);
     if (r < 0)
         return r;
     bool refused = false;
     r = sync_files(partition, &tail, &refused, error);
     if (r == 0)
-        return sync_publish(partition, &tail.end, error);
+        return sync_publish(partition, &tail.end, bytes, begin_ms, error);
     if (!refused || partition_lock(partition, NULL) < 0)
         return r;
     atomic_fetch_or(&partition->slot->flags, LIVE_FAILED);

@@ -29,6 +29,7 @@ void waiter_init(struct waiter *waiter, const struct io *io, int directory, int 
     waiter->io = io;
     waiter->directory = directory;
     waiter->live_fd = live_fd;
+    waiter->told = NULL;
     waiter->rings = 0;
     waiter->polling = false;
     atomic_init(&waiter->lent, false);
@@ -90,6 +91,8 @@ static int waiter_claim(struct waiter *waiter)
         }
         drain(fd); /* rings that a dead owner did not hear */
         atomic_store(&waiter->index, i);
+        if (waiter->told)
+            atomic_store(waiter->told, i);
         return fd;
     }
     return -EUSERS;

@@ -20,8 +20,9 @@ struct waiter {
     const struct io *io;
     int directory; /* the store's */
     int live_fd;
-    _Atomic int fd;                                /* our FIFO; -1: not claimed yet */
-    _Atomic int index;                             /* our bit; -1: none */
+    _Atomic int fd;        /* our FIFO; -1: not claimed yet */
+    _Atomic int index;     /* our bit; -1: none */
+    _Atomic int32_t *told; /* where others look our bit up, with -1 for none; may be NULL */
     _Atomic int bells[BECK_WAITING_PROCESSES_MAX]; /* others' FIFOs, opened when first rung; -1 */
 
     pthread_mutex_t mutex; /* for what follows */
