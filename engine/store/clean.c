@@ -7,6 +7,7 @@
 #include "clean.h"
 
 #include "check.h"
+#include "process.h"
 #include "report.h"
 #include "seal.h"
 
@@ -29,8 +30,10 @@ static int role_take(struct beck_store *store)
     int r = store->is_cleaning ? -EAGAIN
                                : store->io->lock(store->io, store->live_fd, LIVE_LOCK_CLEANER,
                                                  IO_LOCK_EXCLUSIVE, false);
-    if (r == 0)
+    if (r == 0) {
         store->is_cleaning = true;
+        process_set_role(store, LIVE_ROLE_CLEANER, true);
+    }
     CHECK(pthread_mutex_unlock(&store->mutex) == 0);
     return r;
 }
@@ -39,6 +42,7 @@ static void role_give(struct beck_store *store)
 {
     CHECK(pthread_mutex_lock(&store->mutex) == 0);
     store->is_cleaning = false;
+    process_set_role(store, LIVE_ROLE_CLEANER, false);
     (void)store->io->lock(store->io, store->live_fd, LIVE_LOCK_CLEANER, IO_LOCK_NONE, false);
     CHECK(pthread_mutex_unlock(&store->mutex) == 0);
 }

@@ -3,6 +3,7 @@
  * Who has the store open, who has which role and lock, who waits for what; and what of a partition
  * is not synced or checkpointed yet.
  */
+#include "process.h"
 #include "store.h"
 #include "store_fixture.h"
 
@@ -152,6 +153,18 @@ static void the_broker_is_named(void **state)
     assert_true(process.is_broker);
 }
 
+static void who_cleans_is_named(void **state)
+{
+    struct fixture *fixture = *state;
+    struct beck_process process;
+    process_set_role(fixture->store, LIVE_ROLE_CLEANER, true);
+    assert_true(find_process(fixture->store, getpid(), &process));
+    assert_true(process.is_cleaner);
+    process_set_role(fixture->store, LIVE_ROLE_CLEANER, false);
+    assert_true(find_process(fixture->store, getpid(), &process));
+    assert_false(process.is_cleaner);
+}
+
 static void who_waits_is_said_to(void **state)
 {
     struct fixture *fixture = *state;
@@ -261,6 +274,7 @@ int main(void)
         TEST(more_processes_than_the_table_has_room_for_come_in),
         TEST(who_only_reads_sees_the_others_and_is_not_there),
         TEST(the_broker_is_named),
+        TEST(who_cleans_is_named),
         TEST(who_waits_is_said_to),
         TEST(nobody_has_a_lock_where_nobody_does_anything),
         TEST(who_has_a_lock_is_named),
