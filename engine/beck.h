@@ -770,16 +770,53 @@ struct beck_verify_totals {
 };
 
 /*
- * Read everything and compare it: each batch's CRC and records, offsets in order, the index and the
- * segment list against the segments. Calls `damage` for each thing found, and `progress` (may be
- * NULL) now and then with bytes done and in all. Either may return non-zero to stop. `topic` NULL:
- * all. Returns the number of damages found.
+ * Read everything and compare it: each batch's CRC and records, offsets in order; each complete
+ * segment's digest (beck_store_clean()); the list of segments, the index and the checkpoints
+ * against the segments; the records of topics, partitions and slots against each other. Calls
+ * `damage` for each thing found, and `progress` (may be NULL) now and then with bytes done and in
+ * all. Either may return non-zero to stop. `topic` NULL: all; else its segments alone. Others may
+ * go on with the store meanwhile. Returns the number of damages found. -ENOENT: no such topic.
+ * -ENOMEM.
  */
 int beck_store_verify(struct beck_store *store, const char *topic,
                       int (*damage)(void *context, const struct beck_damage *found),
                       int (*progress)(void *context, uint64_t done_bytes, uint64_t all_bytes),
                       void *context, struct beck_verify_totals *ret_totals,
                       struct beck_error *error);
+
+/*
+ * The same, shared by threads. beck_verify_new() lists what there is; any number of threads then
+ * call beck_verify_run(), which returns when nothing is left to be taken; when all have returned,
+ * beck_verify_result() has the number of damages and what was read. Callbacks come from all of
+ * these threads, one at a time. Two threads share the work as long as there are two segments.
+ */
+struct beck_verify;
+
+struct beck_verify_options {
+    const char *topic;  /* NULL: all. Lives until beck_verify_new() returns */
+    bool one_partition; /* of the topic: */
+    int32_t partition;
+    int (*damage)(void *context, const struct beck_damage *found);
+    int (*progress)(void *context, uint64_t done_bytes, uint64_t all_bytes); /* may be NULL */
+    void *context;
+};
+
+int beck_verify_new(struct beck_store *store, const struct beck_verify_options *options,
+                    struct beck_verify **ret_verify, struct beck_error *error);
+int beck_verify_run(struct beck_verify *verify, struct beck_error *error);
+int beck_verify_result(struct beck_verify *verify, struct beck_verify_totals *ret_totals);
+/* Before the store is closed. Takes NULL; returns NULL. */
+struct beck_verify *beck_verify_free(struct beck_verify *verify);
+
+/*
+ * Read all of one of the two LMDB files, "meta.mdb" or "index.mdb", of the store in `path`, which
+ * must not be open in this process. LMDB has no checksums of its pages: a damaged file may crash or
+ * hang whoever reads it. So have a child process do this, and give it up when `tick`, which is
+ * called now and then, is not called for some time, before opening a store that is not trusted.
+ * -EBADMSG: damaged. -ENOENT. -EACCES. -ENOMEM.
+ */
+int beck_database_walk(const char *path, const char *file, void (*tick)(void *context),
+                       void *context, struct beck_error *error);
 
 #ifdef __cplusplus
 }

@@ -12,7 +12,6 @@
 #include "public.h"
 #include "report.h"
 #include "store.h"
-#include "verify.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -261,19 +260,4 @@ BECK_PUBLIC void beck_store_arm(struct beck_store *store)
 {
     if (store_check_writable(store, NULL) == 0)
         waiter_arm(&store->waiter, &live_store(&store->live)->armed);
-}
-
-BECK_PUBLIC int beck_store_verify(struct beck_store *store, const char *topic,
-                                  int (*damage)(void *context, const struct beck_damage *found),
-                                  int (*progress)(void *context, uint64_t done_bytes,
-                                                  uint64_t all_bytes),
-                                  void *context, struct beck_verify_totals *ret_totals,
-                                  struct beck_error *error)
-{
-    int r = store_check(store, error);
-    if (r < 0)
-        return r;
-    struct verify_callbacks callbacks = {
-        .damage = damage, .progress = progress, .context = context};
-    return verify_store(store, topic, &callbacks, ret_totals, error);
 }

@@ -80,6 +80,15 @@ int pack_end(struct packer *packer, const void *key, size_t key_size)
     return packer->failed ? -EMSGSIZE : (int)(size + VALUE_CHECKSUM_BYTES);
 }
 
+bool value_is_whole(const void *value, size_t size, const void *key, size_t key_size)
+{
+    const uint8_t *bytes = value;
+    if (size < 2 + VALUE_CHECKSUM_BYTES)
+        return false;
+    size -= VALUE_CHECKSUM_BYTES;
+    return load_le64(bytes + size) == value_checksum(bytes, size, key, key_size);
+}
+
 int unpack_begin(struct unpacker *unpacker, const void *value, size_t size, enum value_type type,
                  const void *key, size_t key_size)
 {

@@ -59,6 +59,8 @@ struct unpacker {
 /* Check type, version and checksum. -EBADMSG; -EPROTONOSUPPORT: a later version of the value. */
 int unpack_begin(struct unpacker *unpacker, const void *value, size_t size, enum value_type type,
                  const void *key, size_t key_size);
+/* Is the checksum right, of whatever type and version? */
+bool value_is_whole(const void *value, size_t size, const void *key, size_t key_size);
 uint8_t unpack_u8(struct unpacker *unpacker);
 uint32_t unpack_u32(struct unpacker *unpacker);
 uint64_t unpack_u64(struct unpacker *unpacker);
