@@ -36,6 +36,8 @@
  *     -EBUSY            another process holds the role asked for
  *     -EILSEQ           a producer's sequence is out of order
  *     -EKEYEXPIRED      a producer's epoch is over
+ *     -ETIME            a record's timestamp is too far from the clock for its topic
+ *     -ENOKEY           a record without a key, for a topic that is compacted
  *     -EIO              a disk refused; the partition takes no more appends until it was read anew
  *     -ENODEV           the handle crossed a fork(2), or the store's file system cannot serve it
  *
@@ -101,6 +103,7 @@ struct beck_error {
     int32_t partition;
     int64_t offset; /* record offset */
     int64_t byte;   /* position in the segment file */
+    int32_t record; /* of a batch that was handed in, the first from 0 */
 };
 
 /* ---- the store ---------------------------------------------------------------------------- */
@@ -606,8 +609,10 @@ struct beck_append_result {
  * above the topic's max.message.bytes, or grows beyond BECK_BATCH_BYTES_LIMIT decompressed.
  * -EPROTONOSUPPORT: magic or codec unknown. -ENOSPC: the disk is full; going on works when there is
  * room again. -EILSEQ: the producer's sequence is neither the next one nor that of a batch it sent
- * lately. -EKEYEXPIRED: the producer sent in a larger epoch before. -EIO. -ESTALE: the topic was
- * deleted. -EROFS.
+ * lately. -EKEYEXPIRED: the producer sent in a larger epoch before. -ETIME: a record's timestamp is
+ * outside of message.timestamp.before.max.ms or message.timestamp.after.max.ms. -ENOKEY: the topic
+ * is compacted, and a record has no key. -EIO. -ESTALE: the topic was deleted. -EROFS. Where it is
+ * one record that is wrong, the error says which.
  */
 int beck_append(struct beck_partition *partition, const void *batch, size_t size,
                 enum beck_acks acks, struct beck_append_result *ret_result,

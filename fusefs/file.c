@@ -80,7 +80,12 @@ static int answer_for(struct node *node, int result, const struct beck_error *er
 static struct beck_error error_blank(void)
 {
     return (struct beck_error){
-        .message = "input/output error", .partition = -1, .offset = -1, .byte = -1};
+        .message = "input/output error",
+        .partition = -1,
+        .offset = -1,
+        .byte = -1,
+        .record = -1,
+    };
 }
 
 /* ---- opening ------------------------------------------------------------------------------ */

@@ -21,6 +21,7 @@ static __attribute__((format(printf, 4, 0))) void set(struct beck_error *error, 
     error->partition = -1;
     error->offset = -1;
     error->byte = byte;
+    error->record = -1;
     (void)vsnprintf(error->message, sizeof(error->message), format, arguments);
 }
 

@@ -82,6 +82,8 @@ struct batch_summary {
     uint64_t view_bytes; /* of its records in the file view: sum of value size + 1; 0: control */
     int64_t max_timestamp_ms; /* of its records, whatever the header says; without records: that */
     int64_t max_timestamp_offset_delta; /* of the first record that has it */
+    int64_t min_timestamp_ms;           /* of its records; of none -1, as the largest */
+    bool has_null_key;                  /* has a record whose key is null */
     uint64_t record_bytes;              /* of its records, decompressed */
 };
 

@@ -48,9 +48,12 @@ static __attribute__((cold, noinline)) int refuse(const struct walk *walk, int32
                                                   struct beck_error *error)
 {
     int64_t byte = BATCH_HEADER_BYTES + (at - walk->begin);
-    return report_at(error, -EINVAL, walk->compressed ? BATCH_HEADER_BYTES : byte,
-                     "record %" PRId32 " of the batch, at byte %" PRId64 "%s: %s", index, byte,
-                     walk->compressed ? " when decompressed" : "", what);
+    (void)report_at(error, -EINVAL, walk->compressed ? BATCH_HEADER_BYTES : byte,
+                    "record %" PRId32 " of the batch, at byte %" PRId64 "%s: %s", index, byte,
+                    walk->compressed ? " when decompressed" : "", what);
+    if (error)
+        error->record = index;
+    return -EINVAL;
 }
 
 /* The same for a byte string: key, value, or part of a header. */
@@ -160,6 +163,8 @@ static inline __attribute__((always_inline)) int walk_records(const struct walk 
     const int32_t count = walk->header->record_count;
     const int64_t base_ms = walk->header->base_timestamp_ms;
     int64_t max_ms = INT64_MIN;
+    int64_t min_ms = INT64_MAX;
+    int32_t key_sizes = 0; /* all bits of them: below 0 where one is */
     int32_t max_delta = -1;
     int32_t previous_delta = -1;
     uint64_t value_bytes = 0;
@@ -186,6 +191,8 @@ static inline __attribute__((always_inline)) int walk_records(const struct walk 
             max_ms = timestamp_ms;
             max_delta = delta;
         }
+        min_ms = timestamp_ms < min_ms ? timestamp_ms : min_ms;
+        key_sizes |= fields.key_size;
         value_bytes += (uint64_t)(fields.value_size > 0 ? fields.value_size : 0);
         previous_delta = delta;
         at = next;
@@ -197,6 +204,8 @@ static inline __attribute__((always_inline)) int walk_records(const struct walk 
     /* Of one that compaction emptied the header alone knows what there was. */
     summary->max_timestamp_ms = count > 0 ? max_ms : walk->header->max_timestamp_ms;
     summary->max_timestamp_offset_delta = max_delta;
+    summary->min_timestamp_ms = count > 0 ? min_ms : -1;
+    summary->has_null_key = key_sizes < 0;
     summary->record_bytes = (uint64_t)(end - walk->begin);
     return 0;
 }

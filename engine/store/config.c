@@ -436,6 +436,15 @@ static bool resolve_is(const struct config_set *set, const struct config_set *de
     return strcmp(resolve(set, defaults, name), value) == 0;
 }
 
+/* An entry that says more than an older one, which counts where it says nothing. */
+static int64_t resolve_limit(const struct config_set *set, const struct config_set *defaults,
+                             const char *name)
+{
+    int64_t limit = resolve_number(set, defaults, name);
+    return limit == INT64_MAX ? resolve_number(set, defaults, "message.timestamp.difference.max.ms")
+                              : limit;
+}
+
 void config_resolve(const struct config_set *set, const struct config_set *defaults,
                     struct config_resolved *ret_resolved)
 {
@@ -443,6 +452,8 @@ void config_resolve(const struct config_set *set, const struct config_set *defau
         .max_message_bytes = (uint32_t)resolve_number(set, defaults, "max.message.bytes"),
         .segment_bytes = (uint64_t)resolve_number(set, defaults, "segment.bytes"),
         .segment_ms = resolve_number(set, defaults, "segment.ms"),
+        .timestamp_before_max_ms = resolve_limit(set, defaults, "message.timestamp.before.max.ms"),
+        .timestamp_after_max_ms = resolve_limit(set, defaults, "message.timestamp.after.max.ms"),
         .log_append_time = resolve_is(set, defaults, "message.timestamp.type", "LogAppendTime"),
         .flush_os = resolve_is(set, defaults, "flush.policy", "os"),
         .compact = list_has(resolve(set, defaults, "cleanup.policy"), "compact", 7),

@@ -32,6 +32,8 @@ struct config_resolved {
     uint32_t max_message_bytes;
     uint64_t segment_bytes;
     int64_t segment_ms;
+    int64_t timestamp_before_max_ms; /* how far from the clock a producer's timestamp may be */
+    int64_t timestamp_after_max_ms;
     bool log_append_time;
     bool flush_os;
     bool compact;

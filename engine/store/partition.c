@@ -237,6 +237,9 @@ int partition_refresh_config(struct beck_partition *partition, struct beck_error
     atomic_store(&partition->max_message_bytes, config.max_message_bytes);
     atomic_store(&partition->segment_bytes, config.segment_bytes);
     atomic_store(&partition->segment_ms, config.segment_ms);
+    atomic_store(&partition->timestamp_before_max_ms, config.timestamp_before_max_ms);
+    atomic_store(&partition->timestamp_after_max_ms, config.timestamp_after_max_ms);
+    atomic_store(&partition->compact, config.compact);
     atomic_store(&partition->log_append_time, config.log_append_time);
     atomic_store(&partition->flush_os, config.flush_os);
     atomic_store(&partition->producer_id_expiration_ms, of_store.producer_id_expiration_ms);

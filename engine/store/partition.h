@@ -35,6 +35,9 @@ struct beck_partition {
     _Atomic uint32_t max_message_bytes;
     _Atomic uint64_t segment_bytes;
     _Atomic int64_t segment_ms;
+    _Atomic int64_t timestamp_before_max_ms;
+    _Atomic int64_t timestamp_after_max_ms;
+    _Atomic bool compact;
     _Atomic bool log_append_time;
     _Atomic bool flush_os;
     _Atomic int64_t producer_id_expiration_ms;

@@ -15,6 +15,7 @@ int16_t kafka_error_of(int result)
     case EBADMSG:
         return KAFKA_CORRUPT_MESSAGE;
     case EINVAL:
+    case ENOKEY:
     case EPROTONOSUPPORT: /* a magic or codec that nobody knows */
         return KAFKA_INVALID_RECORD;
     case EMSGSIZE:
@@ -24,6 +25,8 @@ int16_t kafka_error_of(int result)
         return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     case ERANGE:
         return KAFKA_OFFSET_OUT_OF_RANGE;
+    case ETIME:
+        return KAFKA_INVALID_TIMESTAMP;
     case EILSEQ:
         return KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER;
     case EKEYEXPIRED:

@@ -47,6 +47,21 @@ static void refuse(struct request *request, struct kafka_produce_response_partit
     answer->error_message = kafka_string_of(copy);
 }
 
+/* The same, and of one record of the batch: which one it is that the others are refused for. */
+static void refuse_record(struct request *request, struct kafka_produce_response_partition *answer,
+                          int16_t code, const struct beck_error *error)
+{
+    refuse(request, answer, code, error->message);
+    if (error->record < 0)
+        return;
+    answer->record_errors = kafka_produce_response_record_error_array(&request->arena, 1);
+    if (!answer->record_errors)
+        return;
+    answer->record_errors_count = 1;
+    answer->record_errors->batch_index = error->record;
+    answer->record_errors->batch_index_error_message = answer->error_message;
+}
+
 /* Exactly one batch, of a magic and codec that the version may carry. Returns a code, and why. */
 static int16_t check_records(const struct kafka_records *records, int16_t version,
                              const char **ret_why)
@@ -109,7 +124,7 @@ static bool append(struct request *request, struct kafka_string topic,
 {
     const struct kafka_produce_request *body = request->body;
     struct loop *loop = request->loop;
-    struct beck_error error = {.message = ""};
+    struct beck_error error = {.message = "", .record = -1};
     struct partition_entry *entry;
     const char *why = "";
     answer->index = asked->index;
@@ -129,12 +144,13 @@ static bool append(struct request *request, struct kafka_string topic,
                          (enum beck_acks)body->acks, &done, &error);
     if (result < 0) {
         code = kafka_error_of(result);
-        refuse(request, answer, code, error.message);
+        refuse_record(request, answer, code, &error);
         if (code == KAFKA_KAFKA_STORAGE_ERROR)
             log_limited(&loop->log_limit, "a produce failed: %s", error.message);
         return false;
     }
-    loop_appended(loop, asked->records.size);
+    if (!done.duplicate)
+        loop_appended(loop, asked->records.size);
     answer->base_offset = done.base_offset;
     answer->log_append_time_ms = done.append_time_ms;
     answer->log_start_offset = done.log_start_offset;

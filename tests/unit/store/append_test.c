@@ -325,6 +325,33 @@ static void appending_compressed_batches_asks_for_no_memory_in_the_end(void **st
     assert_int_equal(memory_requests, 0);
 }
 
+static void append_of_producer(struct fixture *fixture, int32_t sequence)
+{
+    forge.header.producer_id = 7;
+    forge.header.producer_epoch = 0;
+    forge.header.base_sequence = sequence;
+    forge_seal(&forge);
+    must(append(fixture), &fixture->error);
+}
+
+static void appending_for_a_producer_asks_neither_for_memory_nor_for_lmdb(void **state)
+{
+    struct fixture *fixture = *state;
+    one_record("hello");
+    append_of_producer(fixture, 0);
+    memory_watch(0);
+    transactions = 0;
+    for (int32_t i = 1; i <= 10000; i++) {
+        append_of_producer(fixture, i);
+        if (i % 10 == 0)
+            must(append(fixture), &fixture->error); /* the same again */
+    }
+    assert_int_equal(memory_requests, 0);
+    assert_int_equal(transactions, 0);
+    must(beck_sync(fixture->partition, 1000, &fixture->error), &fixture->error);
+    assert_int_equal(count_records(fixture->partition, 0), 10001);
+}
+
 static void a_lack_of_memory_refuses_the_first_append_and_no_more(void **state)
 {
     struct fixture *fixture = *state;
@@ -361,6 +388,7 @@ int main(void)
         TEST(a_decompression_bomb_is_refused),
         TEST(a_read_only_store_takes_no_appends),
         TEST(appending_asks_neither_for_memory_nor_for_lmdb),
+        TEST(appending_for_a_producer_asks_neither_for_memory_nor_for_lmdb),
         TEST(appending_compressed_batches_asks_for_no_memory_in_the_end),
         TEST(a_lack_of_memory_refuses_the_first_append_and_no_more),
     };
