@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Happy path, for each dirty partition that is due: take its tail, sync up to it, and put into one
- * transaction the segments that were rolled, the ring's index entries and the checkpoint itself.
+ * transaction the segments that were rolled, the index entries and the checkpoint itself.
  * After the commit the slots forget what index.mdb has now.
  *
  * A partition that cannot be synced is left out, and the others are not: it has failed for
@@ -11,9 +11,9 @@
 
 #include "check.h"
 #include "cleanup.h"
+#include "entries.h"
 #include "partition.h"
 #include "report.h"
-#include "segments.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -27,7 +27,8 @@ struct checkpoint_item {
     struct beck_partition *partition;
     struct live_tail tail;
     uint64_t dirty_bytes;
-    uint32_t rolled;                 /* counter behind the last rolled segment that was taken */
+    uint32_t rolled; /* counter behind the last rolled segment that was taken */
+    struct entry_list entries;
     struct producer_table producers; /* what they sent since index.mdb was told */
 };
 
@@ -98,12 +99,15 @@ static int item_sync(struct checkpoint_item *item, struct beck_error *error)
         r = partition_sync(item->partition, item->tail.end.offset, true, error);
     if (r == 0)
         r = producers_collect(item->partition, &item->tail, &item->producers, error);
+    if (r == 0)
+        entries_collect(item->partition, &item->tail, &item->entries);
     return r;
 }
 
 static void item_done(struct checkpoint_item *item)
 {
     producer_table_done(&item->producers);
+    entry_list_done(&item->entries);
     partition_close(item->partition);
 }
 
@@ -156,34 +160,19 @@ static int item_add_entries(struct checkpoint_item *item, MDB_txn *txn, int64_t 
                                      entries, count);
 }
 
-/* The ring's entries, each under its segment. */
+/* The entries, each under its segment. */
 static int item_put_entries(struct checkpoint_item *item, MDB_txn *txn)
 {
-    struct beck_partition *partition = item->partition;
-    struct index_entry ring[LIVE_RING_ENTRIES];
-    uint32_t count = live_ring_read(partition->slot, ring);
+    const struct entry_list *list = &item->entries;
     int r = 0;
-    uint32_t begin = 0;
-    CHECK(pthread_mutex_lock(&partition->mutex) == 0);
-    /* A damaged catalogue is found again, and made anew, by recovery. */
-    r = segments_refresh(partition, &item->tail, NULL);
-    if (r == -EBADMSG) {
-        r = 0;
-        count = 0;
+    for (size_t i = 0; r == 0 && i < list->count;) {
+        struct index_entry entries[INDEX_CHUNK_ENTRIES];
+        uint32_t count = 0;
+        int64_t segment = list->places[i].segment;
+        while (i < list->count && list->places[i].segment == segment && count < ELEMENTS(entries))
+            entries[count++] = list->places[i++].entry;
+        r = item_add_entries(item, txn, segment, entries, count);
     }
-    while (r == 0 && begin < count && ring[begin].offset < item->tail.end.offset) {
-        const struct segment *segment = segments_at(partition, ring[begin].offset);
-        const struct segment *next =
-            segment ? segments_after(partition, segment->base_offset) : NULL;
-        uint32_t end = begin + 1;
-        while (end < count && ring[end].offset < item->tail.end.offset &&
-               (!next || ring[end].offset < next->base_offset))
-            end++;
-        if (segment)
-            r = item_add_entries(item, txn, segment->base_offset, ring + begin, end - begin);
-        begin = end;
-    }
-    CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
     return r;
 }
 
