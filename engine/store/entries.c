@@ -116,7 +116,7 @@ static int walk_segment(struct entries_walk *walk)
             break;
         if (entry->offset < walk->segment->base_offset)
             continue;
-        if (entry->position <= walk->at.position) { /* index.mdb has it */
+        if (entry->position < walk->at.position) { /* index.mdb has it */
             walk->indexed = entry->position;
             continue;
         }

@@ -118,6 +118,17 @@ static void segments_that_were_rolled_meanwhile_have_theirs(void **state)
     assert_int_equal(verify_count(fixture->store, &(struct beck_damage){0}), 0);
 }
 
+static void a_batch_that_begins_where_a_checkpoint_ends_has_its_entry(void **state)
+{
+    struct fixture *fixture = *state;
+    for (unsigned i = 0; i < 10; i++) {
+        must_append_bytes(fixture->partition, 300000, i, BECK_ACKS_LEADER);
+        maintain(fixture);
+    }
+    struct density density = density_of(fixture, 0, 10 * 300000);
+    assert_int_equal(density.count, 9);
+}
+
 /* A ring that was lost with a writer that died in it. */
 static void flood_and_die_in_the_ring(struct fixture *fixture, struct beck_store *store)
 {
@@ -148,6 +159,7 @@ int main(void)
         TEST(after_a_flood_the_ring_is_fine_again),
         TEST(each_huge_batch_has_its_entry),
         TEST(segments_that_were_rolled_meanwhile_have_theirs),
+        TEST(a_batch_that_begins_where_a_checkpoint_ends_has_its_entry),
         TEST(a_ring_that_is_lost_is_made_good),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
