@@ -48,6 +48,8 @@ int broker_start(struct broker *broker, const struct broker_config *config,
                  struct beck_error *error)
 {
     *broker = (struct broker){.config = config};
+    fetch_sessions_init(&broker->fetch_sessions,
+                        (uint32_t)config->max_incremental_fetch_session_cache_slots);
     struct beck_store_options options = {.map_bytes = (uint64_t)config->store_map_bytes};
     int result =
         beck_store_open(config->store_path, BECK_OPEN_CREATE, &options, &broker->store, error);
@@ -72,4 +74,5 @@ void broker_stop(struct broker *broker)
     cleaner_stop(&broker->cleaner);
     maintenance_stop(&broker->maintenance);
     broker->store = beck_store_close(broker->store);
+    fetch_sessions_done(&broker->fetch_sessions);
 }

@@ -14,6 +14,7 @@
 
 #include "beck.h"
 #include "cleaner.h"
+#include "kafka/fetch_session.h"
 #include "maintenance.h"
 #include "wake.h"
 #include "workers.h"
@@ -33,6 +34,7 @@ struct broker_config {
 
     /* Under Kafka's names, with dots: what --set sets. */
     bool auto_create_topics_enable;
+    int32_t max_incremental_fetch_session_cache_slots;
     int32_t num_network_threads; /* loops */
     int32_t num_partitions;
     int32_t socket_request_max_bytes;
@@ -54,6 +56,7 @@ struct broker {
 
     struct loop *loops; /* the first one listens */
     size_t loop_count;
+    struct fetch_sessions fetch_sessions;
     size_t loops_running; /* these two are the first loop's */
     size_t next_loop;
     atomic_size_t connection_count;

@@ -13,7 +13,8 @@
 int loops_start(struct broker *broker, struct beck_error *error);
 /* Run the first loop until all have ended after loops_stop(). */
 void loops_run(struct broker *broker);
-/* In the first loop's thread: all answer what is under way and end, after LOOP_STOP_MS in any case. */
+/* In the first loop's thread: all answer what is under way and end, after LOOP_STOP_MS in any case.
+ */
 void loops_stop(struct broker *broker);
 void loops_done(struct broker *broker);
 

@@ -34,6 +34,9 @@ struct setting {
 static const struct setting settings[] = {
     {"auto.create.topics.enable", SETTING_BOOL, AT(auto_create_topics_enable), 0, 1, 1,
      "make a topic when a client asks for one that is missing"},
+    {"max.incremental.fetch.session.cache.slots", SETTING_INT32,
+     AT(max_incremental_fetch_session_cache_slots), 0, INT32_MAX, 1000,
+     "clients whose fetch sessions are kept"},
     {"num.network.threads", SETTING_INT32, AT(num_network_threads), 0, BROKER_LOOPS_MAX, 0,
      "threads that serve connections; 0: one for each processor"},
     {"num.partitions", SETTING_INT32, AT(num_partitions), 1, BROKER_PARTITIONS_MAX, 1,

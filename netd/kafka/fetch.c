@@ -7,8 +7,8 @@
  * partition, answer. Else watch all of them; whenever one moves, look again; when max_wait is over,
  * answer with what there is.
  *
- * Sessions (KIP-227) are not kept: a client that asks for one is told session 0, which means that
- * it has to name all its partitions each time.
+ * In a session (fetch_session.h) the partitions are those of the session, and the answer has only
+ * those of which there is something new.
  */
 #include "kafka/fetch.h"
 
@@ -16,29 +16,33 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "kafka/errors.h"
+#include "kafka/fetch_session.h"
 #include "kafka/handlers.h"
 #include "loop.h"
 
-#define SESSION_EPOCH_NEW   0
-#define SESSION_EPOCH_FINAL (-1)
-
-#define VERSION_ZSTD 10 /* the first that may carry it */
-#define CODEC_AT     22 /* the low byte of a batch's attributes */
-#define CODEC_MASK   7
+#define VERSION_ZSTD      10 /* the first that may carry it */
+#define VERSION_TOPIC_IDS 13 /* the first that names topics by their ids */
+#define CODEC_AT          22 /* the low byte of a batch's attributes */
+#define CODEC_MASK        7
 
 struct fetch_part {
     struct watcher watcher;
     struct fetch *fetch;
-    struct partition_entry *entry; /* NULL: there is none, the answer has the error */
+    struct kafka_string topic; /* these two borrowed from the body or the session */
+    struct kafka_uuid topic_id;
+    struct fetch_session_partition *in_session; /* NULL: there is no session */
+    struct partition_entry *entry;              /* NULL: there is none, the answer has the error */
     int64_t offset;
     int32_t leader_epoch; /* as the client knows it; -1: it does not say */
     size_t max_bytes;
     struct beck_partition_state seen;
     struct beck_range *range; /* allocated; NULL: nothing to send */
-    struct kafka_fetch_response_partition *answer;
+    struct kafka_fetch_response_partition answer;
 };
 
 struct fetch {
@@ -54,6 +58,8 @@ struct fetch {
     size_t bytes; /* of all ranges */
     struct fetch_part *parts;
     uint32_t part_count;
+    struct fetch_session *session; /* taken; NULL: none */
+    bool is_incremental;           /* the client knows what it was told of the session before */
 };
 
 static void drop_range(struct fetch_part *part)
@@ -63,13 +69,13 @@ static void drop_range(struct fetch_part *part)
     beck_range_release(part->range);
     free(part->range);
     part->range = NULL;
-    part->answer->records = kafka_records_of_memory(NULL, 0);
+    part->answer.records = kafka_records_of_memory(NULL, 0);
 }
 
 static void part_failed(struct fetch_part *part, int16_t code)
 {
-    part->answer->error_code = code;
-    part->answer->high_watermark = -1;
+    part->answer.error_code = code;
+    part->answer.high_watermark = -1;
     part->fetch->failed = true;
 }
 
@@ -115,7 +121,7 @@ static int16_t read_part(struct fetch_part *part, size_t limit, struct beck_erro
         return code;
     }
     *part->range = range;
-    part->answer->records =
+    part->answer.records =
         kafka_records_of_file(range.fd, range.position, (uint32_t)range.size, part->range);
     fetch->bytes += range.size;
     return KAFKA_NONE;
@@ -128,9 +134,9 @@ static void look_at_part(struct fetch_part *part)
     struct beck_error error;
     int result = beck_partition_state(part->entry->handle, &part->seen, &error);
     int16_t code = result < 0 ? kafka_error_of(result) : check_epoch(part);
-    part->answer->high_watermark = part->seen.high_watermark;
-    part->answer->last_stable_offset = part->seen.last_stable_offset;
-    part->answer->log_start_offset = part->seen.log_start_offset;
+    part->answer.high_watermark = part->seen.high_watermark;
+    part->answer.last_stable_offset = part->seen.last_stable_offset;
+    part->answer.log_start_offset = part->seen.log_start_offset;
     if (code == KAFKA_NONE) {
         size_t left = fetch->bytes < fetch->max_bytes ? fetch->max_bytes - fetch->bytes : 0;
         code = read_part(part, part->max_bytes < left ? part->max_bytes : left, &error);
@@ -168,10 +174,63 @@ static void stop_waiting(struct fetch *fetch)
         watch_remove(&loop->wake, &fetch->parts[i].watcher);
 }
 
+static bool same_topic(const struct fetch_part *part,
+                       const struct kafka_fetch_response_topic *topic)
+{
+    return memcmp(&part->topic_id, &topic->topic_id, sizeof(part->topic_id)) == 0 &&
+           kafka_string_equal(part->topic, topic->topic);
+}
+
+/* Is this part of the answer? The others need not be told again. */
+static bool tell(struct fetch *fetch, struct fetch_part *part)
+{
+    if (!fetch->session)
+        return true;
+    bool changed = fetch_session_tell(fetch->session, part->in_session, &part->answer);
+    return changed || !fetch->is_incremental;
+}
+
+/* The answer's topics, each with the parts that follow each other. -ENOMEM. */
+static int fill_response(struct fetch *fetch)
+{
+    struct kafka_fetch_response *response = fetch->request->response;
+    struct kafka_arena *arena = &fetch->request->arena;
+    struct kafka_fetch_response_partition *partitions =
+        kafka_fetch_response_partition_array(arena, fetch->part_count);
+    struct kafka_fetch_response_topic *topic = NULL;
+    response->responses = kafka_fetch_response_topic_array(arena, fetch->part_count);
+    if (!partitions || !response->responses)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < fetch->part_count; i++) {
+        struct fetch_part *part = &fetch->parts[i];
+        if (!tell(fetch, part))
+            continue;
+        if (!topic || !same_topic(part, topic)) {
+            topic = &response->responses[response->responses_count++];
+            topic->topic = part->topic;
+            if (part->topic.data) /* a session's may be gone when the answer is encoded */
+                topic->topic.data = kafka_arena_copy(arena, part->topic.data, part->topic.length);
+            if (part->topic.data && !topic->topic.data)
+                return -ENOMEM;
+            topic->topic_id = part->topic_id;
+            topic->partitions = partitions;
+        }
+        topic->partitions_count++;
+        *partitions++ = part->answer;
+    }
+    response->session_id = fetch->session ? fetch->session->id : 0;
+    return 0;
+}
+
 static void finish(struct fetch *fetch)
 {
+    struct request *request = fetch->request;
     stop_waiting(fetch);
-    request_ready(fetch->request);
+    if (fill_response(fetch) < 0)
+        request->response = NULL;
+    fetch_session_give(&request->loop->broker->fetch_sessions, fetch->session);
+    fetch->session = NULL;
+    request_ready(request);
 }
 
 static void watcher_moved(struct watcher *watcher)
@@ -235,6 +294,7 @@ static void fetch_cleanup(struct request *request)
 {
     struct fetch *fetch = request->context;
     stop_waiting(fetch);
+    fetch_session_give(&request->loop->broker->fetch_sessions, fetch->session);
     for (uint32_t i = 0; i < fetch->part_count; i++) {
         drop_range(&fetch->parts[i]);
         if (fetch->parts[i].entry)
@@ -242,30 +302,21 @@ static void fetch_cleanup(struct request *request)
     }
 }
 
-/* One partition of the request; its topic was found, or `result` says why not. */
-static void add_part(struct fetch *fetch, const struct kafka_fetch_request_partition *asked,
-                     struct kafka_fetch_response_partition *answer, struct topic_entry *topic,
-                     int result)
+/* Find the partition of a part, or the error that it has. */
+static void open_part(struct fetch_part *part)
 {
-    struct loop *loop = fetch->request->loop;
-    struct fetch_part *part = &fetch->parts[fetch->part_count++];
+    struct fetch *fetch = part->fetch;
+    struct partitions *partitions = &fetch->request->loop->partitions;
+    bool by_id = fetch->request->version >= VERSION_TOPIC_IDS;
+    struct topic_entry *topic = NULL;
     struct partition_entry *entry;
-    *part = (struct fetch_part){
-        .watcher = {.moved = watcher_moved},
-        .fetch = fetch,
-        .offset = asked->fetch_offset,
-        .leader_epoch = asked->current_leader_epoch,
-        .max_bytes = asked->partition_max_bytes > 0 ? (size_t)asked->partition_max_bytes : 0,
-        .answer = answer,
-    };
-    answer->partition_index = asked->partition;
-    if (fetch->isolation == BECK_READ_COMMITTED) /* none, rather than null */
-        answer->aborted_transactions = kafka_arena_alloc(&fetch->request->arena, 0, 1);
+    int result = by_id ? partitions_topic_by_id(partitions, &part->topic_id, &topic, NULL)
+                       : partitions_topic(partitions, part->topic, &topic, NULL);
     if (result >= 0)
-        result = partitions_open(&loop->partitions, topic, asked->partition, &entry, NULL);
+        result = partitions_open(partitions, topic, part->answer.partition_index, &entry, NULL);
     if (result >= 0) {
         part->entry = partition_ref(entry);
-    } else if (fetch->request->version >= 13 && !topic) {
+    } else if (by_id && !topic) {
         part_failed(part, KAFKA_UNKNOWN_TOPIC_ID);
     } else {
         bool unknown = result == -EINVAL || result == -ENOENT;
@@ -273,53 +324,86 @@ static void add_part(struct fetch *fetch, const struct kafka_fetch_request_parti
     }
 }
 
-static int add_topic(struct fetch *fetch, const struct kafka_fetch_request_topic *asked,
-                     struct kafka_fetch_response_topic *answer)
+/* One partition that is asked for. */
+static struct fetch_part *add_part(struct fetch *fetch, struct kafka_string topic,
+                                   const struct kafka_uuid *topic_id,
+                                   const struct kafka_fetch_request_partition *asked)
 {
-    struct request *request = fetch->request;
-    struct partitions *partitions = &request->loop->partitions;
-    struct topic_entry *topic = NULL;
-    answer->topic_id = asked->topic_id;
-    answer->topic.data = kafka_arena_copy(&request->arena, asked->topic.data, asked->topic.length);
-    answer->topic.length = asked->topic.length;
-    answer->partitions =
-        kafka_fetch_response_partition_array(&request->arena, asked->partitions_count);
-    if (!answer->topic.data || !answer->partitions)
-        return -ENOMEM;
-    answer->partitions_count = asked->partitions_count;
-    int result = request->version >= 13
-                     ? partitions_topic_by_id(partitions, &asked->topic_id, &topic, NULL)
-                     : partitions_topic(partitions, asked->topic, &topic, NULL);
-    for (uint32_t i = 0; i < asked->partitions_count; i++)
-        add_part(fetch, &asked->partitions[i], &answer->partitions[i], topic, result);
-    return 0;
+    struct fetch_part *part = &fetch->parts[fetch->part_count++];
+    *part = (struct fetch_part){
+        .watcher = {.moved = watcher_moved},
+        .fetch = fetch,
+        .topic = topic,
+        .topic_id = *topic_id,
+        .offset = asked->fetch_offset,
+        .leader_epoch = asked->current_leader_epoch,
+        .max_bytes = asked->partition_max_bytes > 0 ? (size_t)asked->partition_max_bytes : 0,
+    };
+    kafka_fetch_response_partition_init(&part->answer);
+    part->answer.partition_index = asked->partition;
+    if (fetch->isolation == BECK_READ_COMMITTED) /* none, rather than null */
+        part->answer.aborted_transactions = kafka_arena_alloc(&fetch->request->arena, 0, 1);
+    open_part(part);
+    return part;
 }
 
-static int add_topics(struct fetch *fetch, const struct kafka_fetch_request *body)
+static int reserve_parts(struct fetch *fetch, size_t count)
 {
-    struct request *request = fetch->request;
-    struct kafka_fetch_response *response = request->response;
-    size_t count = 0;
-    for (uint32_t i = 0; i < body->topics_count; i++)
-        count += body->topics[i].partitions_count;
-    fetch->parts = kafka_arena_alloc(&request->arena, count, sizeof(*fetch->parts));
-    response->responses = kafka_fetch_response_topic_array(&request->arena, body->topics_count);
-    if (!fetch->parts || !response->responses)
+    fetch->parts = kafka_arena_alloc(&fetch->request->arena, count, sizeof(*fetch->parts));
+    return fetch->parts ? 0 : -ENOMEM;
+}
+
+static int add_session_parts(struct fetch *fetch)
+{
+    struct fetch_session_partition *partition;
+    if (reserve_parts(fetch, fetch->session->count) < 0)
         return -ENOMEM;
-    for (uint32_t i = 0; i < body->topics_count; i++) {
-        int result = add_topic(fetch, &body->topics[i], &response->responses[i]);
-        if (result < 0)
-            return result;
-        response->responses_count++;
+    TAILQ_FOREACH(partition, &fetch->session->partitions, link)
+    {
+        struct kafka_string topic = {partition->topic, partition->topic_length};
+        struct fetch_part *part = add_part(fetch, topic, &partition->topic_id, &partition->asked);
+        part->in_session = partition;
     }
     return 0;
 }
 
-/* Without sessions there are two kinds of request that can be served: one that asks for a new
- * session, or one that wants none. */
-static bool session_known(const struct kafka_fetch_request *body)
+static int add_body_parts(struct fetch *fetch, const struct kafka_fetch_request *body)
 {
-    return body->session_epoch == SESSION_EPOCH_FINAL || body->session_epoch == SESSION_EPOCH_NEW;
+    struct kafka_arena *arena = &fetch->request->arena;
+    size_t count = 0;
+    for (uint32_t i = 0; i < body->topics_count; i++)
+        count += body->topics[i].partitions_count;
+    if (reserve_parts(fetch, count) < 0)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < body->topics_count; i++) {
+        const struct kafka_fetch_request_topic *topic = &body->topics[i];
+        struct kafka_string name = topic->topic;
+        if (name.data) /* the body is gone while the fetch waits */
+            name.data = kafka_arena_copy(arena, name.data, name.length);
+        if (topic->topic.data && !name.data)
+            return -ENOMEM;
+        for (uint32_t p = 0; p < topic->partitions_count; p++)
+            (void)add_part(fetch, name, &topic->topic_id, &topic->partitions[p]);
+    }
+    return 0;
+}
+
+/* The session that the request begins or goes on with, if any. Returns an error of the protocol. */
+static int16_t take_session(struct fetch *fetch, const struct kafka_fetch_request *body)
+{
+    struct fetch_sessions *sessions = &fetch->request->loop->broker->fetch_sessions;
+    bool by_topic_id = fetch->request->version >= VERSION_TOPIC_IDS;
+    bool goes_on = body->session_epoch != FETCH_SESSION_EPOCH_NEW &&
+                   body->session_epoch != FETCH_SESSION_EPOCH_FINAL;
+    if (goes_on) {
+        fetch->is_incremental = true;
+        return fetch_session_take(sessions, body, by_topic_id, clock_ms(), &fetch->session);
+    }
+    if (body->session_id != 0)
+        fetch_session_close(sessions, body->session_id);
+    if (body->session_epoch == FETCH_SESSION_EPOCH_NEW)
+        fetch->session = fetch_session_new(sessions, body, by_topic_id, clock_ms());
+    return KAFKA_NONE;
 }
 
 static struct fetch *make_fetch(struct request *request)
@@ -346,23 +430,36 @@ static struct fetch *make_fetch(struct request *request)
     return fetch;
 }
 
+static void give_up(struct fetch *fetch)
+{
+    struct request *request = fetch->request;
+    fetch_session_give(&request->loop->broker->fetch_sessions, fetch->session);
+    fetch->session = NULL;
+    request->response = NULL;
+    request_ready(request);
+}
+
 void fetch_handle(struct request *request)
 {
     const struct kafka_fetch_request *body = request->body;
     struct kafka_fetch_response *response = request->response;
-    if (!session_known(body)) {
-        response->error_code = KAFKA_FETCH_SESSION_ID_NOT_FOUND;
+    int32_t max_wait_ms = body->max_wait_ms;
+    struct fetch *fetch = make_fetch(request);
+    if (!fetch) {
+        request->response = NULL;
         request_ready(request);
         return;
     }
-    int32_t max_wait_ms = body->max_wait_ms;
-    struct fetch *fetch = make_fetch(request);
-    if (!fetch || add_topics(fetch, body) < 0) {
-        request->response = NULL;
+    response->error_code = take_session(fetch, body);
+    if (response->error_code != KAFKA_NONE) {
         request_ready(request);
-    } else if (look(fetch) || max_wait_ms <= 0 || fetch->part_count == 0) {
-        request_ready(request);
-    } else {
-        wait_for_more(fetch, max_wait_ms);
+        return;
     }
+    int result = fetch->session ? add_session_parts(fetch) : add_body_parts(fetch, body);
+    if (result < 0)
+        give_up(fetch);
+    else if (look(fetch) || max_wait_ms <= 0 || fetch->part_count == 0)
+        finish(fetch);
+    else
+        wait_for_more(fetch, max_wait_ms);
 }

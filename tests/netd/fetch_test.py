@@ -49,16 +49,71 @@ def limits():
                   f'version {version}')
 
 
-def sessions():
+def session_errors():
     with Daemon() as daemon, Raw(daemon.port) as client:
         client.metadata('t')
-        for session, error in (((0, -1), 0), ((0, 0), 0), ((77, 5), 70), ((0, 3), 70), ((77, -1), 0),
-                               ((77, 0), 0)):
+        for session, error in (((0, -1), 0), ((77, 5), 70), ((0, 3), 70), ((77, -1), 0)):
             found = client.fetch('t', version=7, session=session)
             equal((found['error'], found['session']), (error, 0), f'session id and epoch {session}')
+        number = client.fetch('t', version=7, session=(0, 0))['session']
+        equal(client.fetch('t', version=7, session=(number, 2))['error'], 71, 'an epoch too far')
+        equal(client.fetch('t', version=7, session=(number, 1))['error'], 0, 'the next one')
+        equal(client.fetch('t', version=7, session=(number, 1))['error'], 71, 'the same again')
+        equal(client.fetch('t', version=7, session=(number, -1))['error'], 0, 'closed')
+        equal(client.fetch('t', version=7, session=(number, 2))['error'], 70, 'gone')
         for epoch, error in ((-1, 0), (10**6, 75)):
             equal(client.fetch('t', version=9, epoch=epoch)['parts'][0]['error'], error,
                   f'leader epoch {epoch}')
+
+
+def sessions():
+    """Partitions are named once; only what is new is told (KIP-227)."""
+    with Daemon() as daemon, Raw(daemon.port) as client, Raw(daemon.port) as second:
+        client.create('t', partitions=3)
+        one = batch(b'x')
+        parts = [(0, 0, 9999), (1, 0, 9999), (2, 0, 9999)]
+        found = client.fetch('t', version=7, session=(0, 0), parts=parts)
+        number = found['session']
+        ok(number > 0, 'a session has a number')
+        equal([p['partition'] for p in found['parts']], [0, 1, 2], 'the first answer has all')
+
+        def go_on(epoch, raw_client=client, **more):
+            answer = raw_client.fetch('t', version=7, session=(number, epoch),
+                                      parts=more.pop('parts', []), **more)
+            equal((answer['error'], answer['session']), (0, number), f'epoch {epoch} goes on')
+            return [(p['partition'], p['size']) for p in answer['parts']]
+        equal(go_on(1), [], 'nothing is new: nothing is told')
+        client.produce('t', one, partition=1)
+        equal(go_on(2), [(1, len(one))], 'records are told of')
+        equal(go_on(3), [(1, len(one))], 'again, as long as the offset stays')
+        equal(go_on(4, parts=[(1, 1, 9999)]), [], 'a new offset, and all was told before')
+        client.produce('t', one, partition=0)
+        client.produce('t', one, partition=1)
+        equal(go_on(5, raw_client=second), [(0, len(one)), (1, len(one))],
+              'another connection goes on with the session')
+        client.produce('t', one, partition=2)
+        equal(go_on(6, forget=[0, 1]), [(2, len(one))], 'forgotten partitions are not told of')
+        equal(go_on(7, parts=[(0, 0, 9999), (2, 1, 9999)]), [(0, len(one))], 'one is added again')
+        begin = time.monotonic()
+        client.send(raw.FETCH, 7, raw.fetch_body('t', version=7, session=(number, 8), parts=[(0, 1, 9999)],
+                                                 max_wait=LONG_WAIT_MS))
+        second.produce('t', one, partition=2)
+        _, reader = client.receive()
+        equal([p['partition'] for p in client.fetch_answer(reader, 7)['parts']], [2],
+              'who waits is woken by a partition that was not named')
+        ok(time.monotonic() - begin < AT_ONCE, 'at once')
+
+
+def session_limit():
+    with Daemon('--set', 'max.incremental.fetch.session.cache.slots=1') as daemon:
+        with Raw(daemon.port) as client:
+            client.metadata('t')
+            first = client.fetch('t', version=7, session=(0, 0))['session']
+            second = client.fetch('t', version=7, session=(0, 0))
+            ok(first > 0, 'the first one has a session')
+            equal((second['error'], second['session']), (0, 0), 'there is no room for a second one')
+            client.fetch('t', version=7, session=(first, -1))
+            ok(client.fetch('t', version=7, session=(0, 0))['session'] > 0, 'now there is')
 
 
 def topic_ids():
@@ -259,5 +314,5 @@ def offsets():
         equal(client.list_offsets('u', -1)['error'], 3, 'an unknown topic')
 
 
-run(limits, sessions, topic_ids, waiting, hundred_waiters, offsets, another_process,
-    two_who_have_seen_different_ends, quiet_after_a_flood)
+run(limits, session_errors, sessions, session_limit, topic_ids, waiting, hundred_waiters, offsets,
+    another_process, two_who_have_seen_different_ends, quiet_after_a_flood)

@@ -126,9 +126,10 @@ def produce_body(topic, records, acks=-1, version=3, partition=0, transactional_
 
 
 def fetch_body(topic, offset=0, partition=0, max_wait=0, min_bytes=1, max_bytes=1 << 20,
-               partition_max=1 << 20, version=4, session=(0, -1), epoch=-1, isolation=0, parts=None):
-    """Non-flexible versions, 4 to 11."""
-    parts = parts or [(partition, offset, partition_max)]
+               partition_max=1 << 20, version=4, session=(0, -1), epoch=-1, isolation=0, parts=None,
+               forget=()):
+    """Non-flexible versions, 4 to 11. No parts: in a session nothing changes."""
+    parts = [(partition, offset, partition_max)] if parts is None else parts
     body = struct.pack('>iiiib', -1, max_wait, min_bytes, max_bytes, isolation)
     if version >= 7:
         body += struct.pack('>ii', *session)
@@ -141,9 +142,9 @@ def fetch_body(topic, offset=0, partition=0, max_wait=0, min_bytes=1, max_bytes=
         if version >= 5:
             out += struct.pack('>q', -1)
         return out + struct.pack('>i', one[2])
-    body += array([string(topic) + array([part(one) for one in parts])])
+    body += array([string(topic) + array([part(one) for one in parts])] if parts else [])
     if version >= 7:
-        body += array([])
+        body += array([string(topic) + array([struct.pack('>i', p) for p in forget])] if forget else [])
     if version >= 11:
         body += string('')
     return body
