@@ -619,6 +619,22 @@ int beck_append(struct beck_partition *partition, const void *batch, size_t size
                 struct beck_error *error);
 
 /*
+ * Append a batch of another log with the offsets that it has there: for copies, imports, restores.
+ * Its base offset must be the partition's next offset: what comes between is taken up by a batch
+ * without records, which may stand for up to 2^31 offsets. The rules are a log's: offsets within it
+ * may have holes, it may have no records, LogAppendTime and a delete horizon stay, and the topic's
+ * max.message.bytes and timestamp settings do not matter. The leader epoch becomes the partition's.
+ * What depends on state that is not copied is refused: clear a producer's id, or a transaction's
+ * mark, first.
+ *
+ * Errors as beck_append(). -ERANGE: the base offset is not the next one. -EINVAL: a control batch,
+ * a transaction's or a producer's. -EMSGSIZE: above BECK_BATCH_BYTES_LIMIT.
+ */
+int beck_append_at(struct beck_partition *partition, const void *batch, size_t size,
+                   enum beck_acks acks, struct beck_append_result *ret_result,
+                   struct beck_error *error);
+
+/*
  * Wait until everything below `offset`, or the log's end, survives power loss (a group commit: one
  * fdatasync serves whoever waits, over all processes). At once with flush.policy=os. -EIO: the disk
  * refused, for this and all later calls.

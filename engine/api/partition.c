@@ -117,6 +117,14 @@ BECK_PUBLIC int beck_append(struct beck_partition *partition, const void *batch,
     return r < 0 ? r : partition_append(partition, batch, size, acks, ret_result, error);
 }
 
+BECK_PUBLIC int beck_append_at(struct beck_partition *partition, const void *batch, size_t size,
+                               enum beck_acks acks, struct beck_append_result *ret_result,
+                               struct beck_error *error)
+{
+    int r = store_check_writable(partition->store, error);
+    return r < 0 ? r : partition_append_at(partition, batch, size, acks, ret_result, error);
+}
+
 BECK_PUBLIC int beck_sync(struct beck_partition *partition, int64_t offset,
                           struct beck_error *error)
 {

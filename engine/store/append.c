@@ -28,6 +28,7 @@ struct append {
     struct batch_summary summary;
     int64_t now_ms;
     int64_t append_time_ms; /* -1: the producer's timestamps stay */
+    int64_t at_offset;      /* that it has to get; -1: whichever comes next */
 };
 
 static int64_t coarse_now_ms(void)
@@ -123,27 +124,71 @@ static int append_check_records(const struct beck_partition *partition, const st
 
 /* ---- checking a batch ---------------------------------------------------------------------- */
 
-static int append_check(struct beck_partition *partition, struct append *append,
-                        struct beck_error *error)
+static int append_check_batch(struct beck_partition *partition, struct append *append,
+                              enum batch_rules rules, struct beck_error *error)
 {
     struct beck_store *store = partition->store;
     struct decompressor *decompressor = NULL;
-    uint32_t max_bytes = atomic_load_explicit(&partition->max_message_bytes, memory_order_relaxed);
-    if (append->size > max_bytes)
-        return report(error, -EMSGSIZE,
-                      "a batch of %zu bytes is above max.message.bytes, which is %u", append->size,
-                      max_bytes);
     bool compressed = append->size >= BATCH_HEADER_BYTES &&
                       (load_be16(append->batch + BATCH_CRC_BEGIN) & BATCH_CODEC_MASK) != 0;
     int r = compressed ? store_take_decompressor(store, &decompressor) : 0;
     if (r < 0)
         return report(error, r, "out of memory");
-    r = batch_check(append->batch, append->size, BATCH_FROM_PRODUCER, decompressor,
-                    BECK_BATCH_BYTES_LIMIT, &append->summary, error);
-    if (r == 0)
+    r = batch_check(append->batch, append->size, rules, decompressor, BECK_BATCH_BYTES_LIMIT,
+                    &append->summary, error);
+    if (r == 0 && rules == BATCH_FROM_PRODUCER)
         r = append_check_records(partition, append, decompressor, error);
     store_give_decompressor(store, decompressor);
     return r;
+}
+
+static int append_check(struct beck_partition *partition, struct append *append,
+                        struct beck_error *error)
+{
+    uint32_t max_bytes = atomic_load_explicit(&partition->max_message_bytes, memory_order_relaxed);
+    if (append->size > max_bytes)
+        return report(error, -EMSGSIZE,
+                      "a batch of %zu bytes is above max.message.bytes, which is %u", append->size,
+                      max_bytes);
+    return append_check_batch(partition, append, BATCH_FROM_PRODUCER, error);
+}
+
+/* A batch of another log. Its producer's state and its transaction's are not here. */
+static int append_check_copy(struct beck_partition *partition, struct append *append,
+                             struct beck_error *error)
+{
+    if (append->size > BECK_BATCH_BYTES_LIMIT)
+        return report(error, -EMSGSIZE, "a batch of %zu bytes is above the limit of %d",
+                      append->size, BECK_BATCH_BYTES_LIMIT);
+    int r = append_check_batch(partition, append, BATCH_FROM_LOG, error);
+    if (r < 0)
+        return r;
+    const struct batch_header *header = &append->summary.header;
+    if ((header->attributes & (BATCH_TRANSACTIONAL | BATCH_CONTROL)) != 0)
+        return report_at(error, -EINVAL, 21,
+                         "a batch of a transaction, or that ends one, cannot be copied as it is");
+    if (header->producer_id >= 0)
+        return report_at(error, -EINVAL, 43,
+                         "a batch of producer %" PRId64 " cannot be copied as it is",
+                         header->producer_id);
+    return 0;
+}
+
+/* Take the header over, with these two as they should be. */
+static inline void append_set_header(struct append *append, uint16_t attributes,
+                                     int64_t max_timestamp_ms)
+{
+    struct batch_header *header = &append->summary.header;
+    memcpy(append->header, append->batch, BATCH_HEADER_BYTES);
+    if (LIKELY(attributes == header->attributes && max_timestamp_ms == header->max_timestamp_ms))
+        return;
+    header->attributes = attributes;
+    header->max_timestamp_ms = max_timestamp_ms;
+    batch_header_write(append->header, header);
+    uint32_t crc =
+        crc32c(0, append->header + BATCH_CRC_BEGIN, BATCH_HEADER_BYTES - BATCH_CRC_BEGIN);
+    crc = crc32c(crc, append->batch + BATCH_HEADER_BYTES, append->size - BATCH_HEADER_BYTES);
+    store_be32(append->header + 17, crc);
 }
 
 /* The header as it is stored: right about its timestamps, whatever the producer made of them. */
@@ -161,16 +206,7 @@ static void append_header(struct beck_partition *partition, struct append *appen
         attributes &= (uint16_t)~BATCH_LOG_APPEND_TIME;
     }
     append->summary.max_timestamp_ms = max_timestamp_ms;
-    memcpy(append->header, append->batch, BATCH_HEADER_BYTES);
-    if (LIKELY(attributes == header->attributes && max_timestamp_ms == header->max_timestamp_ms))
-        return;
-    header->attributes = attributes;
-    header->max_timestamp_ms = max_timestamp_ms;
-    batch_header_write(append->header, header);
-    uint32_t crc =
-        crc32c(0, append->header + BATCH_CRC_BEGIN, BATCH_HEADER_BYTES - BATCH_CRC_BEGIN);
-    crc = crc32c(crc, append->batch + BATCH_HEADER_BYTES, append->size - BATCH_HEADER_BYTES);
-    store_be32(append->header + 17, crc);
+    append_set_header(append, attributes, max_timestamp_ms);
 }
 
 /* ---- under the slot's lock ----------------------------------------------------------------- */
@@ -180,7 +216,12 @@ static bool append_must_roll(struct beck_partition *partition, const struct live
 {
     if (tail->end.position == 0)
         return false;
-    if (LIKELY(tail->end.position + append->size <=
+    /* A copied batch may take up so many that Kafka's indexes could not have them all. */
+    bool in_reach =
+        append->at_offset + append->summary.header.last_offset_delta - tail->end.segment <=
+        INT32_MAX;
+    if (LIKELY(in_reach &&
+               tail->end.position + append->size <=
                    atomic_load_explicit(&partition->segment_bytes, memory_order_relaxed) &&
                append->now_ms - tail->segment_begin_ms <
                    atomic_load_explicit(&partition->segment_ms, memory_order_relaxed)))
@@ -271,7 +312,7 @@ static void append_publish(struct beck_partition *partition, const struct append
         live_ring_add(slot, &entry);
         tail->indexed_position = before.position;
     }
-    tail->end.offset += summary->header.last_offset_delta + 1;
+    tail->end.offset += (int64_t)summary->header.last_offset_delta + 1;
     tail->end.position += append->size;
     tail->end.view += summary->view_bytes;
     tail->append_ms = append->now_ms;
@@ -310,6 +351,9 @@ static int append_locked(struct beck_partition *partition, struct append *append
     if (UNLIKELY(atomic_load_explicit(&slot->flags, memory_order_relaxed) & LIVE_FAILED))
         return report(error, -EIO,
                       "the disk refused an earlier write; the store has to be opened anew");
+    if (UNLIKELY(append->at_offset >= 0 && append->at_offset != tail.end.offset))
+        return report(error, -ERANGE, "offset %" PRId64 " is not the next one, which is %" PRId64,
+                      append->at_offset, tail.end.offset);
     if (UNLIKELY(tail.end.offset > INT64_MAX - 1 - append->summary.header.last_offset_delta))
         return report(error, -EMSGSIZE, "the partition has no offsets left");
     bool roll = append_must_roll(partition, &tail, append);
@@ -373,7 +417,8 @@ int partition_append(struct beck_partition *partition, const void *batch, size_t
                      enum beck_acks acks, struct beck_append_result *ret_result,
                      struct beck_error *error)
 {
-    struct append append = {.batch = batch, .size = size, .now_ms = coarse_now_ms()};
+    struct append append = {
+        .batch = batch, .size = size, .now_ms = coarse_now_ms(), .at_offset = -1};
     struct live_tail tail = {0};
     struct producer_batch duplicate;
     int r = partition_refresh_config(partition, error);
@@ -406,5 +451,38 @@ int partition_append(struct beck_partition *partition, const void *batch, size_t
     } else if (tail.high.offset == tail.end.offset) {
         waiter_ring(&partition->store->waiter, &partition->slot->armed);
     }
+    return 0;
+}
+
+int partition_append_at(struct beck_partition *partition, const void *batch, size_t size,
+                        enum beck_acks acks, struct beck_append_result *ret_result,
+                        struct beck_error *error)
+{
+    struct append append = {
+        .batch = batch, .size = size, .now_ms = coarse_now_ms(), .append_time_ms = -1};
+    struct live_tail tail = {0};
+    int r = partition_refresh_config(partition, error);
+    if (r == 0)
+        r = append_check_copy(partition, &append, error);
+    if (r < 0)
+        return partition_failed(partition, r, -1, error);
+    const struct batch_header *header = &append.summary.header;
+    append.at_offset = header->base_offset;
+    append_set_header(&append, header->attributes,
+                      header->record_count > 0 ? append.summary.max_timestamp_ms
+                                               : header->max_timestamp_ms);
+    bool wait_for_sync =
+        acks == BECK_ACKS_ALL && !atomic_load_explicit(&partition->flush_os, memory_order_relaxed);
+    r = append_plain(partition, &append, wait_for_sync, &tail, error);
+    if (r < 0)
+        return partition_failed(partition, r, -1, error);
+    *ret_result = (struct beck_append_result){
+        .base_offset = append.at_offset,
+        .next_offset = tail.end.offset,
+        .append_time_ms = -1,
+        .log_start_offset = tail.log_start_offset,
+    };
+    if (tail.high.offset == tail.end.offset)
+        waiter_ring(&partition->store->waiter, &partition->slot->armed);
     return 0;
 }

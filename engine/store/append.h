@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Appending a batch to a partition: the hot path. See beck_append(). */
+/* Appending a batch to a partition: the hot path. See beck_append(), beck_append_at(). */
 #ifndef STORE_APPEND_H
 #define STORE_APPEND_H
 
@@ -10,5 +10,8 @@
 int partition_append(struct beck_partition *partition, const void *batch, size_t size,
                      enum beck_acks acks, struct beck_append_result *ret_result,
                      struct beck_error *error);
+int partition_append_at(struct beck_partition *partition, const void *batch, size_t size,
+                        enum beck_acks acks, struct beck_append_result *ret_result,
+                        struct beck_error *error);
 
 #endif

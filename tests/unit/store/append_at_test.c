@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Appending batches of another log with the offsets that they have there: holes in them stay,
+ * batches without records stand for what is missing between them, what cannot be copied is refused,
+ * and all of it is still so when the store was opened anew, from its checkpoints or from the
+ * segments.
+ */
+#include "forge.h"
+#include "store_fixture.h"
+
+#include <errno.h>
+#include <string.h>
+
+static struct forge forge;
+
+static void begin_at(int64_t offset)
+{
+    forge_begin(&forge);
+    forge.header.base_offset = offset;
+}
+
+static void add_record(const char *value, int32_t offset_delta)
+{
+    const struct beck_record record = {
+        .key_size = -1, .value = value, .value_size = (int32_t)strlen(value)};
+    forge_record(&forge, &record, offset_delta, 0);
+}
+
+static int append_forged(struct fixture *fixture, struct beck_append_result *ret_result)
+{
+    forge_seal(&forge);
+    return beck_append_at(fixture->partition, forge.bytes, forge.size, BECK_ACKS_LEADER, ret_result,
+                          &fixture->error);
+}
+
+/* Take up all offsets below this one. */
+static void fill_up_to(struct fixture *fixture, int64_t offset)
+{
+    struct beck_append_result result;
+    int64_t next = must_state(fixture->partition).next_offset;
+    while (next < offset) {
+        begin_at(next);
+        forge.header.last_offset_delta =
+            offset - next > INT32_MAX ? INT32_MAX : (int32_t)(offset - next - 1);
+        must(append_forged(fixture, &result), &fixture->error);
+        next = result.next_offset;
+    }
+}
+
+static void append_at(struct fixture *fixture, int64_t offset, const char *value)
+{
+    struct beck_append_result result;
+    fill_up_to(fixture, offset);
+    begin_at(offset);
+    add_record(value, 0);
+    must(append_forged(fixture, &result), &fixture->error);
+    assert_int_equal(result.base_offset, offset);
+    assert_int_equal(result.next_offset, offset + 1);
+}
+
+static void offsets_are_kept(void **state)
+{
+    struct fixture *fixture = *state;
+    append_at(fixture, 5, "five");
+    append_at(fixture, 6, "six");
+    append_at(fixture, 1000, "thousand");
+    assert_int_equal(must_append(fixture->partition, "next", BECK_ACKS_LEADER), 1001);
+    assert_value(fixture->partition, 5, "five");
+    assert_value(fixture->partition, 1000, "thousand");
+    assert_int_equal(count_records(fixture->partition, 0), 4);
+    assert_int_equal(count_records(fixture->partition, 7), 2);
+    assert_int_equal(verify_count(fixture->store, NULL), 0);
+}
+
+static void another_offset_than_the_next_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    struct beck_append_result result;
+    append_at(fixture, 5, "five");
+    begin_at(5);
+    add_record("again", 0);
+    assert_int_equal(append_forged(fixture, &result), -ERANGE);
+    begin_at(7);
+    add_record("behind a hole", 0);
+    assert_int_equal(append_forged(fixture, &result), -ERANGE);
+    assert_int_equal(must_state(fixture->partition).next_offset, 6);
+    assert_int_equal(count_records(fixture->partition, 0), 1);
+}
+
+static void holes_within_a_batch_stay(void **state)
+{
+    struct fixture *fixture = *state;
+    struct beck_append_result result;
+    fill_up_to(fixture, 10);
+    begin_at(10);
+    add_record("ten", 0);
+    add_record("seventeen", 7);
+    forge.header.last_offset_delta = 9;
+    must(append_forged(fixture, &result), &fixture->error);
+    assert_int_equal(result.next_offset, 20);
+    assert_value(fixture->partition, 10, "ten");
+    assert_value(fixture->partition, 17, "seventeen");
+    assert_int_equal(verify_count(fixture->store, NULL), 0);
+}
+
+static void a_batch_without_records_takes_up_its_offsets(void **state)
+{
+    struct fixture *fixture = *state;
+    struct beck_append_result result;
+    append_at(fixture, 3, "three");
+    begin_at(4);
+    forge.header.last_offset_delta = 95;
+    must(append_forged(fixture, &result), &fixture->error);
+    struct beck_partition_state now = must_state(fixture->partition);
+    assert_int_equal(now.next_offset, 100);
+    assert_int_equal(now.high_watermark, 100);
+    assert_int_equal(now.view_bytes, strlen("three\n"));
+    assert_int_equal(count_records(fixture->partition, 0), 1);
+    assert_int_equal(must_append(fixture->partition, "next", BECK_ACKS_LEADER), 100);
+    assert_int_equal(count_records(fixture->partition, 50), 1);
+    assert_int_equal(verify_count(fixture->store, NULL), 0);
+}
+
+static void a_logs_attributes_stay(void **state)
+{
+    struct fixture *fixture = *state;
+    struct beck_append_result result;
+    uint8_t stored[1000];
+    fill_up_to(fixture, 7);
+    begin_at(7);
+    forge.header.attributes = BATCH_LOG_APPEND_TIME | BATCH_DELETE_HORIZON;
+    add_record("value", 0);
+    must(append_forged(fixture, &result), &fixture->error);
+    ssize_t size = beck_read(fixture->partition, 7, stored, sizeof(stored), BECK_READ_UNCOMMITTED,
+                             &fixture->error);
+    assert_int_equal(size, forge.size);
+    assert_memory_equal(stored + BATCH_CRC_BEGIN - 4, forge.bytes + BATCH_CRC_BEGIN - 4,
+                        forge.size - BATCH_CRC_BEGIN + 4);
+    assert_int_equal(result.append_time_ms, -1);
+}
+
+static void assert_not_copied(struct fixture *fixture)
+{
+    struct beck_append_result result;
+    assert_int_equal(append_forged(fixture, &result), -EINVAL);
+    assert_int_equal(must_state(fixture->partition).next_offset, 0);
+}
+
+static void what_has_state_elsewhere_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    begin_at(0);
+    add_record("a producer's", 0);
+    forge.header.producer_id = 4;
+    forge.header.producer_epoch = 0;
+    forge.header.base_sequence = 0;
+    assert_not_copied(fixture);
+    forge.header.attributes = BATCH_TRANSACTIONAL;
+    assert_not_copied(fixture);
+    forge.header.attributes = BATCH_CONTROL;
+    assert_not_copied(fixture);
+}
+
+static void a_damaged_batch_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    struct beck_append_result result;
+    begin_at(0);
+    add_record("value", 0);
+    forge_seal(&forge);
+    forge.bytes[forge.size - 2] ^= 1;
+    assert_int_equal(beck_append_at(fixture->partition, forge.bytes, forge.size, BECK_ACKS_LEADER,
+                                    &result, &fixture->error),
+                     -EBADMSG);
+}
+
+static void the_topics_limit_of_size_does_not_matter(void **state)
+{
+    struct fixture *fixture = *state;
+    static char large[8000];
+    memset(large, 'x', sizeof(large) - 1);
+    must_create_topic(fixture->store, "small", 1, "max.message.bytes", "1000");
+    beck_partition_close(fixture->partition);
+    fixture->partition = must_open_partition(fixture->store, "small", 0);
+    append_at(fixture, 12, large);
+    assert_value(fixture->partition, 12, large);
+}
+
+/* Kafka's indexes hold offsets relative to the segment's, in 31 bits. */
+static void a_far_jump_begins_a_segment(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t far = (int64_t)INT32_MAX + 10;
+    append_at(fixture, 1, "near");
+    append_at(fixture, far, "far");
+    assert_true(segment_count(fixture, "t", 0) > 1);
+    assert_int_equal(count_records(fixture->partition, 0), 2);
+    assert_int_equal(count_records(fixture->partition, 2), 1);
+    assert_value(fixture->partition, far, "far");
+    assert_int_equal(verify_count(fixture->store, NULL), 0);
+}
+
+static void a_clean_close_keeps_it(void **state)
+{
+    struct fixture *fixture = *state;
+    append_at(fixture, 5, "five");
+    append_at(fixture, 500, "hundreds");
+    append_at(fixture, (int64_t)INT32_MAX + 10, "far");
+    fixture_reopen(fixture);
+    assert_int_equal(count_records(fixture->partition, 0), 3);
+    assert_value(fixture->partition, 500, "hundreds");
+    append_at(fixture, (int64_t)INT32_MAX + 11, "and on");
+    assert_int_equal(verify_count(fixture->store, NULL), 0);
+}
+
+static void append_and_die(struct fixture *fixture, struct beck_store *store)
+{
+    fixture->partition = must_open_partition(store, "t", 0);
+    append_at(fixture, 5, "five");
+    append_at(fixture, 500, "hundreds");
+    append_at(fixture, (int64_t)INT32_MAX + 10, "far");
+}
+
+static void a_kill_keeps_it(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_close(fixture);
+    run_and_kill(append_and_die, fixture);
+    fixture->store = must_open(fixture->path, 0);
+    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    assert_int_equal(count_records(fixture->partition, 0), 3);
+    assert_value(fixture->partition, 500, "hundreds");
+    assert_true(must_state(fixture->partition).next_offset > (int64_t)INT32_MAX + 10);
+    assert_int_equal(verify_count(fixture->store, NULL), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup_partition, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(offsets_are_kept),
+        TEST(another_offset_than_the_next_is_refused),
+        TEST(holes_within_a_batch_stay),
+        TEST(a_batch_without_records_takes_up_its_offsets),
+        TEST(a_logs_attributes_stay),
+        TEST(what_has_state_elsewhere_is_refused),
+        TEST(a_damaged_batch_is_refused),
+        TEST(the_topics_limit_of_size_does_not_matter),
+        TEST(a_far_jump_begins_a_segment),
+        TEST(a_clean_close_keeps_it),
+        TEST(a_kill_keeps_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
