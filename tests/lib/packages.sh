@@ -21,6 +21,10 @@ packages_check=(
     python3-confluent-kafka python3-kafka ripgrep rsync shellcheck
 )
 
+# What the clients stage uses besides: Java, and Maven to fetch Java libraries with.
+# shellcheck disable=SC2034 # ./check uses it
+packages_clients=(default-jre-headless maven)
+
 # Run a command as root: as it is, or by sudo.
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then
