@@ -87,7 +87,10 @@ const char *beck_version(void);
  * that were silent the longest. */
 #define BECK_PARTITION_PRODUCERS_MAX 16384
 
-#define BECK_OFFSET_METADATA_BYTES 32767 /* what offset.metadata.max.bytes may be set to */
+#define BECK_GROUP_ID_BYTES        32767         /* the longest name of a consumer group */
+#define BECK_GROUP_PROTOCOL_BYTES  255           /* the longest protocol type of one */
+#define BECK_GROUP_STATE_BYTES     (1024 * 1024) /* what its coordinator may keep of one */
+#define BECK_OFFSET_METADATA_BYTES 32767         /* what offset.metadata.max.bytes may be set to */
 
 /* ---- errors ------------------------------------------------------------------------------- */
 
@@ -741,6 +744,152 @@ ssize_t beck_reader_view(struct beck_reader *reader, uint64_t position, void *bu
  */
 ssize_t beck_record_json(const struct beck_record *record, const char *topic, int32_t partition,
                          void *buffer, size_t size);
+
+/* ---- consumer groups and their offsets ---------------------------------------------------- */
+
+/*
+ * A consumer group is a name under which readers keep how far they came: an offset for each
+ * partition, which is that of the next record they want. Beside the offsets there may be a record
+ * for the group as a whole, kept for whoever coordinates its members; the store does not look into
+ * what he keeps. A group exists as long as it has an offset or a record.
+ *
+ * Names of groups are 0 to BECK_GROUP_ID_BYTES bytes, whatever is in them, and not terminated.
+ *
+ * Offsets go where nobody needs them any more: with their topic; when they are deleted; and in
+ * beck_store_maintain(), when offsets.retention.minutes of the store's configuration are over since
+ * the last member left the group (`empty_since_ms` of its record), or since the commit where that
+ * is later or the group has no record, or when `expire_ms` has come where that was given. As long
+ * as a group's record says that it has members nothing of it expires. The record of a group without
+ * offsets goes when it was empty for that long.
+ */
+
+enum beck_offset_flags {
+    /* Keep the offset even if the log does not reach it yet, as Kafka's brokers do. What is to be
+     * appended before it would then never be read by the group. */
+    BECK_OFFSET_BEYOND_END = 1 << 0,
+};
+
+/* One offset on its way into the store. */
+struct beck_offset_commit {
+    const char *group;
+    size_t group_size;
+    const char *topic;
+    int32_t partition;
+    int64_t offset;       /* of the next record that the group wants */
+    int32_t leader_epoch; /* of the record before it, as the consumer knows it; -1: unknown */
+    const char *metadata; /* the consumer's own, any bytes; may be NULL where there are none */
+    size_t metadata_size;
+    int64_t expire_ms; /* since the epoch: when to forget it; -1: as configured */
+    unsigned flags;    /* enum beck_offset_flags */
+    int result;        /* set by beck_offsets_commit(), for this one */
+};
+
+/*
+ * Store offsets, of one group or of several: each instead of what the group had committed for the
+ * partition. They survive power loss when this returns, and never point at what does not: the logs
+ * are synced up to them first (not with flush.policy=os; then the log may come back shorter, but
+ * its next offset is above all that were given out before).
+ *
+ * All of the array takes one durable commit, and calls that come from other threads while one is
+ * under way share the next. So gather what there is, and call from as many threads as wait for
+ * answers. Waits for the disk.
+ *
+ * Each commit's `result` is 0 or says why it was left out; the others are stored all the same:
+ * -ENOENT: no such topic or partition (or deleted meanwhile). -EINVAL: a negative offset, a name of
+ * a group that is too long, or no such flag. -EMSGSIZE: metadata longer than
+ * offset.metadata.max.bytes of the store's configuration. -ERANGE: beyond the log's end, without
+ * BECK_OFFSET_BEYOND_END. (An offset below the log start is stored: trimming may overtake any.)
+ * -EIO: the log cannot be synced. -EEXIST: another group's name has the same hash (XXH3-128).
+ *
+ * Returns the number that was stored, or a negative errno where none could be: -EROFS, -ENOSPC,
+ * -ENOMEM, -EIO; then all results are that. `error` tells of the call's, or else of the last one
+ * that was left out.
+ */
+int beck_offsets_commit(struct beck_store *store, struct beck_offset_commit *commits, size_t count,
+                        struct beck_error *error);
+
+/* One offset as it is stored. 32 KiB large, so that no memory has to be managed. */
+struct beck_offset {
+    char topic[BECK_TOPIC_NAME_BYTES + 1];
+    uint32_t topic_number; /* with `partition`, where a walk is: zeroed, before the first */
+    int32_t partition;
+    int32_t leader_epoch; /* -1: unknown */
+    int64_t offset;
+    int64_t commit_ms; /* when it was committed, since the epoch */
+    int64_t expire_ms; /* -1: as configured */
+    size_t metadata_size;
+    char metadata[BECK_OFFSET_METADATA_BYTES + 1]; /* a NUL behind it */
+};
+
+/*
+ * What a group committed for a partition. Returns 1; or 0 where it committed nothing, or where
+ * there is no such topic or partition. -EBADMSG: the record is damaged. Reads no log, and takes no
+ * lock.
+ */
+int beck_offset_fetch(struct beck_store *store, const char *group, size_t group_size,
+                      const char *topic, int32_t partition, struct beck_offset *ret_offset,
+                      struct beck_error *error);
+
+/*
+ * The group's next offset behind `offset`, by number of the topic and partition; begin with a
+ * zeroed one. Returns 1, or 0 behind the last. -EBADMSG: that one is damaged; only its
+ * `topic_number` and `partition` are set, so that calling again goes on behind it.
+ */
+int beck_offset_next(struct beck_store *store, const char *group, size_t group_size,
+                     struct beck_offset *offset, struct beck_error *error);
+
+/* One offset to be deleted. */
+struct beck_offset_delete {
+    const char *topic;
+    int32_t partition;
+    int result; /* 0: it is gone, or never was; -ENOENT: no such topic or partition */
+};
+
+/* Delete some of a group's offsets, in one durable commit. 0, or -EROFS, -ENOSPC, -EIO. */
+int beck_offsets_delete(struct beck_store *store, const char *group, size_t group_size,
+                        struct beck_offset_delete *deletes, size_t count, struct beck_error *error);
+
+/* A group as a whole. 32 KiB large. */
+struct beck_group {
+    uint8_t hash[16]; /* of the name: where a walk is; zeroed, before the first */
+    size_t id_size;
+    char id[BECK_GROUP_ID_BYTES + 1]; /* a NUL behind it */
+    bool has_record;                  /* else it has offsets only, and these three say nothing */
+    char protocol_type[BECK_GROUP_PROTOCOL_BYTES + 1]; /* "consumer"; empty where nobody joined */
+    int64_t empty_since_ms;                            /* since the epoch; -1: it has members */
+    size_t state_size;
+};
+
+/*
+ * Store the record of a group, instead of the one it has: `protocol_type`, `empty_since_ms`, and
+ * `state_size` bytes that mean what the coordinator likes (generation, members, assignments). It
+ * survives power loss when this returns; concurrent calls share commits as beck_offsets_commit()
+ * does. -EINVAL: name too long, or an `empty_since_ms` below -1. -EMSGSIZE: more than
+ * BECK_GROUP_STATE_BYTES. -EEXIST: another group's name has the same hash. -EROFS, -ENOSPC, -EIO.
+ */
+int beck_group_put(struct beck_store *store, const struct beck_group *group, const void *state,
+                   struct beck_error *error);
+
+/*
+ * Look a group up by name. Returns 1, or 0 where there is no such. Where it has a record and
+ * `ret_group->state_size` is at most `state_room`, its state is copied to `state` (NULL: no room).
+ * -EBADMSG: the record is damaged.
+ */
+int beck_group_get(struct beck_store *store, const char *group, size_t group_size,
+                   struct beck_group *ret_group, void *state, size_t state_room,
+                   struct beck_error *error);
+
+/*
+ * The next group behind `group`, in no order that means anything; begin with a zeroed one. Returns
+ * 1, or 0 behind the last. -EBADMSG: that one is damaged; only its `hash` is set, so that calling
+ * again goes on behind it.
+ */
+int beck_group_next(struct beck_store *store, struct beck_group *group, struct beck_error *error);
+
+/* Delete a group: its record and all its offsets, in one durable commit. -ENOENT: there is none.
+ * -EEXIST: another group's name has the same hash. -EROFS, -ENOSPC, -EIO. */
+int beck_group_delete(struct beck_store *store, const char *group, size_t group_size,
+                      struct beck_error *error);
 
 /* ---- waiting ------------------------------------------------------------------------------ */
 

@@ -8,6 +8,7 @@
 
 #include "check.h"
 #include "checkpoint.h"
+#include "groups_expire.h"
 
 #include <errno.h>
 
@@ -20,6 +21,7 @@ static const struct part {
     int (*run)(struct beck_store *store, bool all, struct beck_error *error);
 } parts[] = {
     {checkpoint_is_due, checkpoint_run},
+    {groups_expire_is_due, groups_expire_run},
 };
 
 static int run_parts(struct beck_store *store, size_t count, bool all, uint32_t *next_ms,

@@ -259,6 +259,7 @@ static void store_free(struct beck_store *store)
         (void)store->io->close(store->io, store->live_fd);
     if (store->directory >= 0)
         (void)store->io->close(store->io, store->directory);
+    combine_done(&store->combine);
     (void)pthread_mutex_destroy(&store->mutex);
     free(store->partitions);
     free(store->path);
@@ -288,6 +289,7 @@ static int store_new(const char *path, unsigned flags, const struct io *io, int 
     store->fork_generation = store_fork_generation();
     store->references = 1;
     CHECK(pthread_mutex_init(&store->mutex, NULL) == 0);
+    combine_init(&store->combine);
     segment_files_init(&store->files, io, directory, store->read_only);
     waiter_init(&store->waiter, io, directory, -1);
     *ret_store = store;

@@ -7,6 +7,7 @@
 #define STORE_STORE_H
 
 #include "beck.h"
+#include "combine.h"
 #include "index.h"
 #include "io.h"
 #include "live.h"
@@ -66,6 +67,9 @@ struct beck_store {
 
     /* Decompressors that nobody uses just now, kept for their memory. */
     _Atomic(struct decompressor *) spares[STORE_SPARES];
+
+    struct combine combine;            /* commits of meta.mdb that threads share */
+    _Atomic int64_t groups_expired_ms; /* when this process last looked, monotonic; 0: never */
 
     pthread_mutex_t mutex;              /* for what follows; nothing else is locked under it */
     struct beck_partition **partitions; /* by slot; those that are open */

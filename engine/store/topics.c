@@ -14,6 +14,7 @@
 
 #include "check.h"
 #include "cleanup.h"
+#include "groups_expire.h"
 #include "report.h"
 #include "topic_file.h"
 #include "topic_place.h"
@@ -327,7 +328,9 @@ static int delete_finish(struct beck_store *store, const struct beck_topic *topi
         r = topic_file_sync_path(store, STORE_PATH_TOPICS);
     if (r < 0)
         return report_errno(error, r, "cannot remove the files of topic %s", topic->name);
-    r = db_begin(&store->meta, true, &meta, error);
+    r = groups_forget_topic(store, topic->number, error);
+    if (r == 0)
+        r = db_begin(&store->meta, true, &meta, error);
     if (r == 0)
         r = meta_deleted_remove(&store->meta, meta, topic->id);
     return r < 0 ? r : db_commit(&store->meta, TAKE_POINTER(meta), error);

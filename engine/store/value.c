@@ -153,6 +153,18 @@ void unpack_string(struct unpacker *unpacker, char *to, size_t room)
     to[size] = '\0';
 }
 
+const uint8_t *unpack_in_place(struct unpacker *unpacker, size_t size)
+{
+    return unpack_room(unpacker, size);
+}
+
+const uint8_t *unpack_string_in_place(struct unpacker *unpacker, size_t *ret_size)
+{
+    const uint8_t *length = unpack_room(unpacker, 2);
+    *ret_size = length ? load_le16(length) : 0;
+    return unpack_room(unpacker, *ret_size);
+}
+
 int unpack_end(const struct unpacker *unpacker)
 {
     return unpacker->failed || unpacker->at != unpacker->end ? -EBADMSG : 0;

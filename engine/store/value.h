@@ -24,6 +24,8 @@ enum value_type {
     VALUE_SLOT = 5,
     VALUE_RECOVERY = 6,
     VALUE_DELETED = 7,
+    VALUE_GROUP = 8,
+    VALUE_OFFSET = 9,
     VALUE_FEATURES = 11,
     VALUE_STATE = 16,
     VALUE_CHECKPOINT = 17,
@@ -67,6 +69,9 @@ uint64_t unpack_u64(struct unpacker *unpacker);
 void unpack_bytes(struct unpacker *unpacker, void *to, size_t size);
 /* At most `room` - 1 bytes and a NUL. */
 void unpack_string(struct unpacker *unpacker, char *to, size_t room);
+/* The next bytes, or those of a string, where they stand; NULL where there are fewer. */
+const uint8_t *unpack_in_place(struct unpacker *unpacker, size_t size);
+const uint8_t *unpack_string_in_place(struct unpacker *unpacker, size_t *ret_size);
 /* 0 where all fields were there and nothing is left over; else -EBADMSG. */
 int unpack_end(const struct unpacker *unpacker);
 

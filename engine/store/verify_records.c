@@ -11,6 +11,7 @@
 
 #include "bytes.h"
 #include "cleanup.h"
+#include "meta_groups.h"
 #include "report.h"
 
 #include <errno.h>
@@ -309,6 +310,13 @@ static void check_numbers(struct records *records)
                         records->known[i].number);
 }
 
+static int tell_group(void *context, const char *what)
+{
+    const struct records *records = context;
+    verify_tell(records->worker, STORE_PATH_META, -1, -1, "%s", what);
+    return 0;
+}
+
 static int check_records(struct records *records)
 {
     _cleanup_free_ struct meta_store *store = calloc(1, sizeof(*store));
@@ -328,13 +336,16 @@ static int check_records(struct records *records)
         r = each_pair(records, META_PARTITIONS, check_owner);
     if (r == 0 && !records->is_incomplete)
         r = each_pair(records, META_SLOTS, check_slot);
+    if (r == 0)
+        r = meta_groups_check(records->meta, records->txn, tell_group, records);
     return r;
 }
 
 int verify_records(struct verify_worker *worker)
 {
-    static const uint32_t meta_others =
-        1U << META_TOPICS | 1U << META_TOPIC_IDS | 1U << META_PARTITIONS | 1U << META_SLOTS;
+    static const uint32_t meta_others = 1U << META_TOPICS | 1U << META_TOPIC_IDS |
+                                        1U << META_PARTITIONS | 1U << META_SLOTS |
+                                        1U << META_GROUPS | 1U << META_OFFSETS;
     static const uint32_t index_others =
         1U << INDEX_CHECKPOINTS | 1U << INDEX_SEGMENTS | 1U << INDEX_ENTRIES;
     _cleanup_free_ struct records *records = calloc(1, sizeof(*records));
