@@ -69,15 +69,6 @@ static void start(struct supervisor *supervisor, struct worker *worker)
     _exit(atomic_load(&supervisor->ledger->failures) > 0);
 }
 
-static struct points *points_new(void)
-{
-    void *memory = mmap(NULL, sizeof(struct points), PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED)
-        abort();
-    return memory;
-}
-
 static void add(struct supervisor *supervisor, const char *name, uint32_t count,
                 void (*run)(struct ledger *ledger, uint32_t index, unsigned seed))
 {
@@ -120,7 +111,7 @@ static struct worker *rarest_place(struct supervisor *supervisor, uint32_t *ret_
 /* Ask it to die at a place, and wait a little for it. Returns whether it is dead. */
 static bool kill_at_place(const struct worker *worker, uint32_t place, int *ret_status)
 {
-    atomic_store(&worker->points->wanted, place);
+    points_want(worker->points, place, SIGKILL);
     for (int i = 0; i < 2 * WANTED_MS; i++) {
         if (waitpid(worker->pid, ret_status, WNOHANG) == worker->pid)
             return true;
