@@ -489,6 +489,18 @@ int beck_partition_state(struct beck_partition *partition, struct beck_partition
 const struct beck_topic *beck_partition_topic(const struct beck_partition *partition);
 int32_t beck_partition_number(const struct beck_partition *partition);
 
+/*
+ * Where a leader epoch ended: the offset at which the next one began, or of the newest the log's
+ * end. A reader that has records of the epoch up to a higher offset has some that are lost
+ * (KIP-101, OffsetForLeaderEpoch). An epoch begins after power loss, or wherever else it cannot be
+ * shown that nothing was lost, with the first record behind all offsets that were ever given out.
+ *
+ * `*ret_epoch` is `epoch`, or the largest one below it, where it has no history of its own. Both
+ * are -1 where `epoch` is negative or has not begun. -ESTALE: the topic was deleted. -EBADMSG.
+ */
+int beck_partition_epoch_end(struct beck_partition *partition, int32_t epoch, int32_t *ret_epoch,
+                             int64_t *ret_end_offset, struct beck_error *error);
+
 /* Bytes that the partition's segment files occupy. */
 int beck_partition_disk_bytes(struct beck_partition *partition, uint64_t *ret_bytes,
                               struct beck_error *error);

@@ -6,6 +6,7 @@
 #include "append.h"
 #include "check.h"
 #include "cleanup.h"
+#include "epochs.h"
 #include "lookup.h"
 #include "public.h"
 #include "range.h"
@@ -88,6 +89,14 @@ BECK_PUBLIC int beck_partition_state(struct beck_partition *partition,
     };
     fill_pending(partition->slot, ret_state);
     return 0;
+}
+
+BECK_PUBLIC int beck_partition_epoch_end(struct beck_partition *partition, int32_t epoch,
+                                         int32_t *ret_epoch, int64_t *ret_end_offset,
+                                         struct beck_error *error)
+{
+    int r = store_check(partition->store, error);
+    return r < 0 ? r : partition_epoch_end(partition, epoch, ret_epoch, ret_end_offset, error);
 }
 
 BECK_PUBLIC int beck_partition_disk_bytes(struct beck_partition *partition, uint64_t *ret_bytes,

@@ -11,6 +11,7 @@
 
 #include "check.h"
 #include "cleanup.h"
+#include "epochs.h"
 #include "recover_partition.h"
 #include "report.h"
 #include "topics.h"
@@ -161,8 +162,12 @@ static int jump(struct recovery *recovery, const struct beck_topic *topic, int32
     found->tail.end.offset = reserved;
     found->is_dirty = true;
     location->leader_epoch++;
-    return meta_partition_put(&recovery->store->meta, recovery->meta_txn, topic->number,
-                              (uint32_t)partition, location);
+    int r = meta_partition_put(&recovery->store->meta, recovery->meta_txn, topic->number,
+                               (uint32_t)partition, location);
+    return r < 0 ? r
+                 : epochs_put(&recovery->store->meta, recovery->meta_txn, topic->number,
+                              (uint32_t)partition, location->leader_epoch, reserved,
+                              location->log_start_offset);
 }
 
 static int carry_out(struct recovery *recovery, const struct beck_topic *topic, int32_t partition,

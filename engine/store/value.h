@@ -26,6 +26,7 @@ enum value_type {
     VALUE_DELETED = 7,
     VALUE_GROUP = 8,
     VALUE_OFFSET = 9,
+    VALUE_EPOCH = 10,
     VALUE_FEATURES = 11,
     VALUE_STATE = 16,
     VALUE_CHECKPOINT = 17,

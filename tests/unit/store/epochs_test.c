@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The history of leader epochs: each begins behind all offsets that were given out before it. */
+#include "epochs.h"
+#include "store.h"
+#include "store_fixture.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static void append_three(struct fixture *f, struct beck_store *store)
+{
+    struct beck_partition *partition = must_open_partition(store, "t", 0);
+    (void)f;
+    for (int i = 0; i < 3; i++)
+        must_append(partition, "v", BECK_ACKS_LEADER);
+}
+
+/* Three records, and then a loss of power, as far as anybody can know. Returns where the epoch that
+ * follows begins. */
+static int64_t lose_power(struct fixture *f)
+{
+    char path[PATH_MAX];
+    fixture_close(f);
+    run_and_kill(append_three, f);
+    store_file(f, STORE_PATH_LIVE, path);
+    assert_int_equal(unlink(path), 0);
+    f->store = must_open(f->path, 0);
+    f->partition = must_open_partition(f->store, "t", 0);
+    return must_state(f->partition).next_offset;
+}
+
+static void assert_epoch_end(struct fixture *f, int32_t asked, int32_t epoch, int64_t end)
+{
+    int32_t found_epoch;
+    int64_t found_end;
+    must(beck_partition_epoch_end(f->partition, asked, &found_epoch, &found_end, &f->error),
+         &f->error);
+    assert_int_equal(found_epoch, epoch);
+    assert_int_equal(found_end, end);
+}
+
+static void the_newest_epoch_ends_where_the_log_does(void **state)
+{
+    struct fixture *f = *state;
+    assert_epoch_end(f, 0, 0, 0);
+    must_append(f->partition, "v", BECK_ACKS_LEADER);
+    assert_epoch_end(f, 0, 0, 1);
+}
+
+static void epochs_that_have_not_begun_are_not_known(void **state)
+{
+    struct fixture *f = *state;
+    assert_epoch_end(f, 1, -1, -1);
+    assert_epoch_end(f, -1, -1, -1);
+}
+
+static void an_epoch_ends_where_the_next_begins(void **state)
+{
+    struct fixture *f = *state;
+    int64_t first = lose_power(f);
+    int64_t second = lose_power(f);
+    assert_true(first > 3 && second > first + 3);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(must_state(f->partition).leader_epoch, 2);
+        assert_epoch_end(f, 0, 0, first);
+        assert_epoch_end(f, 1, 1, second);
+        assert_epoch_end(f, 2, 2, second);
+        fixture_reopen(f);
+    }
+    must_append(f->partition, "v", BECK_ACKS_LEADER);
+    assert_epoch_end(f, 2, 2, second + 1);
+    assert_int_equal(verify_count(f->store, NULL), 0);
+}
+
+static void a_clean_close_begins_no_epoch(void **state)
+{
+    struct fixture *f = *state;
+    must_append(f->partition, "v", BECK_ACKS_LEADER);
+    fixture_reopen(f);
+    assert_epoch_end(f, 0, 0, 1);
+    assert_epoch_end(f, 1, -1, -1);
+}
+
+static int count_visit(void *context, uint32_t epoch, int64_t start_offset)
+{
+    int *count = context;
+    (void)epoch;
+    (void)start_offset;
+    (*count)++;
+    return 0;
+}
+
+static int epoch_count(struct fixture *f, uint32_t number)
+{
+    MDB_txn *txn;
+    int count = 0;
+    must(db_begin(&f->store->meta, false, &txn, &f->error), &f->error);
+    assert_int_equal(epochs_walk(&f->store->meta, txn, number, 0, count_visit, &count), 0);
+    mdb_txn_abort(txn);
+    return count;
+}
+
+static void a_deleted_topic_leaves_no_history(void **state)
+{
+    struct fixture *f = *state;
+    uint32_t number = beck_partition_topic(f->partition)->number;
+    (void)lose_power(f);
+    assert_int_equal(epoch_count(f, number), 1);
+    must(beck_topic_delete(f->store, "t", &f->error), &f->error);
+    assert_int_equal(epoch_count(f, number), 0);
+}
+
+/* Epochs from 1 on, each of ten offsets. */
+static void put_epochs(struct fixture *f, uint32_t count, int64_t log_start_offset)
+{
+    MDB_txn *txn;
+    must(db_begin(&f->store->meta, true, &txn, &f->error), &f->error);
+    for (uint32_t i = 1; i <= count; i++)
+        assert_int_equal(
+            epochs_put(&f->store->meta, txn, 77, 0, i, 10 * (int64_t)i, log_start_offset), 0);
+    must(db_commit(&f->store->meta, txn, &f->error), &f->error);
+}
+
+static void the_oldest_of_too_many_epochs_are_forgotten(void **state)
+{
+    struct fixture *f = *state;
+    put_epochs(f, EPOCHS_MAX + 5, 0);
+    assert_int_equal(epoch_count(f, 77), EPOCHS_MAX);
+}
+
+static void epochs_below_the_log_start_are_forgotten(void **state)
+{
+    struct fixture *f = *state;
+    put_epochs(f, 10, 70); /* 7 begins there */
+    assert_int_equal(epoch_count(f, 77), 4);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, setup_partition, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(the_newest_epoch_ends_where_the_log_does),
+        TEST(epochs_that_have_not_begun_are_not_known),
+        TEST(an_epoch_ends_where_the_next_begins),
+        TEST(a_clean_close_begins_no_epoch),
+        TEST(a_deleted_topic_leaves_no_history),
+        TEST(the_oldest_of_too_many_epochs_are_forgotten),
+        TEST(epochs_below_the_log_start_are_forgotten),
+    };
+    return cmocka_run_group_tests_name("store/epochs", tests, NULL, NULL);
+}
