@@ -236,9 +236,7 @@ int main(int argc, char **argv)
     (void)printf("%s\n", replay);
     (void)fflush(stdout);
     power.replay = replay;
-    /* What is simulated needs no disk. */
-    if (!getenv("TMPDIR") && access("/dev/shm", W_OK) == 0)
-        (void)setenv("TMPDIR", "/dev/shm", 1);
+    use_memory_disk();
     calls.skip_syncs = true;
     fixture_begin(&power.fixture);
     store_file(&power.fixture, "../cut", power.cut_path);

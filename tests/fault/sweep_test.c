@@ -5,6 +5,8 @@
  * fail or get over it. Afterwards the store must be right, with all that was acknowledged, and the
  * operation must work. The same for memory.
  */
+#include "calls.h"
+#include "check.h"
 #include "fault_io.h"
 #include "open.h"
 #include "store.h"
@@ -17,50 +19,92 @@
 
 #define CALLS_MOST 2000
 
-/* ---- memory -------------------------------------------------------------------------------- */
+/* ---- what fails ---------------------------------------------------------------------------- */
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *pointer, size_t size);
-void *__real_reallocarray(void *pointer, size_t count, size_t size);
-char *__real_strdup(const char *text);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *pointer, size_t size);
-void *__wrap_reallocarray(void *pointer, size_t count, size_t size);
-char *__wrap_strdup(const char *text);
+static unsigned requests; /* for what the running sweep counts */
+static unsigned fail_at;  /* from 1; 0: none */
+static int fail_code;
+static bool fail_memory; /* and not calls, or LMDB's functions */
+static bool fail_lmdb;
+static bool fail_calls;
 
-static unsigned memory_requests;
-static unsigned memory_fail_at; /* from 1; 0: none */
-
-static bool memory_fails(void)
+static bool fails(bool counted)
 {
-    return memory_fail_at > 0 && ++memory_requests == memory_fail_at;
+    return counted && fail_at > 0 && ++requests == fail_at;
 }
 
-void *__wrap_malloc(size_t size)
+#define OURS __attribute__((visibility("default")))
+
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *pointer, size_t size);
+void *__libc_memalign(size_t alignment, size_t size);
+
+/* The C library's, for the engine and all libraries. */
+OURS void *malloc(size_t size)
 {
-    return memory_fails() ? NULL : __real_malloc(size);
+    return fails(fail_memory) ? NULL : __libc_malloc(size);
 }
 
-void *__wrap_calloc(size_t count, size_t size)
+OURS void *calloc(size_t count, size_t size)
 {
-    return memory_fails() ? NULL : __real_calloc(count, size);
+    return fails(fail_memory) ? NULL : __libc_calloc(count, size);
 }
 
-void *__wrap_realloc(void *pointer, size_t size)
+OURS void *realloc(void *pointer, size_t size)
 {
-    return memory_fails() ? NULL : __real_realloc(pointer, size);
+    return fails(fail_memory) ? NULL : __libc_realloc(pointer, size);
 }
 
-void *__wrap_reallocarray(void *pointer, size_t count, size_t size)
+OURS int posix_memalign(void **ret_pointer, size_t alignment, size_t size)
 {
-    return memory_fails() ? NULL : __real_reallocarray(pointer, count, size);
+    void *pointer = fails(fail_memory) ? NULL : __libc_memalign(alignment, size);
+    if (!pointer)
+        return ENOMEM;
+    *ret_pointer = pointer;
+    return 0;
 }
 
-char *__wrap_strdup(const char *text)
+static int before_call(const struct call *call)
 {
-    return memory_fails() ? NULL : __real_strdup(text);
+    if (call->file == FILE_OTHER) /* standard output */
+        return 0;
+    return fails(fail_calls) ? fail_code : 0;
+}
+
+/* LMDB, where its map is full. */
+int __real_mdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned flags, MDB_txn **txn);
+int __real_mdb_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data, unsigned flags);
+int __real_mdb_del(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
+int __real_mdb_txn_commit(MDB_txn *txn);
+int __wrap_mdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned flags, MDB_txn **txn);
+int __wrap_mdb_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data, unsigned flags);
+int __wrap_mdb_del(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
+int __wrap_mdb_txn_commit(MDB_txn *txn);
+
+int __wrap_mdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned flags, MDB_txn **txn)
+{
+    if (fails(fail_lmdb))
+        return flags & MDB_RDONLY ? MDB_READERS_FULL : MDB_MAP_FULL;
+    return __real_mdb_txn_begin(env, parent, flags, txn);
+}
+
+int __wrap_mdb_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data, unsigned flags)
+{
+    return fails(fail_lmdb) ? MDB_MAP_FULL : __real_mdb_put(txn, dbi, key, data, flags);
+}
+
+int __wrap_mdb_del(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data)
+{
+    return fails(fail_lmdb) ? MDB_MAP_FULL : __real_mdb_del(txn, dbi, key, data);
+}
+
+int __wrap_mdb_txn_commit(MDB_txn *txn)
+{
+    if (!fails(fail_lmdb))
+        return __real_mdb_txn_commit(txn);
+    mdb_txn_abort(txn);
+    return MDB_MAP_FULL;
 }
 
 /* ---- what is done -------------------------------------------------------------------------- */
@@ -240,6 +284,59 @@ static int wait_a_little(struct sweep *sweep)
     return r < 0 ? r : 0;
 }
 
+static int alter(struct sweep *sweep)
+{
+    struct beck_config_change change = {.name = "retention.ms", .value = "1000000000"};
+    return beck_topic_alter(sweep->fixture.store, "t", &change, 1, 0, &sweep->error);
+}
+
+static int add_partitions(struct sweep *sweep)
+{
+    int r = beck_topic_add_partitions(sweep->fixture.store, "made", 5, false, NULL, &sweep->error);
+    return r == -EINVAL ? 0 : r; /* it has them */
+}
+
+static int clean(struct sweep *sweep)
+{
+    uint32_t next_ms;
+    return beck_store_clean(sweep->fixture.store, NULL, NULL, &next_ms, &sweep->error);
+}
+
+static void rolled_and_catalogued(struct sweep *sweep)
+{
+    dirty_and_rolled(sweep);
+    assert_int_equal(maintain(sweep), 0);
+}
+
+static int new_producer_id(struct sweep *sweep)
+{
+    int64_t id;
+    return beck_producer_id_new(sweep->fixture.store, &id, &sweep->error);
+}
+
+static int ignore_damage(void *context, const struct beck_damage *found)
+{
+    (void)context;
+    (void)found;
+    return 0;
+}
+
+static int verify(struct sweep *sweep)
+{
+    struct beck_verify_totals totals;
+    int r = beck_store_verify(sweep->fixture.store, NULL, ignore_damage, NULL, NULL, &totals,
+                              &sweep->error);
+    return r < 0 ? r : 0;
+}
+
+static int create_store(struct sweep *sweep)
+{
+    char path[PATH_MAX];
+    store_file(&sweep->fixture, "../another", path);
+    int r = beck_store_create(path, &fixture_options, &sweep->error);
+    return r == -EEXIST ? 0 : r;
+}
+
 static const struct operation operations[] = {
     {"open", close_all, open_store},
     {"open after a kill", close_all_dirty, open_store},
@@ -254,6 +351,12 @@ static const struct operation operations[] = {
     {"read records", reopen_with_faults, read_all},
     {"read batches", reopen_with_faults, read_batches},
     {"wait", prepare_nothing, wait_a_little},
+    {"alter a topic", prepare_nothing, alter},
+    {"add partitions", make, add_partitions},
+    {"clean", rolled_and_catalogued, clean},
+    {"take a producer id", reopen_with_faults, new_producer_id},
+    {"verify", rolled_and_catalogued, verify},
+    {"create a store", prepare_nothing, create_store},
 };
 
 /* ---- the sweep ----------------------------------------------------------------------------- */
@@ -263,7 +366,7 @@ static void sweep_begin(struct sweep *sweep)
     memset(sweep, 0, sizeof(*sweep));
     fixture_begin(&sweep->fixture);
     fault_io_init(&sweep->fault);
-    sweep->value = __real_calloc(1, 2000);
+    sweep->value = calloc(1, 2000);
     assert_non_null(sweep->value);
     beck_store_close(must_open(sweep->fixture.path, BECK_OPEN_CREATE));
     sweep->fixture.store = must_open_io(sweep->fixture.path, 0, &sweep->fault.io);
@@ -302,81 +405,130 @@ static void see_that_all_is_well(struct sweep *sweep, const struct operation *op
         fail_msg("%s, after call %u: %s", operation->name, k, sweep->error.message);
 }
 
-static void sweep_calls(const struct operation *operation, int code)
+/* A kind of thing that fails: `arm` lets the `k`th fail from now on, `disarm` lets all go on and
+ * returns whether it did. */
+struct failing {
+    const char *name;
+    void (*arm)(struct sweep *sweep, unsigned k);
+    bool (*disarm)(struct sweep *sweep);
+};
+
+static void sweep_one(const struct operation *operation, const struct failing *failing)
 {
     for (unsigned k = 1; k < CALLS_MOST; k++) {
         struct sweep sweep;
         sweep_begin(&sweep);
         operation->prepare(&sweep);
-        fault_io_arm(&sweep.fault, k, code);
+        sweep.error.message[0] = '\0';
+        failing->arm(&sweep, k);
         int r = operation->run(&sweep);
-        bool failed = atomic_load(&sweep.fault.failed);
-        fault_io_arm(&sweep.fault, 0, 0);
+        bool failed = failing->disarm(&sweep);
         if (r < 0 && !failed)
-            fail_msg("%s, call %u: fails without a reason: %s", operation->name, k,
+            fail_msg("%s, %s %u: fails without a reason: %s", operation->name, failing->name, k,
                      sweep.error.message);
         if (r < 0 && sweep.error.message[0] == '\0')
-            fail_msg("%s, call %u: fails with %d and no text", operation->name, k, r);
+            fail_msg("%s, %s %u: fails with %d and no text", operation->name, failing->name, k, r);
         see_that_all_is_well(&sweep, operation, k, r == 0);
         sweep_end(&sweep);
         if (!failed) {
-            print_message("%s: %u calls failed with %s\n", operation->name, k - 1, strerror(-code));
+            print_message("%s: %u times %s\n", operation->name, k - 1, failing->name);
             return;
         }
     }
-    fail_msg("%s makes too many calls", operation->name);
+    fail_msg("%s goes on for ever with %s", operation->name, failing->name);
 }
 
-static void sweep_memory(const struct operation *operation)
+static void sweep_all(const struct failing *failing)
 {
-    for (unsigned k = 1; k < CALLS_MOST; k++) {
-        struct sweep sweep;
-        sweep_begin(&sweep);
-        operation->prepare(&sweep);
-        memory_requests = 0;
-        memory_fail_at = k;
-        int r = operation->run(&sweep);
-        bool failed = memory_requests >= k;
-        memory_fail_at = 0;
-        if (r < 0 && !failed)
-            fail_msg("%s, request %u: fails without a reason: %s", operation->name, k,
-                     sweep.error.message);
-        see_that_all_is_well(&sweep, operation, k, r == 0);
-        sweep_end(&sweep);
-        if (!failed) {
-            print_message("%s: %u requests for memory failed\n", operation->name, k - 1);
-            return;
-        }
-    }
-    fail_msg("%s asks for memory too often", operation->name);
+    for (size_t i = 0; i < ELEMENTS(operations); i++)
+        sweep_one(&operations[i], failing);
+}
+
+/* ---- the engine's calls, through its table -------------------------------------------------- */
+
+static void arm_table(struct sweep *sweep, unsigned k)
+{
+    fault_io_arm(&sweep->fault, k, fail_code);
+}
+
+static bool disarm_table(struct sweep *sweep)
+{
+    bool failed = atomic_load(&sweep->fault.failed);
+    fault_io_arm(&sweep->fault, 0, 0);
+    return failed;
+}
+
+static void sweep_table(const char *name, int code)
+{
+    fail_code = code;
+    sweep_all(&(struct failing){name, arm_table, disarm_table});
 }
 
 static void a_call_that_fails_with_eio_spoils_nothing(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++)
-        sweep_calls(&operations[i], -EIO);
+    sweep_table("EIO for the engine", -EIO);
 }
 
 static void a_call_that_fails_with_enospc_spoils_nothing(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++)
-        sweep_calls(&operations[i], -ENOSPC);
+    sweep_table("ENOSPC for the engine", -ENOSPC);
 }
 
 static void a_call_that_fails_with_emfile_spoils_nothing(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++)
-        sweep_calls(&operations[i], -EMFILE);
+    sweep_table("EMFILE for the engine", -EMFILE);
+}
+
+/* ---- what is counted here ------------------------------------------------------------------- */
+
+static void arm_counted(struct sweep *sweep, unsigned k)
+{
+    (void)sweep;
+    requests = 0;
+    fail_at = k;
+}
+
+static bool disarm_counted(struct sweep *sweep)
+{
+    bool failed = requests >= fail_at;
+    (void)sweep;
+    fail_at = 0;
+    return failed;
+}
+
+static void sweep_counted(const char *name, bool *what, int code)
+{
+    *what = true;
+    fail_code = code;
+    sweep_all(&(struct failing){name, arm_counted, disarm_counted});
+    *what = false;
 }
 
 static void memory_that_runs_out_spoils_nothing(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++)
-        sweep_memory(&operations[i]);
+    sweep_counted("no memory", &fail_memory, 0);
+}
+
+static void a_disk_that_refuses_the_engine_or_lmdb_spoils_nothing(void **state)
+{
+    (void)state;
+    sweep_counted("EIO", &fail_calls, -EIO);
+}
+
+static void a_disk_that_is_full_for_the_engine_or_lmdb_spoils_nothing(void **state)
+{
+    (void)state;
+    sweep_counted("ENOSPC", &fail_calls, -ENOSPC);
+}
+
+static void a_full_map_of_lmdb_spoils_nothing(void **state)
+{
+    (void)state;
+    sweep_counted("a full map", &fail_lmdb, 0);
 }
 
 int main(void)
@@ -386,6 +538,12 @@ int main(void)
         cmocka_unit_test(a_call_that_fails_with_enospc_spoils_nothing),
         cmocka_unit_test(a_call_that_fails_with_emfile_spoils_nothing),
         cmocka_unit_test(memory_that_runs_out_spoils_nothing),
+        cmocka_unit_test(a_disk_that_refuses_the_engine_or_lmdb_spoils_nothing),
+        cmocka_unit_test(a_disk_that_is_full_for_the_engine_or_lmdb_spoils_nothing),
+        cmocka_unit_test(a_full_map_of_lmdb_spoils_nothing),
     };
+    use_memory_disk();
+    calls.skip_syncs = true;
+    calls.before = before_call;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,6 +59,12 @@ void fixture_begin(struct fixture *fixture)
     (void)snprintf(fixture->path, sizeof(fixture->path), "%s/store", fixture->folder);
 }
 
+void use_memory_disk(void)
+{
+    if (!getenv("TMPDIR") && access("/dev/shm", W_OK) == 0)
+        (void)setenv("TMPDIR", "/dev/shm", 1);
+}
+
 void fixture_end(struct fixture *fixture)
 {
     fixture_close(fixture);

@@ -41,6 +41,10 @@ int teardown(void **state);
 void fixture_begin(struct fixture *fixture);
 void fixture_end(struct fixture *fixture);
 
+/* Have folders in memory, unless the caller of the test said where: for tests that do not need what
+ * a disk does, and would take long on one. Before the fixture begins. */
+void use_memory_disk(void);
+
 /* Close partition and store, and open the store again, and "t" 0 where it was open. */
 void fixture_close(struct fixture *fixture);
 void fixture_reopen(struct fixture *fixture);
