@@ -1,38 +1,89 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * beck verify: read everything and say what is damaged, one line each. A store is left to the
- * library, opened read-only, so that nothing is repaired by looking; a segment file is walked by
- * the format layer alone. Exit code 0: sound; 1: damaged; 2: it could not be checked.
+ * library, opened read-only, so that nothing is repaired by looking, and read by a thread for each
+ * processor; before that its LMDB files are walked over in a child process, as damage in them may
+ * crash who reads them. A segment file is walked by the format layer alone. Exit code 0: sound; 1:
+ * damaged; 2: it could not be checked.
  */
+#include "database_walk.h"
 #include "parse.h"
 #include "progress.h"
 #include "segment_file.h"
 #include "signals.h"
 #include "tool.h"
+#include "utf8.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char usage[] =
-    "beck verify [TOPIC]\n"
-    "       beck verify FILE.log...\n\n"
+    "beck verify [OPTION]... [TOPIC]\n"
+    "       beck verify [OPTION]... FILE.log...\n\n"
     "Read a store (or one of its topics, or segment files) and check every batch and record, the\n"
-    "order of offsets, and the index against the segments. Each damage is one line on standard\n"
-    "output, with its place. A name with a slash, or that ends in .log and is a file, is a "
-    "file.\n\n"
+    "digests of segments, the order of offsets, the index and the records of topics against the\n"
+    "segments. Each damage is one line on standard output, with its place. A name with a slash, "
+    "or\n"
+    "that ends in .log and is a file, is a file.\n\n"
+    "  -p, --partition N   this partition of the topic alone\n"
+    "      --json          damage and totals as JSON objects, one a line\n"
+    "      --threads N     read with so many threads, 1 to 256 (default: one for each processor)\n"
+    "      --limit SECONDS give up an LMDB file in which no step forward is made for so long\n"
+    "                      (default: 60)\n\n"
     "Exit code 0: all is sound; 1: something is damaged; 2: it could not be checked.\n";
 
-enum { COULD_NOT_CHECK = 2 };
+enum { COULD_NOT_CHECK = 2, THREADS_MAX = 256, LIMIT_MAX_S = 86400 };
 
 struct verify {
     struct progress progress;
+    const char *topic;
+    int64_t partition; /* below 0: all */
+    int64_t threads;
+    int64_t limit_s;
+    bool json;
+    bool files; /* no store, but segment files */
 };
 
-static void print_damage(struct verify *verify, const struct beck_damage *found)
+/* ---- what is printed ---------------------------------------------------------------------- */
+
+/* A JSON string; bytes that are no UTF-8 become the characters of these numbers. */
+static void print_string(const char *text)
 {
-    progress_end(&verify->progress);
+    bool is_utf8 = utf8_valid(text, strlen(text));
+
+    (void)putchar('"');
+    for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
+        if (*at == '"' || *at == '\\')
+            (void)printf("\\%c", *at);
+        else if (*at < 0x20 || (*at >= 0x80 && !is_utf8))
+            (void)printf("\\u%04x", *at);
+        else
+            (void)putchar(*at);
+    }
+    (void)putchar('"');
+}
+
+static void print_damage_json(const struct beck_damage *found)
+{
+    (void)fputs("{\"file\":", stdout);
+    print_string(found->file);
+    if (found->topic[0] != '\0')
+        (void)printf(",\"topic\":\"%s\",\"partition\":%d", found->topic, (int)found->partition);
+    if (found->offset >= 0)
+        (void)printf(",\"offset\":%lld", (long long)found->offset);
+    if (found->byte >= 0)
+        (void)printf(",\"byte\":%lld", (long long)found->byte);
+    (void)fputs(",\"damage\":", stdout);
+    print_string(found->what);
+    (void)puts("}");
+}
+
+static void print_damage_text(const struct beck_damage *found)
+{
     (void)printf("%s", found->file);
     if (found->topic[0] != '\0')
         (void)printf(" topic %s partition %d", found->topic, (int)found->partition);
@@ -41,7 +92,42 @@ static void print_damage(struct verify *verify, const struct beck_damage *found)
     if (found->byte >= 0)
         (void)printf(" byte %lld", (long long)found->byte);
     (void)printf(": %s\n", found->what);
+}
+
+static void print_damage(struct verify *verify, const struct beck_damage *found)
+{
+    progress_end(&verify->progress);
+    if (verify->json)
+        print_damage_json(found);
+    else
+        print_damage_text(found);
     (void)fflush(stdout);
+}
+
+static void print_totals(const struct verify *verify, const struct beck_verify_totals *totals,
+                         int damages)
+{
+    unsigned long long partitions = totals->partitions;
+    unsigned long long segments = totals->segments;
+    unsigned long long batches = totals->batches;
+    unsigned long long records = totals->records;
+    unsigned long long bytes = totals->bytes;
+
+    if (verify->json) {
+        (void)printf("{\"partitions\":%llu,\"segments\":%llu,\"batches\":%llu,\"records\":%llu,"
+                     "\"bytes\":%llu,\"damages\":%d}\n",
+                     partitions, segments, batches, records, bytes, damages);
+        return;
+    }
+    (void)printf("verified ");
+    if (!verify->files)
+        (void)printf("%llu partitions, ", partitions);
+    (void)printf("%llu segments, %llu batches, %llu records, %llu bytes: ", segments, batches,
+                 records, bytes);
+    if (damages == 0)
+        (void)puts("no damage");
+    else
+        (void)printf("%d damage%s\n", damages, damages == 1 ? "" : "s");
 }
 
 static int on_damage(void *context, const struct beck_damage *found)
@@ -58,49 +144,119 @@ static int on_progress(void *context, uint64_t done_bytes, uint64_t all_bytes)
     return signals_caught() ? 1 : 0;
 }
 
-static void print_totals(const struct beck_verify_totals *totals, int damages)
-{
-    (void)printf("%llu segments, %llu batches, %llu records, %llu bytes: ",
-                 (unsigned long long)totals->segments, (unsigned long long)totals->batches,
-                 (unsigned long long)totals->records, (unsigned long long)totals->bytes);
-    if (damages == 0)
-        (void)puts("no damage");
-    else
-        (void)printf("%d damage%s\n", damages, damages == 1 ? "" : "s");
-}
-
 /* ---- a store ------------------------------------------------------------------------------ */
 
-static int verify_open_store(struct verify *verify, struct beck_store *store, const char *topic)
+struct reading {
+    struct beck_verify *work;
+    pthread_t thread;
+    int result;
+    struct beck_error error;
+};
+
+static void *reading_main(void *argument)
 {
-    struct beck_verify_totals totals = {0};
+    struct reading *reading = argument;
+
+    reading->result = beck_verify_run(reading->work, &reading->error);
+    return NULL;
+}
+
+/* Share the work among threads; with fewer than wanted where there can be no more. */
+static int read_all(struct verify *verify, struct beck_verify *work)
+{
+    struct reading readings[THREADS_MAX] = {{.work = work}};
+    int count = 1;
+    int failed = -1;
+
+    while (count < verify->threads) {
+        readings[count] = (struct reading){.work = work};
+        if (pthread_create(&readings[count].thread, NULL, reading_main, &readings[count]) != 0)
+            break;
+        count++;
+    }
+    (void)reading_main(&readings[0]);
+    for (int i = 1; i < count; i++)
+        (void)pthread_join(readings[i].thread, NULL);
+    for (int i = 0; i < count; i++)
+        if (readings[i].result < 0)
+            failed = i;
+    progress_end(&verify->progress);
+    if (failed < 0)
+        return TOOL_OK;
+    (void)tool_failed_error(&readings[failed].error);
+    return COULD_NOT_CHECK;
+}
+
+static int verify_open_store(struct verify *verify, struct beck_store *store)
+{
+    struct beck_verify_totals totals;
+    struct beck_verify *work = NULL;
     struct beck_topic found;
     struct beck_error error;
+    struct beck_verify_options options = {.topic = verify->topic,
+                                          .one_partition = verify->partition >= 0,
+                                          .partition = (int32_t)verify->partition,
+                                          .damage = on_damage,
+                                          .progress = on_progress,
+                                          .context = verify};
 
-    if (topic != NULL && tool_find_topic(store, topic, &found) != TOOL_OK)
+    if (verify->topic != NULL && tool_find_topic(store, verify->topic, &found) != TOOL_OK)
         return COULD_NOT_CHECK;
-    int damages = beck_store_verify(store, topic, on_damage, on_progress, verify, &totals, &error);
-    progress_end(&verify->progress);
-    if (damages < 0) {
+    if (beck_verify_new(store, &options, &work, &error) < 0) {
         (void)tool_failed_error(&error);
         return COULD_NOT_CHECK;
     }
-    if (signals_caught()) {
+    int code = read_all(verify, work);
+    int damages = beck_verify_result(work, &totals);
+    work = beck_verify_free(work);
+    if (code == TOOL_OK && signals_caught()) {
         (void)tool_failed("stopped before the end");
-        return COULD_NOT_CHECK;
+        code = COULD_NOT_CHECK;
     }
-    (void)printf("verified %llu partitions, ", (unsigned long long)totals.partitions);
-    print_totals(&totals, damages);
+    if (code != TOOL_OK)
+        return code;
+    print_totals(verify, &totals, damages);
     return damages == 0 ? TOOL_OK : TOOL_FAILED;
 }
 
-static int verify_store(struct tool *tool, struct verify *verify, const char *topic)
+/* Returns the files that are damaged, or -1. */
+static int walk_databases(struct tool *tool, struct verify *verify)
+{
+    static const char *const files[] = {"meta.mdb", "index.mdb"};
+    int damages = 0;
+
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        struct beck_damage damage = {.partition = -1, .offset = -1, .byte = -1};
+        struct beck_error error;
+        int result = database_walk(tool->store_path, files[i], (int)verify->limit_s, &error);
+
+        if (result < 0)
+            return tool_failed("no process to read %s in: %s", files[i], strerror(-result)) * -1;
+        if (result > 0)
+            continue;
+        (void)snprintf(damage.file, sizeof(damage.file), "%s", files[i]);
+        (void)snprintf(damage.what, sizeof(damage.what), "%.*s", (int)sizeof(damage.what) - 1,
+                       error.message);
+        print_damage(verify, &damage);
+        damages++;
+    }
+    return damages;
+}
+
+static int verify_store(struct tool *tool, struct verify *verify)
 {
     struct beck_store *store = NULL;
+    int damages = tool->store_path != NULL ? walk_databases(tool, verify) : 0;
 
+    if (damages < 0)
+        return COULD_NOT_CHECK;
+    if (damages > 0) {
+        (void)tool_failed("nothing else was read: the store cannot be opened for it safely");
+        return TOOL_FAILED;
+    }
     if (tool_open(tool, TOOL_LOOK, &store) != TOOL_OK)
         return COULD_NOT_CHECK;
-    int code = verify_open_store(verify, store, topic);
+    int code = verify_open_store(verify, store);
     (void)beck_store_close(store);
     return code;
 }
@@ -184,30 +340,67 @@ static int verify_files(struct verify *verify, char **paths, int count)
     progress_end(&verify->progress);
     if (unchecked)
         return COULD_NOT_CHECK;
-    (void)printf("verified ");
-    print_totals(&totals, damages);
+    print_totals(verify, &totals, damages);
     return damages == 0 ? TOOL_OK : TOOL_FAILED;
+}
+
+/* ---- the command line --------------------------------------------------------------------- */
+
+enum { OPTION_JSON = TOOL_OPTION_FIRST, OPTION_THREADS, OPTION_LIMIT };
+
+/* Returns -1: go on; else the exit code. */
+static int take_option(struct tool *tool, struct verify *verify, int option, char **argv)
+{
+    switch (option) {
+    case 'p':
+        if (parse_number(optarg, 0, BECK_PARTITIONS_MAX - 1, &verify->partition))
+            return -1;
+        return tool_misused(tool, "'%s' is no partition", optarg);
+    case OPTION_JSON:
+        verify->json = true;
+        return -1;
+    case OPTION_THREADS:
+        if (parse_number(optarg, 1, THREADS_MAX, &verify->threads))
+            return -1;
+        return tool_misused(tool, "'%s' is no number of threads: 1 to %d", optarg, THREADS_MAX);
+    case OPTION_LIMIT:
+        if (parse_number(optarg, 1, LIMIT_MAX_S, &verify->limit_s))
+            return -1;
+        return tool_misused(tool, "'%s' is no number of seconds: 1 to %d", optarg, LIMIT_MAX_S);
+    default:
+        return tool_common_option(tool, option, argv);
+    }
 }
 
 static int run(struct tool *tool, int argc, char **argv)
 {
-    static const struct option options[] = {TOOL_LONG_OPTIONS};
-    struct verify verify;
+    static const struct option options[] = {{"partition", required_argument, NULL, 'p'},
+                                            {"json", no_argument, NULL, OPTION_JSON},
+                                            {"threads", required_argument, NULL, OPTION_THREADS},
+                                            {"limit", required_argument, NULL, OPTION_LIMIT},
+                                            TOOL_LONG_OPTIONS};
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    struct verify verify = {.partition = -1, .limit_s = DATABASE_WALK_LIMIT_S};
     int option;
 
-    while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
-        int code = tool_common_option(tool, option, argv);
+    verify.threads = processors < 1 ? 1 : processors > THREADS_MAX ? THREADS_MAX : processors;
+    while ((option = getopt_long(argc, argv, ":p:", options, NULL)) != -1) {
+        int code = take_option(tool, &verify, option, argv);
         if (code >= 0)
             return code;
     }
     argc -= optind;
     argv += optind;
     progress_begin(&verify.progress, "verifying");
-    if (argc > 0 && tool_is_segment_file(argv[0]))
+    verify.files = argc > 0 && tool_is_segment_file(argv[0]);
+    if (verify.files)
         return verify_files(&verify, argv, argc);
     if (argc > 1)
         return tool_misused(tool, "one topic at a time");
-    return verify_store(tool, &verify, argc == 1 ? argv[0] : NULL);
+    if (argc == 0 && verify.partition >= 0)
+        return tool_misused(tool, "which topic's partition?");
+    verify.topic = argc == 1 ? argv[0] : NULL;
+    return verify_store(tool, &verify);
 }
 
 const struct command verify_command = {.name = "verify",

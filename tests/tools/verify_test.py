@@ -1,0 +1,176 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""beck verify: what it says of damaged stores, for people and for programs, and that no damage of an
+LMDB file, whatever LMDB makes of it, crashes or hangs it."""
+
+import json
+import os
+import random
+import shutil
+import time
+
+import tap
+from programs import Beckd, Folder, beck, must, wait_until
+from tap import equal, ok
+
+
+def flip(path, at):
+    with open(path, 'r+b') as file:
+        file.seek(at)
+        byte = file.read(1)[0]
+        file.seek(at)
+        file.write(bytes([byte ^ 0x10]))
+
+
+def segments(store):
+    found = []
+    for directory, _, files in os.walk(os.path.join(store, 'topics')):
+        found += [os.path.join(directory, name) for name in files if name.endswith('.log')]
+    return sorted(found)
+
+
+def make(folder, megabytes=0):
+    """A store with topic t, of two partitions, and u."""
+    store = os.path.join(folder, 'store')
+    must(beck(store, 'store', 'create'))
+    must(beck(store, 'topic', 'create', 't', '-p', '2', '--config', 'segment.bytes=1048576'))
+    must(beck(store, 'topic', 'create', 'u'))
+    must(beck(store, 'produce', 't', '-p', '0', *(f'record {n}' for n in range(100))))
+    must(beck(store, 'produce', 'u', 'one', 'two'))
+    if megabytes:
+        must(beck(store, 'produce', 't', '-p', '1', stdin=('x' * 999 + '\n') * 1000 * megabytes))
+    return store
+
+
+def lines(result):
+    return [json.loads(line) for line in result.out.splitlines()]
+
+
+def sound_json():
+    with Folder() as folder:
+        store = make(folder)
+        result = beck(store, 'verify', '--json')
+        totals = lines(result)[-1]
+        ok(result.code == 0 and len(lines(result)) == 1 and totals['records'] == 102 and
+           totals['partitions'] == 3 and totals['damages'] == 0, 'one line of totals', result)
+
+
+def damage_json():
+    with Folder() as folder:
+        store = make(folder)
+        segment = max(segments(store), key=os.path.getsize)
+        flip(segment, 40)
+        result = beck(store, 'verify', '--json')
+        damage = lines(result)[0]
+        ok(result.code == 1 and damage['file'] == os.path.relpath(segment, store) and
+           damage['topic'] == 't' and damage['partition'] == 0 and damage['offset'] == 0 and
+           damage['byte'] == 0 and 'CRC' in damage['damage'], 'a damage and its place', result)
+        equal(lines(result)[-1]['damages'], 1, 'the totals count it')
+        result = beck(None, 'verify', '--json', segment)
+        ok(result.code == 1 and lines(result)[0]['file'] == segment and
+           lines(result)[-1]['damages'] == 1, 'of a file', result)
+
+
+def parts():
+    with Folder() as folder:
+        store = make(folder)
+        result = beck(store, 'verify', 't', '-p', '0')
+        ok(result.code == 0 and result.out.startswith('verified 1 partitions, 1 segments') and
+           ' 100 records' in result.out, 'one partition', result)
+        equal(beck(store, 'verify', 't', '-p', '2').code, 2, 'one that there is not')
+        equal(beck(store, 'verify', '-p', '0').code, 2, 'a partition of no topic')
+        for bad in ('0', '257', 'x'):
+            equal(beck(store, 'verify', '--threads', bad).code, 2, f'{bad} threads')
+        equal(beck(store, 'verify', '--limit', '0').code, 2, 'no time at all')
+
+
+def threads():
+    with Folder() as folder:
+        store = make(folder, 8)
+        flip(max(segments(store), key=os.path.getsize), 5000)
+        results = [beck(store, 'verify', '--threads', n) for n in (1, 3, 16)]
+        ok(all(result.code == 1 for result in results), 'damage is found by any number of threads')
+        ok(len({result.out for result in results}) == 1, 'and is the same', results)
+
+
+def no_store():
+    with Folder() as folder:
+        result = beck(os.path.join(folder, 'nothing'), 'verify')
+        ok(result.code == 2 and result.out == '', 'no store', result)
+
+
+def hang():
+    with Folder() as folder:
+        store = make(folder)
+        index = os.path.join(store, 'index.mdb')
+        os.unlink(index)
+        os.mkfifo(index)  # opening it waits for ever
+        result = beck(store, 'verify', '--limit', '1')
+        ok(result.code == 1 and result.out.startswith('index.mdb: reading it came to no end'),
+           'a file whose reading hangs is damaged', result)
+        result = beck(store, 'verify', '--limit', '1', '--json')
+        ok(result.code == 1 and lines(result)[0]['file'] == 'index.mdb', 'for programs, too', result)
+
+
+def flipped(name):
+    """Whatever byte is another one: found, or of no matter, and never a crash or a hang."""
+    with Folder() as folder:
+        store = make(folder)
+        path = os.path.join(store, name)
+        whole = path + '.whole'
+        shutil.copy(path, whole)
+        with open(path, 'rb') as file:
+            content = file.read()
+        rng = random.Random(11)
+        # LMDB's own structures are at the beginnings of pages; else where anything is at all.
+        used = [at for at, byte in enumerate(content) if byte != 0]
+        places = [page + rng.randrange(160) for page in range(0, len(content), 4096)][:40]
+        places += [rng.choice(used) for _ in range(40)]
+        found = 0
+        bad = None
+        for at in places:
+            shutil.copy(whole, path)
+            flip(path, at)
+            result = beck(store, 'verify', '--limit', '5')
+            found += result.code == 1
+            if result.code not in (0, 1, 2) or result.code == 1 and ': ' not in result.out:
+                bad = at, result
+        ok(bad is None, f'{name}: no flipped byte crashes it', bad)
+        ok(found > 0, f'{name}: and some are told ({found} of {len(places)})')
+
+
+def flipped_meta():
+    flipped('meta.mdb')
+
+
+def flipped_index():
+    flipped('index.mdb')
+
+
+def sealed_by_beckd():
+    with Folder() as folder:
+        store = make(folder, 3)
+        first = next(path for path in segments(store) if os.path.getsize(path) > 1000000)
+
+        def is_sealed():
+            # No CRC covers the leader epoch, only the digest of a sealed segment does.
+            copy = os.path.join(folder, 'copy')
+            shutil.rmtree(copy, ignore_errors=True)
+            shutil.copytree(store, copy, ignore=shutil.ignore_patterns('wake'))
+            os.mkdir(os.path.join(copy, 'wake'))
+            flip(os.path.join(copy, os.path.relpath(first, store)), 14)
+            result = beck(copy, 'verify')
+            return result.code == 1 and 'its digest is another one' in result.out
+
+        def runs_and_seals():
+            with Beckd(store):
+                time.sleep(0.05)  # not to wait for it, but so that there are not many turns
+            return is_sealed()
+
+        ok(not is_sealed(), 'beck alone seals nothing')
+        ok(wait_until(runs_and_seals), 'beckd seals complete segments')
+        equal(beck(store, 'verify').code, 0, 'the store is sound')
+
+
+tap.run(sound_json, damage_json, parts, threads, no_store, hang, flipped_meta, flipped_index,
+        sealed_by_beckd)
