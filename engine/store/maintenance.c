@@ -9,6 +9,7 @@
 #include "check.h"
 #include "checkpoint.h"
 #include "groups_expire.h"
+#include "producers_expire.h"
 
 #include <errno.h>
 
@@ -22,6 +23,7 @@ static const struct part {
 } parts[] = {
     {checkpoint_is_due, checkpoint_run},
     {groups_expire_is_due, groups_expire_run},
+    {producers_expire_is_due, producers_expire_run},
 };
 
 static int run_parts(struct beck_store *store, size_t count, bool all, uint32_t *next_ms,

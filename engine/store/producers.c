@@ -144,20 +144,39 @@ struct producers_visit {
     void *context;
 };
 
-static int visit_pair(void *context, const MDB_val *key, const MDB_val *value)
+int producers_unpack(const MDB_val *key, const MDB_val *value, struct producer *ret_producer)
 {
-    const struct producers_visit *each = context;
     struct unpacker u;
-    struct producer producer;
     if (key->mv_size == 8)
-        return 0; /* how far they go */
+        return 0;
     if (key->mv_size != 16)
         return -EBADMSG;
     int r = unpack_begin(&u, value->mv_data, value->mv_size, VALUE_PRODUCER, key->mv_data,
                          key->mv_size);
     if (r == 0)
-        r = producer_unpack(&u, (int64_t)load_be64((const uint8_t *)key->mv_data + 8), &producer);
-    return r < 0 ? r : each->visit(each->context, &producer);
+        r = producer_unpack(&u, (int64_t)load_be64((const uint8_t *)key->mv_data + 8),
+                            ret_producer);
+    return r < 0 ? r : 1;
+}
+
+static int visit_pair(void *context, const MDB_val *key, const MDB_val *value)
+{
+    const struct producers_visit *each = context;
+    struct producer producer;
+    int r = producers_unpack(key, value, &producer);
+    return r <= 0 ? r : each->visit(each->context, &producer);
+}
+
+int producers_delete(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,
+                     int64_t id)
+{
+    struct db_key key = producer_key(topic_number, partition, id);
+    struct covered covered = {0};
+    int r = db_delete(txn, index->dbis[INDEX_PRODUCERS], key.bytes, key.size);
+    if (r < 0 || covered_get(index, txn, topic_number, partition, &covered) < 0)
+        return r;
+    covered.count -= covered.count > 0;
+    return covered_put(index, txn, topic_number, partition, &covered);
 }
 
 int producers_walk(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,
@@ -166,7 +185,7 @@ int producers_walk(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32
 {
     struct db_key prefix = db_key_partition(topic_number, partition);
     struct producers_visit each = {.visit = visit, .context = context};
-    struct covered covered;
+    struct covered covered = {0};
     int r = covered_get(index, txn, topic_number, partition, &covered);
     if (r == 0)
         r = db_walk(txn, index->dbis[INDEX_PRODUCERS], &prefix, visit_pair, &each);

@@ -50,6 +50,12 @@ int producers_collect(struct beck_partition *partition, const struct live_tail *
 int producers_put(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,
                   const struct producer_table *table, int64_t offset);
 
+/* Look at one pair of the database. Returns 1 and the producer; 0: it says how far all go. */
+int producers_unpack(const MDB_val *key, const MDB_val *value, struct producer *ret_producer);
+/* Remove one of a partition's. */
+int producers_delete(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,
+                     int64_t id);
+
 /* Call `visit` with each producer that index.mdb has for a partition, until it returns non-zero.
  * Tells up to which offset they are known. -ENOENT: nothing is. -EBADMSG: a value is damaged. */
 int producers_walk(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,

@@ -68,8 +68,9 @@ struct beck_store {
     /* Decompressors that nobody uses just now, kept for their memory. */
     _Atomic(struct decompressor *) spares[STORE_SPARES];
 
-    struct combine combine;            /* commits of meta.mdb that threads share */
-    _Atomic int64_t groups_expired_ms; /* when this process last looked, monotonic; 0: never */
+    struct combine combine;               /* commits of meta.mdb that threads share */
+    _Atomic int64_t groups_expired_ms;    /* when this process last looked, monotonic; 0: never */
+    _Atomic int64_t producers_expired_ms; /* the same */
 
     pthread_mutex_t mutex;              /* for what follows; nothing else is locked under it */
     struct beck_partition **partitions; /* by slot; those that are open */

@@ -309,6 +309,7 @@ int verify_run(struct beck_verify *verify, struct beck_error *error)
     worker_close(&worker);
     scan_done(&worker.scan);
     free(worker.entries);
+    free(worker.sent);
     (void)XXH3_freeState(worker.hash);
     return r < 0 ? report_errno(error, r, "the store cannot be verified") : 0;
 }

@@ -18,6 +18,15 @@ struct verify_item {
     int64_t segment;
 };
 
+/* The last batch of a producer, as index.mdb has it. */
+struct verify_sent {
+    int64_t base_offset;
+    int64_t producer_id;
+    int32_t base_sequence;
+    int32_t last_offset_delta;
+    int16_t epoch;
+};
+
 struct beck_verify {
     struct beck_store *store;
     struct beck_verify_options options;
@@ -56,7 +65,11 @@ struct verify_worker {
     struct index_entry *entries;
     size_t entry_count;
     size_t entry_room;
-    size_t entry_next; /* the first that no batch was held against yet */
+    size_t entry_next;        /* the first that no batch was held against yet */
+    struct verify_sent *sent; /* the producers' last batches that are in the segment, in order */
+    size_t sent_count;
+    size_t sent_room;
+    size_t sent_next; /* as entry_next */
 
     int damages; /* of this segment so far */
     struct beck_verify_totals totals;
@@ -83,6 +96,13 @@ int verify_find(struct verify_worker *worker, int64_t base_offset);
 
 /* Read the worker's segment. Damage is told; what is returned is what prevents reading on. */
 int verify_segment(struct verify_worker *worker);
+
+/* What producers sent last to the worker's segment, as index.mdb has it: load it; hold a good batch
+ * against it; pass over what is below an offset, for damage; the segment was read to its end. */
+int verify_producers_load(struct verify_worker *worker, MDB_txn *txn);
+void verify_producers_batch(struct verify_worker *worker, const struct batch_header *header);
+void verify_producers_pass(struct verify_worker *worker, int64_t offset);
+void verify_producers_end(struct verify_worker *worker);
 
 /* Hold the records of meta.mdb, and what else is in LMDB, against each other. */
 int verify_records(struct verify_worker *worker);

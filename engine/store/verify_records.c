@@ -11,6 +11,7 @@
 
 #include "bytes.h"
 #include "cleanup.h"
+#include "epochs.h"
 #include "meta_groups.h"
 #include "report.h"
 
@@ -183,6 +184,39 @@ static int compare_known(const void *left, const void *right)
     return (a->number > b->number) - (a->number < b->number);
 }
 
+struct epochs {
+    uint32_t epoch;
+    int64_t start_offset;
+    bool is_wrong;
+};
+
+static int note_epoch(void *context, uint32_t epoch, int64_t start_offset)
+{
+    struct epochs *epochs = context;
+    if (epoch == 0 || start_offset < epochs->start_offset)
+        epochs->is_wrong = true;
+    epochs->epoch = epoch;
+    epochs->start_offset = start_offset;
+    return 0;
+}
+
+/* The history of leader epochs rises, and ends with the partition's. */
+static void check_epochs(struct records *records, const struct beck_topic *topic,
+                         uint32_t partition, uint32_t leader_epoch)
+{
+    struct epochs epochs = {0};
+    int r = epochs_walk(records->meta, records->txn, topic->number, partition, note_epoch, &epochs);
+    if (r < 0)
+        verify_tell(records->worker, STORE_PATH_META, -1, -1,
+                    "the history of leader epochs of topic %s partition %u is damaged", topic->name,
+                    partition);
+    else if (epochs.is_wrong || epochs.epoch > leader_epoch)
+        verify_tell(records->worker, STORE_PATH_META, -1, -1,
+                    "the leader epochs of topic %s partition %u, which is in epoch %u, are not in "
+                    "order",
+                    topic->name, partition, leader_epoch);
+}
+
 /* A partition's record, and the slot that it names. */
 static void check_partition(struct records *records, const struct beck_topic *topic,
                             uint32_t partition)
@@ -207,6 +241,7 @@ static void check_partition(struct records *records, const struct beck_topic *to
         verify_tell(records->worker, STORE_PATH_META, -1, -1,
                     "slot %u is not that of topic %s partition %u, whose record names it",
                     location.slot, topic->name, partition);
+    check_epochs(records, topic, partition, location.leader_epoch);
 }
 
 static int check_topic(struct records *records, const MDB_val *key, const MDB_val *value)
@@ -345,7 +380,7 @@ int verify_records(struct verify_worker *worker)
 {
     static const uint32_t meta_others = 1U << META_TOPICS | 1U << META_TOPIC_IDS |
                                         1U << META_PARTITIONS | 1U << META_SLOTS |
-                                        1U << META_GROUPS | 1U << META_OFFSETS;
+                                        1U << META_GROUPS | 1U << META_OFFSETS | 1U << META_EPOCHS;
     static const uint32_t index_others =
         1U << INDEX_CHECKPOINTS | 1U << INDEX_SEGMENTS | 1U << INDEX_ENTRIES;
     _cleanup_free_ struct records *records = calloc(1, sizeof(*records));

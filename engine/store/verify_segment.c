@@ -60,7 +60,7 @@ static int load_index(struct verify_worker *worker)
                     worker->segment->path);
         r = 0;
     }
-    return r;
+    return r < 0 ? r : verify_producers_load(worker, txn);
 }
 
 /* Is the file of which index.mdb speaks the one that the list has? */
@@ -152,6 +152,7 @@ static void add_batch(struct verify_worker *worker, const struct scan_batch *bat
     sum->end.position = batch->position + batch->size;
     if (summary->max_timestamp_ms > sum->max_timestamp_ms)
         sum->max_timestamp_ms = summary->max_timestamp_ms;
+    verify_producers_batch(worker, &summary->header);
     worker->totals.batches++;
     worker->totals.records += (uint64_t)summary->header.record_count;
     verify_progress(worker, batch->size);
@@ -182,11 +183,15 @@ static int read_batches(struct verify_worker *worker, int fd, uint64_t limit, st
     struct scan_batch batch;
     struct beck_error error;
     bool whole = true;
+    bool after_damage = false;
     int r = 0;
     CHECK(XXH3_128bits_reset(worker->hash) == XXH_OK);
     scan_begin(scan, worker->store->io, fd, SCAN_RECORDS, 0, limit);
     while (!worker->verify->stop && (r = scan_next(scan, &batch, &error)) != 0) {
         if (r == 1) {
+            if (after_damage)
+                verify_producers_pass(worker, batch.summary.header.base_offset);
+            after_damage = false;
             check_entries(worker, &batch, sum, whole);
             add_batch(worker, &batch, sum);
             if (whole)
@@ -201,6 +206,7 @@ static int read_batches(struct verify_worker *worker, int fd, uint64_t limit, st
         verify_tell(worker, worker->segment->path, sum->end.offset, (int64_t)scan->position,
                     "%.180s", why ? why + 2 : error.message);
         whole = false;
+        after_damage = true;
         if (!pass_damage(scan))
             break;
         pass_entries(worker, scan->position);
@@ -296,8 +302,10 @@ int verify_segment(struct verify_worker *worker)
     segment_unpin(segment);
     if (r < 0)
         return r;
-    if (r == 1)
+    if (r == 1) {
+        verify_producers_end(worker);
         check_whole(worker, &sum);
+    }
     worker->totals.segments++;
     return 0;
 }

@@ -4,6 +4,8 @@
  * between. Held against a small model: for each producer, all that it ever had acknowledged.
  */
 #include "forge.h"
+#include "producers.h"
+#include "producers_expire.h"
 #include "store.h"
 #include "store_fixture.h"
 
@@ -210,6 +212,118 @@ static void the_longest_silent_go_first(void **state)
     must_take(f, 1, 0, 77, 1, count + 1); /* anywhere: nothing is known of it */
 }
 
+static int visit_count(void *context, const struct producer *producer)
+{
+    (void)producer;
+    (*(int *)context)++;
+    return 0;
+}
+
+/* How many producers index.mdb knows in "t" 0. */
+static int indexed_count(struct fixture *f)
+{
+    struct db *index = &f->store->index;
+    MDB_txn *txn;
+    int count = 0;
+    int64_t offset;
+    must(db_begin(index, false, &txn, &f->error), &f->error);
+    int r = producers_walk(index, txn, beck_partition_topic(f->partition)->number, 0, visit_count,
+                           &count, &offset);
+    mdb_txn_abort(txn);
+    return r < 0 ? r : count;
+}
+
+static void maintain(struct fixture *f)
+{
+    uint32_t next_ms;
+    must(beck_store_maintain(f->store, true, &next_ms, &f->error), &f->error);
+}
+
+static void silent_producers_expire(void **state)
+{
+    struct fixture *f = *state;
+    enum { COUNT = 3000 };
+    for (int i = 0; i < COUNT; i++)
+        must_take(f, 3 * i, 0, 0, 1, i);
+    maintain(f);
+    assert_int_equal(indexed_count(f), COUNT);
+    int64_t day = 86400000;
+    must(producers_expire(f->store, store_now_ms() + day - 10000, day, &f->error), &f->error);
+    assert_int_equal(indexed_count(f), COUNT);
+    must(producers_expire(f->store, store_now_ms() + day + 10000, day, &f->error), &f->error);
+    assert_int_equal(indexed_count(f), 0);
+    fixture_reopen(f);
+    must_take(f, 3, 0, 77, 1, COUNT); /* nothing is known of it */
+    maintain(f);
+    assert_int_equal(indexed_count(f), 1);
+    assert_int_equal(verify_count(f->store, NULL), 0);
+}
+
+/* ---- damage -------------------------------------------------------------------------------- */
+
+static struct db_key producer_key_of(struct fixture *f, int64_t id)
+{
+    return db_key_segment(beck_partition_topic(f->partition)->number, 0, id);
+}
+
+/* Write a value as if that were what index.mdb had. */
+static void put_producer(struct fixture *f, int64_t id, const void *value, size_t size)
+{
+    struct db *index = &f->store->index;
+    struct db_key key = producer_key_of(f, id);
+    MDB_val k = {.mv_size = key.size, .mv_data = key.bytes};
+    MDB_val v = {.mv_size = size, .mv_data = (void *)(uintptr_t)value};
+    MDB_txn *txn;
+    must(db_begin(index, true, &txn, &f->error), &f->error);
+    assert_int_equal(mdb_put(txn, index->dbis[INDEX_PRODUCERS], &k, &v, 0), 0);
+    must(db_commit(index, txn, &f->error), &f->error);
+}
+
+static void a_damaged_state_is_found_again_in_the_log(void **state)
+{
+    struct fixture *f = *state;
+    struct beck_damage damage;
+    must_take(f, 7, 0, 0, 3, 0);
+    must_take(f, 8, 0, 0, 3, 3);
+    maintain(f);
+    put_producer(f, 7, "damaged", 7);
+    assert_int_equal(verify_count(f->store, &damage), 2); /* the value, and the partition */
+    fixture_reopen(f);
+    must_know(f, 7, 0, 0, 3, 0);
+    must_know(f, 8, 0, 0, 3, 3);
+    must_take(f, 7, 0, 3, 1, 6);
+    maintain(f);
+    assert_int_equal(verify_count(f->store, &damage), 0);
+}
+
+static void verification_holds_the_state_against_the_log(void **state)
+{
+    struct fixture *f = *state;
+    struct beck_damage damage;
+    uint8_t buffer[160];
+    struct packer p;
+    struct db_key key = producer_key_of(f, 9);
+    must_take(f, 7, 0, 0, 3, 0);
+    must_take(f, 8, 0, 0, 3, 3);
+    maintain(f);
+    assert_int_equal(verify_count(f->store, &damage), 0);
+    pack_begin(&p, buffer, sizeof(buffer), VALUE_PRODUCER);
+    pack_u32(&p, 0);
+    pack_u64(&p, 3);
+    pack_u64(&p, 0);
+    pack_u8(&p, 1);
+    pack_u32(&p, 0);
+    pack_u32(&p, 2);
+    pack_u64(&p, 0); /* where the batch of another producer stands */
+    pack_u64(&p, UINT64_MAX);
+    int size = pack_end(&p, key.bytes, key.size);
+    assert_true(size > 0);
+    put_producer(f, 9, buffer, (size_t)size);
+    assert_int_equal(verify_count(f->store, &damage), 1);
+    assert_non_null(strstr(damage.what, "producer 9 is said to have sent sequence 0"));
+    assert_int_equal(damage.offset, 0);
+}
+
 /* ---- the model ----------------------------------------------------------------------------- */
 
 #define IDS       12
@@ -335,7 +449,6 @@ static void lose(struct fixture *f, const char *file)
 
 static void model_happens(struct fixture *f)
 {
-    uint32_t next_ms;
     switch (random_below(&model->random, 6)) {
     case 0:
         fixture_reopen(f);
@@ -344,7 +457,7 @@ static void model_happens(struct fixture *f)
         lose(f, STORE_PATH_INDEX);
         break;
     case 2:
-        must(beck_store_maintain(f->store, true, &next_ms, &f->error), &f->error);
+        maintain(f);
         break;
     default:
         assert_int_equal(run_in_child(model_in_child, f), 0);
@@ -403,6 +516,9 @@ int main(void)
         TEST(a_duplicate_has_the_time_of_the_first),
         TEST(what_a_batch_without_a_producer_says_is_not_noted),
         TEST(the_longest_silent_go_first),
+        TEST(silent_producers_expire),
+        TEST(a_damaged_state_is_found_again_in_the_log),
+        TEST(verification_holds_the_state_against_the_log),
         TEST(producers_are_as_the_model_has_them),
     };
     return cmocka_run_group_tests_name("store/producers", tests, NULL, NULL);
