@@ -53,7 +53,7 @@ enum {
 };
 
 struct dump {
-    const char *what; /* topic or file */
+    char *what; /* topic or file */
     const char *log_dir;
     int32_t partition; /* -1: all */
     struct filter_place from;
@@ -306,7 +306,7 @@ static int dump_input(struct tool *tool, struct dump *dump)
     struct input input = {0};
 
     int code = dump->log_dir == NULL && tool_is_segment_file(dump->what)
-                   ? input_open_file(dump->what, &input)
+                   ? input_open_files(&dump->what, 1, &input)
                    : input_open(tool, dump->log_dir, &input);
     if (code == TOOL_OK)
         code = dump_topic(dump, &input);

@@ -26,13 +26,14 @@ int input_open(const struct tool *tool, const char *log_dir, struct input *ret_i
     return TOOL_OK;
 }
 
-int input_open_file(const char *path, struct input *ret_input)
+int input_open_files(char *const *paths, int count, struct input *ret_input)
 {
     struct beck_error error;
 
     *ret_input = (struct input){0};
-    return source_open_file(path, &ret_input->source, &error) < 0 ? tool_failed_error(&error)
-                                                                  : TOOL_OK;
+    if (source_open_files(paths, (size_t)count, &ret_input->source, &error) < 0)
+        return tool_failed_error(&error);
+    return TOOL_OK;
 }
 
 void input_done(struct input *input)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The source that a reading command was told to read: the store, or with --log-dir the log
- * directory of a Kafka broker, or a segment file. Says what fails, and returns exit codes.
+ * directory of a Kafka broker, or segment files. Says what fails, and returns exit codes.
  */
 #ifndef TOOLS_INPUT_H
 #define TOOLS_INPUT_H
@@ -16,7 +16,7 @@ struct input {
 
 /* Open what was named; `log_dir` NULL: the store. */
 int input_open(const struct tool *tool, const char *log_dir, struct input *ret_input);
-int input_open_file(const char *path, struct input *ret_input);
+int input_open_files(char *const *paths, int count, struct input *ret_input);
 void input_done(struct input *input);
 
 /* Look up a topic. */

@@ -271,15 +271,16 @@ struct fields {
     struct bytes key;
     struct bytes value;
     int64_t timestamp_ms;
+    int64_t offset;
     int64_t partition;
+    bool log_append_time;
     bool has_value;
 };
 
 static bool take_member(struct json *json, struct fields *fields, struct headers *headers)
 {
     struct bytes name;
-    struct bytes ignored_text;
-    int64_t ignored_number;
+    struct bytes text;
 
     if (!take_string(json, &name))
         return false;
@@ -298,9 +299,15 @@ static bool take_member(struct json *json, struct fields *fields, struct headers
     if (named(&name, "headers"))
         return take_headers(json, headers);
     if (named(&name, "offset"))
-        return take_number(json, &ignored_number);
-    if (named(&name, "topic") || named(&name, "timestampType"))
-        return take_string(json, &ignored_text);
+        return take_number(json, &fields->offset);
+    if (named(&name, "topic"))
+        return take_string(json, &text);
+    if (named(&name, "timestampType")) {
+        if (!take_string(json, &text))
+            return false;
+        fields->log_append_time = named(&text, "log-append");
+        return true;
+    }
     return fail(json, "the object has a member that records do not have");
 }
 
@@ -321,6 +328,8 @@ static bool take_record(struct json *json, struct fields *fields, struct headers
         return fail(json, "something stands behind the object");
     if (fields->partition < -1 || fields->partition > INT32_MAX)
         return fail(json, "there is no such partition number");
+    if (fields->offset < -1)
+        return fail(json, "there is no such offset");
     return fields->has_value || fail(json, "the object has no value");
 }
 
@@ -329,7 +338,8 @@ int json_input_record(char *line, size_t size, struct headers *headers,
                       const char **ret_wrong)
 {
     struct json json = {.at = line, .end = line + size};
-    struct fields fields = {.key.size = -1, .partition = -1};
+    struct fields fields = {
+        .key.size = -1, .timestamp_ms = JSON_INPUT_NO_TIME, .offset = -1, .partition = -1};
 
     headers_reset(headers);
     if (!take_record(&json, &fields, headers)) {
@@ -342,6 +352,8 @@ int json_input_record(char *line, size_t size, struct headers *headers,
         .value = fields.value.data,
         .value_size = fields.value.size,
         .timestamp_ms = fields.timestamp_ms,
+        .offset = fields.offset,
+        .log_append_time = fields.log_append_time,
     };
     headers_give(headers, ret_record);
     *ret_partition = (int32_t)fields.partition;

@@ -2,6 +2,8 @@
 /* Numbers and times of the command line. */
 #include "parse.h"
 
+#include "compression.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,4 +111,15 @@ bool parse_time_ms(const char *text, int64_t *ret_ms)
     if (text[0] == '-')
         return parse_ago(text, ret_ms);
     return parse_number(text, 0, INT64_MAX, ret_ms) || parse_date(text, ret_ms);
+}
+
+bool parse_compression(const char *name, enum beck_compression *ret_compression)
+{
+    for (int codec = BECK_COMPRESSION_NONE; codec <= BECK_COMPRESSION_ZSTD; codec++) {
+        if (strcmp(codec_name(codec), name) == 0) {
+            *ret_compression = (enum beck_compression)codec;
+            return true;
+        }
+    }
+    return false;
 }

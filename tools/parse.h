@@ -6,6 +6,8 @@
 #ifndef TOOLS_PARSE_H
 #define TOOLS_PARSE_H
 
+#include "beck.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -18,6 +20,9 @@ bool parse_number(const char *text, int64_t lowest, int64_t highest, int64_t *re
  * (-90s, -15m, -2h, -7d).
  */
 bool parse_time_ms(const char *text, int64_t *ret_ms);
+
+/* "none", "gzip", and so on. */
+bool parse_compression(const char *name, enum beck_compression *ret_compression);
 
 /* Milliseconds since the epoch, now. */
 int64_t parse_now_ms(void);

@@ -6,7 +6,6 @@
  */
 #include "produce.h"
 
-#include "compression.h"
 #include "parse.h"
 #include "tool.h"
 
@@ -44,17 +43,6 @@ enum {
 };
 
 /* ---- the command line --------------------------------------------------------------------- */
-
-static bool parse_compression(const char *name, enum beck_compression *ret_compression)
-{
-    for (int codec = BECK_COMPRESSION_NONE; codec <= BECK_COMPRESSION_ZSTD; codec++) {
-        if (strcmp(codec_name(codec), name) == 0) {
-            *ret_compression = (enum beck_compression)codec;
-            return true;
-        }
-    }
-    return false;
-}
 
 static int take_header(struct tool *tool, struct produce *produce, const char *text)
 {

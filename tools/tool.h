@@ -35,6 +35,8 @@ extern const struct command topic_command;
 extern const struct command produce_command;
 extern const struct command consume_command;
 extern const struct command dump_command;
+extern const struct command export_command;
+extern const struct command import_command;
 extern const struct command verify_command;
 extern const struct command stat_command;
 

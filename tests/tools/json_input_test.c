@@ -61,6 +61,7 @@ static void make_sample(struct sample *sample)
     sample->record = (struct beck_record){
         .offset = next_random(1000),
         .timestamp_ms = 1 + next_random(1u << 31),
+        .log_append_time = next_random(2) == 0,
         .key = sample->key,
         .value = sample->value,
         .key_size = random_bytes(sample->key),
@@ -100,6 +101,8 @@ static void printed_records_come_back(void **state)
             json_input_record(line, (size_t)size - 1, &headers, &found, &partition, &wrong), 0);
         assert_int_equal(partition, named ? 7 : -1);
         assert_int_equal(found.timestamp_ms, sample.record.timestamp_ms);
+        assert_int_equal(found.offset, sample.record.offset);
+        assert_int_equal(found.log_append_time, sample.record.log_append_time);
         assert_bytes_equal(found.key, found.key_size, sample.key, sample.record.key_size);
         assert_bytes_equal(found.value, found.value_size, sample.value, sample.record.value_size);
         assert_int_equal(found.header_count, sample.record.header_count);

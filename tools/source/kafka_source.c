@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A Kafka broker's log directory as a source, and a single segment file as one of one partition.
+ * A Kafka broker's log directory as a source, and single segment files as one of one partition.
  * Records come from the checked batches of segments.h; what transactions made of them is known from
  * the beginning (kafka_txn.h). The end of a partition is behind its last whole batch: what a broker
  * that was killed left half-written behind it is damage for who looks at batches, and does not
@@ -20,7 +20,8 @@
 struct kafka_source {
     struct source base;
     struct kafka_dir dir;
-    char *file; /* the single file; NULL: a log directory */
+    char *const *files; /* NULL: it is a log directory */
+    size_t file_count;
 };
 
 struct kafka_reader {
@@ -43,7 +44,6 @@ static void kafka_close(struct source *base)
     struct kafka_source *source = (struct kafka_source *)base;
 
     kafka_dir_done(&source->dir);
-    free(source->file);
     free(source);
 }
 
@@ -82,7 +82,7 @@ static int kafka_topic_find(struct source *base, const char *name, struct source
 {
     const struct kafka_source *source = (const struct kafka_source *)base;
 
-    if (source->file != NULL) {
+    if (source->files != NULL) {
         *ret_topic = (struct source_topic){.partition_count = 1};
         return 0;
     }
@@ -100,7 +100,7 @@ static int32_t kafka_partition_next(struct source *base, const struct source_top
 {
     const struct kafka_source *source = (const struct kafka_source *)base;
 
-    if (source->file != NULL)
+    if (source->files != NULL)
         return after < 0 ? 0 : -1;
     for (size_t i = 0; i < source->dir.count; i++) {
         const struct kafka_partition *at = &source->dir.partitions[i];
@@ -141,10 +141,12 @@ static int find_segments(const struct kafka_source *source, const struct kafka_p
     int64_t offset;
     int result;
 
-    if (source->file != NULL) {
-        result = segments_add(&reader->segments, source->file, -1);
-        if (result < 0)
-            return report_errno(error, result, "cannot open %s", source->file);
+    if (source->files != NULL) {
+        for (size_t i = 0; i < source->file_count; i++) {
+            result = segments_add(&reader->segments, source->files[i], -1);
+            if (result < 0)
+                return report_errno(error, result, "cannot open %s", source->files[i]);
+        }
         return first_offset(&reader->segments, &reader->bounds.start, error);
     }
     result = kafka_dir_segments(&source->dir, partition, &reader->segments, error);
@@ -180,7 +182,7 @@ static int kafka_partition_open(struct source *base, const struct source_topic *
                                 struct source_partition **ret_partition, struct beck_error *error)
 {
     const struct kafka_source *source = (const struct kafka_source *)base;
-    ssize_t at = source->file != NULL ? 0 : kafka_dir_find(&source->dir, topic->name, number);
+    ssize_t at = source->files != NULL ? 0 : kafka_dir_find(&source->dir, topic->name, number);
 
     if (at < 0)
         return report(error, -ENOENT, "there is no partition %d of topic %s in %s", (int)number,
@@ -189,7 +191,7 @@ static int kafka_partition_open(struct source *base, const struct source_topic *
     if (reader == NULL)
         return report(error, -ENOMEM, "not enough memory");
     reader->base = (struct source_partition){&kafka_ops, base, isolation, number};
-    int result = load_partition(source, source->file != NULL ? NULL : &source->dir.partitions[at],
+    int result = load_partition(source, source->files != NULL ? NULL : &source->dir.partitions[at],
                                 reader, error);
     if (result < 0) {
         kafka_partition_close(&reader->base);
@@ -402,17 +404,15 @@ int source_open_log_dir(const char *path, struct source **ret_source, struct bec
     return 0;
 }
 
-int source_open_file(const char *path, struct source **ret_source, struct beck_error *error)
+int source_open_files(char *const *paths, size_t count, struct source **ret_source,
+                      struct beck_error *error)
 {
     struct kafka_source *source = calloc(1, sizeof(*source));
     if (source == NULL)
         return report(error, -ENOMEM, "not enough memory");
     source->base.ops = &kafka_ops;
-    source->file = strdup(path);
-    if (source->file == NULL) {
-        free(source);
-        return report(error, -ENOMEM, "not enough memory");
-    }
+    source->files = paths;
+    source->file_count = count;
     *ret_source = &source->base;
     return 0;
 }

@@ -229,7 +229,8 @@ int segments_seek(struct segments *segments, int64_t offset, struct beck_error *
     struct segment_step step;
     size_t at = 0;
 
-    while (at + 1 < segments->count && segments->entries[at + 1].base_offset <= offset)
+    while (at + 1 < segments->count && segments->entries[at + 1].base_offset >= 0 &&
+           segments->entries[at + 1].base_offset <= offset)
         at++;
     segments_rewind(segments, at);
     int result = have_file(segments, error);

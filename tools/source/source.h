@@ -96,8 +96,10 @@ int source_of_store(struct beck_store *store, struct source **ret_source);
 /* The log directory of a broker that is stopped: see kafka_dir.h. */
 int source_open_log_dir(const char *path, struct source **ret_source, struct beck_error *error);
 
-/* One segment file, as partition 0 of a topic that has its path as far as that fits for a name. */
-int source_open_file(const char *path, struct source **ret_source, struct beck_error *error);
+/* Segment files of one partition, in its order, as partition 0 of a topic: whatever name is looked
+ * up is that topic's. `paths` outlives the source. */
+int source_open_files(char *const *paths, size_t count, struct source **ret_source,
+                      struct beck_error *error);
 
 struct source *source_close(struct source *source);
 
