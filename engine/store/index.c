@@ -14,8 +14,10 @@
 #define CHUNK_BYTES    (INDEX_CHUNK_ENTRIES * ENTRY_BYTES + 32)
 
 static const char *const databases[INDEX_DATABASES] = {
-    [INDEX_STATE] = "state",     [INDEX_CHECKPOINTS] = "checkpoints", [INDEX_SEGMENTS] = "segments",
-    [INDEX_ENTRIES] = "entries", [INDEX_PRODUCERS] = "producers",
+    [INDEX_STATE] = "state",         [INDEX_CHECKPOINTS] = "checkpoints",
+    [INDEX_SEGMENTS] = "segments",   [INDEX_ENTRIES] = "entries",
+    [INDEX_PRODUCERS] = "producers", [INDEX_CLEANINGS] = "cleanings",
+    [INDEX_CLEANED] = "cleaned",
 };
 
 const struct db_layout index_layout = {databases, INDEX_DATABASES, INDEX_REQUIRED};
@@ -356,7 +358,19 @@ int index_forget(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t
         r = db_delete_prefix(txn, index->dbis[INDEX_ENTRIES], key.bytes, key.size);
     if (r == 0)
         r = db_delete_prefix(txn, index->dbis[INDEX_PRODUCERS], key.bytes, key.size);
+    if (r == 0)
+        r = db_delete(txn, index->dbis[INDEX_CLEANINGS], key.bytes, key.size);
+    if (r == 0)
+        r = db_delete(txn, index->dbis[INDEX_CLEANED], key.bytes, key.size);
     return r;
+}
+
+int index_segment_delete(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,
+                         int64_t base_offset)
+{
+    struct db_key key = db_key_segment(topic_number, partition, base_offset);
+    int r = db_delete(txn, index->dbis[INDEX_SEGMENTS], key.bytes, key.size);
+    return r < 0 ? r : index_forget_entries(index, txn, topic_number, partition, base_offset);
 }
 
 int index_forget_entries(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,

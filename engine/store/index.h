@@ -24,6 +24,8 @@ enum index_database {
     INDEX_SEGMENTS,    /* topic number, partition, base offset -> segment_record, of rolled ones */
     INDEX_ENTRIES,     /* topic number, partition, base offset, chunk -> index entries */
     INDEX_PRODUCERS,   /* topic number, partition -> how far it goes; and producer id -> state */
+    INDEX_CLEANINGS,   /* topic number, partition -> cleaning_intent; see cleanings.h */
+    INDEX_CLEANED,     /* topic number, partition -> offset up to which the log is compacted */
     INDEX_DATABASES,
     INDEX_REQUIRED = INDEX_ENTRIES + 1, /* a store may lack the ones from here on */
 };
@@ -103,6 +105,10 @@ int index_entry_find(struct db *index, MDB_txn *txn, uint32_t topic_number, uint
 int index_entries(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,
                   int64_t segment, int (*visit)(void *context, const struct index_entry *entry),
                   void *context);
+
+/* Take a segment and its entries out. */
+int index_segment_delete(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,
+                         int64_t base_offset);
 
 /* Forget all of a partition, or of one segment of it. */
 int index_forget(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition);

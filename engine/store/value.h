@@ -34,6 +34,8 @@ enum value_type {
     VALUE_ENTRIES = 19,
     VALUE_PRODUCERS = 20,
     VALUE_PRODUCER = 21,
+    VALUE_CLEANING = 22,
+    VALUE_CLEANED = 23,
 };
 
 struct packer {
