@@ -114,6 +114,8 @@ static int visit_control(struct cleaned_transactions *transactions,
 int cleaned_transactions_visit(struct cleaned_transactions *transactions,
                                const struct batch_header *header, const void *batch, size_t size)
 {
+    if (transactions->is_unknown)
+        return (header->attributes & (BATCH_CONTROL | BATCH_TRANSACTIONAL)) != 0 ? -EAGAIN : 0;
     int result = come_to(transactions, batch_next_offset(header) - 1);
     if (result < 0)
         return result;

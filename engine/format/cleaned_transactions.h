@@ -29,6 +29,7 @@ int control_type_read(const void *batch, size_t size, enum control_type *ret_typ
 
 /* Zero it, with the list, which outlives it. Done with cleaned_transactions_done(). */
 struct cleaned_transactions {
+    bool is_unknown; /* whether there are any: the list is still to be made */
     const struct aborted_transaction *aborted; /* by first offset */
     size_t aborted_count;
     size_t aborted_next;                 /* the first that was not come to yet */
@@ -41,7 +42,8 @@ void cleaned_transactions_done(struct cleaned_transactions *transactions);
 
 /*
  * The walk comes to this batch. Returns 1 where cleaning may discard it, as far as transactions go:
- * a batch of one that was aborted, or a marker that ends nothing that is left; else 0. -ENOMEM.
+ * a batch of one that was aborted, or a marker that ends nothing that is left; else 0. -EAGAIN: the
+ * batch is of a transaction, or control, and the list is unknown. -ENOMEM.
  */
 int cleaned_transactions_visit(struct cleaned_transactions *transactions,
                                const struct batch_header *header, const void *batch, size_t size);

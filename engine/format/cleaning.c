@@ -81,8 +81,9 @@ static const struct last_record *find_producer(const struct cleaning *cleaning, 
 /* Is this the batch that has an active producer's sequence, or, where it has none, its epoch? */
 static bool is_last_of_producer(const struct cleaning *cleaning, const struct batch_header *header)
 {
-    const struct last_record *last =
-        header->producer_id >= 0 ? find_producer(cleaning, header->producer_id) : NULL;
+    if (header->producer_id < 0 || cleaning->keeps_producers)
+        return header->producer_id >= 0;
+    const struct last_record *last = find_producer(cleaning, header->producer_id);
     if (last == NULL)
         return false;
     if (last->last_offset >= 0)

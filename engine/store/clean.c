@@ -7,6 +7,8 @@
 #include "clean.h"
 
 #include "check.h"
+#include "compact.h"
+#include "exchange.h"
 #include "process.h"
 #include "report.h"
 #include "seal.h"
@@ -47,20 +49,40 @@ static void role_give(struct beck_store *store)
     CHECK(pthread_mutex_unlock(&store->mutex) == 0);
 }
 
-int clean_run(struct beck_store *store, bool (*stop)(void *context), void *context,
-              uint32_t *ret_next_ms, struct beck_error *error)
+/* Compaction first: what it writes anew has its digest. */
+static int run_parts(struct clean *clean, struct beck_error *error)
 {
-    struct clean clean = {
-        .store = store, .stop = stop, .context = context, .next_ms = CLEAN_IDLE_MS};
+    int r = exchange_finish_now(clean->store, error);
+    if (r == 0)
+        r = compact_run(clean, error);
+    int sealed = seal_run(clean, r == 0 ? error : NULL);
+    return r < 0 ? r : sealed;
+}
+
+int clean_run_with(struct clean *clean, uint32_t *ret_next_ms, struct beck_error *error)
+{
+    struct beck_store *store = clean->store;
     int r = role_take(store);
     if (r < 0 && r != -EAGAIN)
         return report_errno(error, r, "live: the cleaner's role cannot be taken");
     if (r == 0) {
-        r = seal_run(&clean, error);
+        r = run_parts(clean, error);
         role_give(store);
         if (r < 0)
             return r;
     }
-    *ret_next_ms = clean.next_ms;
+    *ret_next_ms = clean->next_ms;
     return 0;
+}
+
+int clean_run(struct beck_store *store, bool (*stop)(void *context), void *context,
+              uint32_t *ret_next_ms, struct beck_error *error)
+{
+    struct clean clean = {.store = store,
+                          .stop = stop,
+                          .context = context,
+                          .now_ms = store_now_ms(),
+                          .map_bytes = COMPACT_MAP_BYTES,
+                          .next_ms = CLEAN_IDLE_MS};
+    return clean_run_with(&clean, ret_next_ms, error);
 }

@@ -17,6 +17,7 @@ int cleanings_put(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_
     struct packer p;
     CHECK(intent->source_count > 0 && intent->source_count <= CLEANING_SOURCES_MAX);
     pack_begin(&p, buffer, sizeof(buffer), VALUE_CLEANING);
+    pack_u64(&p, (uint64_t)intent->next_offset);
     pack_u64(&p, intent->bytes);
     pack_bytes(&p, intent->digest, sizeof(intent->digest));
     pack_u32(&p, intent->source_count);
@@ -34,6 +35,7 @@ int cleanings_get(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_
         db_get_value(txn, index->dbis[INDEX_CLEANINGS], key.bytes, key.size, VALUE_CLEANING, &u);
     if (r < 0)
         return r;
+    ret_intent->next_offset = (int64_t)unpack_u64(&u);
     ret_intent->bytes = unpack_u64(&u);
     unpack_bytes(&u, ret_intent->digest, sizeof(ret_intent->digest));
     ret_intent->source_count = unpack_u32(&u);

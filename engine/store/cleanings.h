@@ -16,7 +16,8 @@
 /* An exchange: the sources' files go, and the first one's name is then that of the new file, whose
  * name so far ends in ".cleaned". */
 struct cleaning_intent {
-    uint64_t bytes; /* of the new file; 0: there is none, as nothing was left */
+    int64_t next_offset; /* of the last source */
+    uint64_t bytes;      /* of the new file; 0: there is none, as nothing was left */
     uint8_t digest[16];
     uint32_t source_count;
     int64_t sources[CLEANING_SOURCES_MAX]; /* base offsets, rising */

@@ -393,6 +393,16 @@ static int64_t resolve_number(const struct config_set *set, const struct config_
     return number;
 }
 
+static double resolve_ratio(const struct config_set *set, const struct config_set *defaults,
+                            const char *name)
+{
+    const struct config_row *row = config_row_find(name);
+    const char *value = resolve(set, defaults, name);
+    if (value_check(row, value, NULL) < 0)
+        value = row->default_value;
+    return strtod(value, NULL);
+}
+
 int config_set_check(const struct config_set *set, const struct config_set *defaults,
                      struct beck_error *error)
 {
@@ -457,7 +467,14 @@ void config_resolve(const struct config_set *set, const struct config_set *defau
         .log_append_time = resolve_is(set, defaults, "message.timestamp.type", "LogAppendTime"),
         .flush_os = resolve_is(set, defaults, "flush.policy", "os"),
         .compact = list_has(resolve(set, defaults, "cleanup.policy"), "compact", 7),
+        .min_cleanable_dirty_ratio = resolve_ratio(set, defaults, "min.cleanable.dirty.ratio"),
+        .min_compaction_lag_ms = resolve_number(set, defaults, "min.compaction.lag.ms"),
+        .max_compaction_lag_ms = resolve_number(set, defaults, "max.compaction.lag.ms"),
+        .delete_retention_ms = resolve_number(set, defaults, "delete.retention.ms"),
     };
+    /* A record must come out of the active segment before it can be compacted. */
+    if (ret_resolved->compact && ret_resolved->max_compaction_lag_ms < ret_resolved->segment_ms)
+        ret_resolved->segment_ms = ret_resolved->max_compaction_lag_ms;
 }
 
 void config_resolve_store(const struct config_set *set, struct config_store *ret_resolved)

@@ -37,6 +37,10 @@ struct config_resolved {
     bool log_append_time;
     bool flush_os;
     bool compact;
+    double min_cleanable_dirty_ratio;
+    int64_t min_compaction_lag_ms;
+    int64_t max_compaction_lag_ms;
+    int64_t delete_retention_ms;
 };
 
 /* What the store has for itself. */

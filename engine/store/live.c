@@ -354,18 +354,32 @@ void live_ring_add(struct live_slot *slot, const struct index_entry *entry)
     ring_write_end(slot);
 }
 
+/* Let the first `count` entries go. */
+static void ring_drop(struct live_slot *slot, uint32_t count)
+{
+    if (count == 0)
+        return;
+    ring_write_begin(slot);
+    slot->ring_count -= count;
+    for (uint32_t i = 0; i < slot->ring_count; i++)
+        words_store(&slot->ring[i], &slot->ring[i + count], sizeof(slot->ring[i]));
+    ring_write_end(slot);
+}
+
 void live_ring_trim(struct live_slot *slot, int64_t offset)
 {
     uint32_t keep = 0;
     while (keep + 1 < slot->ring_count && slot->ring[keep + 1].offset <= offset)
         keep++;
-    if (keep == 0)
-        return;
-    ring_write_begin(slot);
-    slot->ring_count -= keep;
-    for (uint32_t i = 0; i < slot->ring_count; i++)
-        words_store(&slot->ring[i], &slot->ring[i + keep], sizeof(slot->ring[i]));
-    ring_write_end(slot);
+    ring_drop(slot, keep);
+}
+
+void live_ring_forget(struct live_slot *slot, int64_t offset)
+{
+    uint32_t count = 0;
+    while (count < slot->ring_count && slot->ring[count].offset < offset)
+        count++;
+    ring_drop(slot, count);
 }
 
 uint32_t live_ring_read(const struct live_slot *slot, struct index_entry to[LIVE_RING_ENTRIES])

@@ -242,6 +242,8 @@ void live_tail_publish(struct live_slot *slot, struct live_tail *tail);
 void live_ring_add(struct live_slot *slot, const struct index_entry *entry);
 /* Forget the entries below `offset` but the last of them, under append_mutex. */
 void live_ring_trim(struct live_slot *slot, int64_t offset);
+/* Forget all entries below `offset`, under append_mutex. */
+void live_ring_forget(struct live_slot *slot, int64_t offset);
 /* Copy the ring; no lock needed. Returns the number of entries, 0 too where a writer is stopped in
  * the middle of it: the ring only makes things faster. */
 uint32_t live_ring_read(const struct live_slot *slot, struct index_entry to[LIVE_RING_ENTRIES]);

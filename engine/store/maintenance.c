@@ -10,6 +10,7 @@
 #include "checkpoint.h"
 #include "groups_expire.h"
 #include "producers_expire.h"
+#include "exchange.h"
 
 #include <errno.h>
 
@@ -24,6 +25,7 @@ static const struct part {
     {checkpoint_is_due, checkpoint_run},
     {groups_expire_is_due, groups_expire_run},
     {producers_expire_is_due, producers_expire_run},
+    {exchange_is_due, exchange_finish},
 };
 
 static int run_parts(struct beck_store *store, size_t count, bool all, uint32_t *next_ms,

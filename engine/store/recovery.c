@@ -12,6 +12,7 @@
 #include "check.h"
 #include "cleanup.h"
 #include "epochs.h"
+#include "exchange.h"
 #include "recover_partition.h"
 #include "report.h"
 #include "topics.h"
@@ -213,6 +214,10 @@ static int recovery_partition(struct recovery *recovery, const struct beck_topic
         return 0; /* opening it says so; the others go on */
     if (location.slot >= atomic_load(&live_store(&store->live)->slots))
         return 0;
+    /* Where that is refused, the intent stays, and whoever reads the segment helps with it. */
+    if (!store->read_only &&
+        exchange_recover(store, recovery->index_txn, topic, (uint32_t)partition, error) == -ENOMEM)
+        return -ENOMEM;
     const struct live_slot *old = old_slot(recovery, topic, partition, location.slot);
     bool from_disk = old && (atomic_load(&old->flags) & LIVE_FAILED);
     r = recover_partition(store, topic, partition, from_disk, &recovery->scan, &found, error);

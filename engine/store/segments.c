@@ -10,6 +10,7 @@
 
 #include "check.h"
 #include "cleanup.h"
+#include "exchange.h"
 #include "report.h"
 
 #include <errno.h>
@@ -350,6 +351,9 @@ int segments_stale(struct beck_partition *partition, struct segment *segment, in
     if (code != -ESTALE && code != -ENOENT)
         return report_errno(error, code, "cannot open segment %s", segment->path);
     unsigned tries = atomic_load(&segment->stale);
+    /* Compaction is at it, or its process died at it: that is no damage, however long it takes. */
+    if (tries >= TRIES && exchange_help(partition))
+        tries = TRIES - 1;
     if (tries >= TRIES && code == -ENOENT)
         return report(error, -EBADMSG, "segment %s is missing", segment->path);
     if (tries >= TRIES) {

@@ -46,6 +46,14 @@ struct seal_refused {
 };
 #define SEAL_REFUSED_MAX 64 /* while there are more than this, nothing is sealed */
 
+/* A partition that could not be compacted (compact.h). */
+struct compact_refused {
+    uint32_t topic_number;
+    uint32_t partition;
+    int64_t until_ms; /* monotonic: when it is tried again */
+};
+#define COMPACT_REFUSED_MAX 64 /* while there are more than this, nothing is compacted */
+
 struct beck_store {
     char *path;
     const struct io *io;
@@ -80,6 +88,7 @@ struct beck_store {
     bool is_cleaning;
 
     struct seal_refused seal_refused[SEAL_REFUSED_MAX]; /* who is_cleaning has them */
+    struct compact_refused compact_refused[COMPACT_REFUSED_MAX];
 
     int process; /* our entry in the table of processes; -1: none */
 

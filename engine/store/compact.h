@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Compaction: of topics whose cleanup.policy has `compact`, old segments are written again without
+ * the records that a later one of the same key makes obsolete. What stays, and when, is as in
+ * Kafka's LogCleaner: a consumer sees no difference.
+ */
+#ifndef STORE_COMPACT_H
+#define STORE_COMPACT_H
+
+#include "clean.h"
+
+#define COMPACT_MAP_BYTES ((size_t)64 << 20) /* for keys: 2.2 million at a time */
+
+/*
+ * Compact what is due, the dirtiest partition first, until nothing is or the run is to stop.
+ * -EBADMSG, or what the disk said: a partition could not be; the error names it. It is passed over
+ * for an hour, so that the next run goes on with the others.
+ */
+int compact_run(struct clean *clean, struct beck_error *error);
+
+#endif
