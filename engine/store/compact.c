@@ -249,6 +249,8 @@ static int map_build(struct compaction *compaction, struct beck_error *error)
             return fd;
         r = map_file(compaction, &transactions, segment, fd, error);
         (void)compaction->store->io->close(compaction->store->io, fd);
+        if (r < 0)
+            report_place(error, NULL, -1, segment->base_offset, -1);
     }
     return r < 0 ? r : 0;
 }

@@ -213,9 +213,12 @@ int rewrite_open(struct beck_partition *partition, const struct segment_record *
     else if ((uint64_t)info.st_size != source->bytes)
         r = report(error, -EBADMSG, "segment %s has %lld bytes, not %" PRIu64, path,
                    (long long)info.st_size, source->bytes);
-    if (r < 0 && fd >= 0)
+    if (r == 0)
+        return fd;
+    report_place(error, NULL, -1, source->base_offset, -1);
+    if (fd >= 0)
         (void)io->close(io, fd);
-    return r < 0 ? r : fd;
+    return r;
 }
 
 /* ---- all of them --------------------------------------------------------------------------- */
@@ -276,6 +279,8 @@ static int rewrite_sources(struct rewrite *rewrite, const struct segment_record 
             return fd;
         r = source_clean(rewrite, &sources[i], fd, error);
         (void)io->close(io, fd);
+        if (r < 0)
+            report_place(error, NULL, -1, sources[i].base_offset, -1);
     }
     if (r == 0 && rewrite->is_begun && rewrite->made.bytes > 0) {
         r = rewrite_end(rewrite);

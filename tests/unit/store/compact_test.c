@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Compaction of a store's partitions, held against a plain array of what was appended. The clock is
+ * the test's: a run is told when it begins.
+ */
+#include "clean.h"
+#include "cleanings.h"
+#include "compact.h"
+#include "keyed_log.h"
+#include "offset_map.h"
+#include "store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MIB    (1u << 20)
+#define NOW    (FIXTURE_TIME + 3600000)
+#define DAY_MS INT64_C(86400000)
+
+static struct keyed_log *const keyed = &keyed_log;
+
+/* A topic "t" that is compacted, with segments of 1 MiB and this configuration more. */
+static void create_topic(struct fixture *fixture, const char *policy, const char *config,
+                         const char *value)
+{
+    const struct beck_config configs[] = {{"cleanup.policy", policy},
+                                          {"segment.bytes", "1048576"},
+                                          {"min.cleanable.dirty.ratio", "0"},
+                                          {config, value}};
+    const struct beck_topic_options options = {.configs = configs,
+                                               .config_count = config != NULL ? 4 : 3};
+    struct beck_topic topic;
+    must(beck_topic_create(fixture->store, "t", &options, &topic, &fixture->error),
+         &fixture->error);
+    fixture->partition = must_open_partition(fixture->store, "t", 0);
+}
+
+static int setup_compacted(void **state)
+{
+    setup_store(state);
+    create_topic(*state, "compact", NULL, NULL);
+    keyed_log_begin(keyed, 300, 2000, 1);
+    return 0;
+}
+
+static int clean_with(struct fixture *fixture, int64_t now_ms, size_t map_bytes)
+{
+    uint32_t next_ms;
+    struct clean clean = {.store = fixture->store, .now_ms = now_ms, .map_bytes = map_bytes};
+    return clean_run_with(&clean, &next_ms, &fixture->error);
+}
+
+static void must_clean(struct fixture *fixture, int64_t now_ms)
+{
+    must(clean_with(fixture, now_ms, COMPACT_MAP_BYTES), &fixture->error);
+}
+
+/* Up to where the log is clean; -1: it never was. */
+static int64_t cleaned_to(struct fixture *fixture)
+{
+    struct beck_store *store = fixture->store;
+    const struct beck_topic *topic = beck_partition_topic(fixture->partition);
+    int64_t offset = -1;
+    MDB_txn *txn;
+    must(db_begin(&store->index, false, &txn, NULL), NULL);
+    (void)cleaned_get(&store->index, txn, topic->number, 0, &offset);
+    mdb_txn_abort(txn);
+    return offset;
+}
+
+/* The base offset of the newest segment, which is not compacted. */
+static int64_t active_begin(struct fixture *fixture)
+{
+    char path[PATH_MAX];
+    segment_path(fixture, "t", 0, segment_count(fixture, "t", 0) - 1, path);
+    return strtoll(strrchr(path, '/') + 1, NULL, 10);
+}
+
+static int count_files(struct fixture *fixture, const char *ending)
+{
+    char path[PATH_MAX];
+    partition_folder(fixture, "t", 0, path);
+    DIR *folder = opendir(path);
+    int count = 0;
+    const struct dirent *entry;
+    assert_non_null(folder);
+    while ((entry = readdir(folder)) != NULL) {
+        size_t size = strlen(entry->d_name);
+        count +=
+            size > strlen(ending) && strcmp(entry->d_name + size - strlen(ending), ending) == 0;
+    }
+    (void)closedir(folder);
+    return count;
+}
+
+/* All that was complete is clean, and everything agrees. */
+static struct keyed_found check_clean(struct fixture *fixture)
+{
+    int64_t clean_to = cleaned_to(fixture);
+    assert_int_equal(clean_to, active_begin(fixture));
+    struct keyed_found found = keyed_log_check(keyed, fixture->partition, clean_to);
+    assert_int_equal(found.obsolete, 0);
+    assert_int_equal(verify_count(fixture->store, NULL), 0);
+    assert_int_equal(count_files(fixture, ".cleaned"), 0);
+    return found;
+}
+
+static uint64_t disk_bytes(struct fixture *fixture)
+{
+    uint64_t bytes;
+    must(beck_partition_disk_bytes(fixture->partition, &bytes, &fixture->error), &fixture->error);
+    return bytes;
+}
+
+/* ---- what stays ---------------------------------------------------------------------------- */
+
+static void keeps_the_last_record_of_each_key(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int round = 0; round < 4; round++) {
+        keyed_log_fill(keyed, fixture->partition, 4 * MIB, 10);
+        must_clean(fixture, NOW);
+        (void)check_clean(fixture);
+    }
+    /* 300 keys with 1,000 bytes each, about, and the active segment. */
+    assert_true(disk_bytes(fixture) < 3 * MIB);
+}
+
+/* More keys than the map has room for: part by part. */
+static void works_with_less_memory_than_the_keys_need(void **state)
+{
+    struct fixture *fixture = *state;
+    keyed_log_begin(keyed, 3000, 500, 2);
+    keyed_log_fill(keyed, fixture->partition, 5 * MIB, 0);
+    must(clean_with(fixture, NOW, 500 * OFFSET_MAP_ENTRY_BYTES), &fixture->error);
+    (void)check_clean(fixture);
+}
+
+static void a_reopened_store_has_the_same(void **state)
+{
+    struct fixture *fixture = *state;
+    keyed_log_fill(keyed, fixture->partition, 4 * MIB, 10);
+    must_clean(fixture, NOW);
+    int64_t records = check_clean(fixture).records;
+    fixture_reopen(fixture);
+    assert_int_equal(check_clean(fixture).records, records);
+}
+
+/* What index.mdb says is all in the segments, holes or not. */
+static void a_lost_index_is_made_again(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[PATH_MAX];
+    keyed_log_fill(keyed, fixture->partition, 4 * MIB, 10);
+    must_clean(fixture, NOW);
+    int64_t records = check_clean(fixture).records;
+    fixture_close(fixture);
+    store_file(fixture, STORE_PATH_INDEX, path);
+    assert_int_equal(remove(path), 0);
+    fixture->store = must_open(fixture->path, 0);
+    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    assert_int_equal(keyed_log_check(keyed, fixture->partition, 0).records, records);
+    assert_int_equal(verify_count(fixture->store, NULL), 0);
+}
+
+static void the_file_view_is_that_of_the_records(void **state)
+{
+    struct fixture *fixture = *state;
+    struct beck_reader *reader = NULL;
+    struct beck_record record;
+    struct beck_error *error = &fixture->error;
+    keyed_log_fill(keyed, fixture->partition, 3 * MIB, 5);
+    must_clean(fixture, NOW);
+    size_t size = must_state(fixture->partition).view_bytes;
+    char *view = malloc(size + 1);
+    size_t at = 0;
+    assert_non_null(view);
+    must(beck_reader_new(fixture->partition, BECK_READ_COMMITTED, &reader, error), error);
+    assert_int_equal(must(beck_reader_view(reader, 0, view, size + 1, error), error), size);
+    must(beck_reader_seek(reader, 0, error), error);
+    while (must(beck_reader_next(reader, &record, error), error) == 1) {
+        size_t value_size = record.value_size > 0 ? (size_t)record.value_size : 0;
+        assert_true(at + value_size < size);
+        assert_memory_equal(view + at, record.value, value_size);
+        assert_int_equal(view[at + value_size], '\n');
+        at += value_size + 1;
+    }
+    assert_int_equal(at, size);
+    beck_reader_free(reader);
+    free(view);
+}
+
+/* Ranges for sendfile, one after the other, have the same batches. */
+static void ranges_have_all_batches(void **state)
+{
+    struct fixture *fixture = *state;
+    static char buffer[300000];
+    struct beck_range range;
+    uint64_t bytes = 0;
+    int64_t offset = 0;
+    keyed_log_fill(keyed, fixture->partition, 3 * MIB, 5);
+    must_clean(fixture, NOW);
+    while (must(beck_read_range(fixture->partition, offset, sizeof(buffer), BECK_READ_UNCOMMITTED,
+                                &range, &fixture->error),
+                &fixture->error) == 0 &&
+           range.size > 0) {
+        assert_true(range.next_offset > offset);
+        offset = range.next_offset;
+        bytes += range.size;
+        beck_range_release(&range);
+    }
+    assert_int_equal(bytes, disk_bytes(fixture));
+}
+
+static void times_are_found(void **state)
+{
+    struct fixture *fixture = *state;
+    keyed_log_fill(keyed, fixture->partition, 3 * MIB, 5);
+    must_clean(fixture, NOW);
+    struct beck_reader *reader = NULL;
+    struct beck_record record;
+    struct beck_error *error = &fixture->error;
+    must(beck_reader_new(fixture->partition, BECK_READ_UNCOMMITTED, &reader, error), error);
+    for (int64_t at = 0; at < keyed->next_offset; at += 37) {
+        int64_t offset;
+        int64_t timestamp_ms;
+        assert_int_equal(
+            must(beck_offset_for_time(fixture->partition, FIXTURE_TIME + at, BECK_READ_UNCOMMITTED,
+                                      &offset, &timestamp_ms, error),
+                 error),
+            1);
+        must(beck_reader_seek(reader, at, error), error);
+        assert_int_equal(must(beck_reader_next(reader, &record, error), error), 1);
+        assert_int_equal(offset, record.offset);
+    }
+    beck_reader_free(reader);
+}
+
+/* ---- tombstones ---------------------------------------------------------------------------- */
+
+static void tombstones_go_after_their_time(void **state)
+{
+    struct fixture *fixture = *state;
+    keyed_log_fill(keyed, fixture->partition, 3 * MIB, 3);
+    must_clean(fixture, NOW);
+    int64_t first_end = cleaned_to(fixture);
+    int64_t tombstones = check_clean(fixture).tombstones;
+    assert_true(tombstones > 20);
+
+    /* Not before: what was there, and is not obsolete, stays. */
+    keyed->keys = 100;
+    keyed_log_fill(keyed, fixture->partition, 2 * MIB, 0);
+    must_clean(fixture, NOW + DAY_MS - 1);
+    keyed->keys = 300;
+    assert_true(keyed_log_check(keyed, fixture->partition, first_end).tombstones > 0);
+
+    keyed->keys = 100;
+    keyed_log_fill(keyed, fixture->partition, 2 * MIB, 0);
+    must_clean(fixture, NOW + DAY_MS);
+    keyed->keys = 300;
+    assert_int_equal(keyed_log_check(keyed, fixture->partition, first_end).tombstones, 0);
+    (void)check_clean(fixture);
+}
+
+/* ---- when, and what not -------------------------------------------------------------------- */
+
+static void other_topics_are_left_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    create_topic(fixture, "delete", NULL, NULL);
+    keyed_log_begin(keyed, 10, 2000, 1);
+    keyed_log_fill(keyed, fixture->partition, 3 * MIB, 0);
+    uint64_t before = disk_bytes(fixture);
+    must_clean(fixture, NOW);
+    assert_int_equal(disk_bytes(fixture), before);
+    assert_int_equal(cleaned_to(fixture), -1);
+}
+
+static void compact_and_delete_compacts_too(void **state)
+{
+    struct fixture *fixture = *state;
+    create_topic(fixture, "compact,delete", "retention.ms", "-1");
+    keyed_log_begin(keyed, 10, 2000, 1);
+    keyed_log_fill(keyed, fixture->partition, 3 * MIB, 0);
+    must_clean(fixture, NOW);
+    (void)check_clean(fixture);
+}
+
+static void the_active_segment_is_not_touched(void **state)
+{
+    struct fixture *fixture = *state;
+    for (uint32_t i = 0; i < 20; i++)
+        keyed_log_put(keyed, fixture->partition, 1, false);
+    uint32_t next_ms;
+    must(beck_store_maintain(fixture->store, true, &next_ms, &fixture->error), &fixture->error);
+    must_clean(fixture, NOW);
+    assert_int_equal(keyed_log_check(keyed, fixture->partition, 0).records, 20);
+}
+
+static void waits_until_enough_is_dirty(void **state)
+{
+    struct fixture *fixture = *state;
+    create_topic(fixture, "compact", "min.cleanable.dirty.ratio", "0.5");
+    keyed_log_begin(keyed, 5000, 2000, 1);
+    keyed_log_fill(keyed, fixture->partition, 5 * MIB, 0);
+    must_clean(fixture, NOW);
+    int64_t first_end = cleaned_to(fixture);
+    assert_true(first_end > 0);
+    keyed_log_fill(keyed, fixture->partition, 2 * MIB, 0);
+    must_clean(fixture, NOW);
+    assert_int_equal(cleaned_to(fixture), first_end);
+    keyed_log_fill(keyed, fixture->partition, 5 * MIB, 0);
+    must_clean(fixture, NOW);
+    (void)check_clean(fixture);
+}
+
+static void keeps_what_is_younger_than_the_lag(void **state)
+{
+    struct fixture *fixture = *state;
+    create_topic(fixture, "compact", "min.compaction.lag.ms", "1000");
+    keyed_log_begin(keyed, 10, 2000, 1);
+    keyed_log_fill(keyed, fixture->partition, 4 * MIB, 0);
+    /* A record's time is its offset's: those above 1,500 are too young at this time. */
+    must_clean(fixture, FIXTURE_TIME + 2500);
+    assert_in_range(cleaned_to(fixture), 1, 1501);
+    struct keyed_found found = keyed_log_check(keyed, fixture->partition, cleaned_to(fixture));
+    assert_int_equal(found.obsolete, 0);
+    assert_true(found.records >= keyed->next_offset - 1500);
+}
+
+static void cleans_what_has_waited_long_enough_however_little_it_is(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct beck_config configs[] = {{"cleanup.policy", "compact"},
+                                          {"segment.bytes", "1048576"},
+                                          {"min.cleanable.dirty.ratio", "1"},
+                                          {"max.compaction.lag.ms", "86400000"}};
+    const struct beck_topic_options options = {.configs = configs, .config_count = 4};
+    struct beck_topic topic;
+    must(beck_topic_create(fixture->store, "t", &options, &topic, &fixture->error),
+         &fixture->error);
+    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    keyed_log_begin(keyed, 10, 2000, 1);
+    keyed_log_fill(keyed, fixture->partition, 3 * MIB, 0);
+    must_clean(fixture, FIXTURE_TIME + DAY_MS);
+    assert_int_equal(cleaned_to(fixture), -1);
+    must_clean(fixture, FIXTURE_TIME + DAY_MS + 41); /* the first batch's last record is so old */
+    (void)check_clean(fixture);
+}
+
+static void small_segments_are_merged(void **state)
+{
+    struct fixture *fixture = *state;
+    keyed_log_fill(keyed, fixture->partition, 8 * MIB, 0);
+    int before = segment_count(fixture, "t", 0);
+    assert_true(before >= 8);
+    must_clean(fixture, NOW);
+    keyed_log_fill(keyed, fixture->partition, 2 * MIB, 0);
+    must_clean(fixture, NOW);
+    assert_true(segment_count(fixture, "t", 0) <= 4);
+    (void)check_clean(fixture);
+}
+
+/* ---- interruptions ------------------------------------------------------------------------- */
+
+static bool stop_at_once(void *context)
+{
+    (void)context;
+    return true;
+}
+
+static void stops_when_it_is_told_to(void **state)
+{
+    struct fixture *fixture = *state;
+    uint32_t next_ms;
+    keyed_log_fill(keyed, fixture->partition, 3 * MIB, 0);
+    uint64_t before = disk_bytes(fixture);
+    must(beck_store_clean(fixture->store, stop_at_once, NULL, &next_ms, &fixture->error),
+         &fixture->error);
+    assert_int_equal(disk_bytes(fixture), before);
+    assert_int_equal(cleaned_to(fixture), -1);
+    assert_int_equal(count_files(fixture, ".cleaned"), 0);
+}
+
+static bool delete_topic(void *context)
+{
+    struct fixture *fixture = context;
+    int r = beck_topic_delete(fixture->store, "t", &fixture->error);
+    assert_true(r == 0 || r == -ENOENT);
+    return false;
+}
+
+static void a_topic_may_be_deleted_meanwhile(void **state)
+{
+    struct fixture *fixture = *state;
+    uint32_t next_ms;
+    keyed_log_fill(keyed, fixture->partition, 3 * MIB, 0);
+    must(beck_store_clean(fixture->store, delete_topic, fixture, &next_ms, &fixture->error),
+         &fixture->error);
+    assert_int_equal(verify_count(fixture->store, NULL), 0);
+}
+
+static void a_damaged_segment_is_told_and_the_others_are_compacted(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[PATH_MAX];
+    keyed_log_fill(keyed, fixture->partition, 3 * MIB, 0);
+    const struct beck_config configs[] = {{"cleanup.policy", "compact"},
+                                          {"segment.bytes", "1048576"},
+                                          {"min.cleanable.dirty.ratio", "0"}};
+    const struct beck_topic_options options = {.configs = configs, .config_count = 3};
+    struct beck_topic topic;
+    must(beck_topic_create(fixture->store, "u", &options, &topic, &fixture->error),
+         &fixture->error);
+    struct beck_partition *other = must_open_partition(fixture->store, "u", 0);
+    keyed_log_begin(keyed, 300, 2000, 3);
+    keyed_log_fill(keyed, other, 3 * MIB, 0);
+    segment_path(fixture, "t", 0, 1, path);
+    file_flip(path, 5000);
+    uint64_t before = disk_bytes(fixture);
+    assert_int_equal(clean_with(fixture, NOW, COMPACT_MAP_BYTES), -EBADMSG);
+    int64_t begin = strtoll(strrchr(path, '/') + 1, NULL, 10);
+    assert_int_equal(fixture->error.offset, begin);
+    assert_string_equal(fixture->error.topic, "t");
+    (void)clean_with(fixture, NOW, COMPACT_MAP_BYTES);
+    assert_int_equal(disk_bytes(fixture), before);
+    assert_true(keyed_log_check(keyed, other, 0).records < keyed->next_offset / 2);
+    beck_partition_close(other);
+}
+
+#define TEST(name)           cmocka_unit_test_setup_teardown(name, setup_compacted, teardown)
+#define TEST_ON(setup, name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(keeps_the_last_record_of_each_key),
+        TEST(works_with_less_memory_than_the_keys_need),
+        TEST(a_reopened_store_has_the_same),
+        TEST(a_lost_index_is_made_again),
+        TEST(the_file_view_is_that_of_the_records),
+        TEST(ranges_have_all_batches),
+        TEST(times_are_found),
+        TEST(tombstones_go_after_their_time),
+        TEST_ON(setup_store, other_topics_are_left_alone),
+        TEST_ON(setup_store, compact_and_delete_compacts_too),
+        TEST(the_active_segment_is_not_touched),
+        TEST_ON(setup_store, waits_until_enough_is_dirty),
+        TEST_ON(setup_store, keeps_what_is_younger_than_the_lag),
+        TEST_ON(setup_store, cleans_what_has_waited_long_enough_however_little_it_is),
+        TEST(small_segments_are_merged),
+        TEST(stops_when_it_is_told_to),
+        TEST(a_topic_may_be_deleted_meanwhile),
+        TEST(a_damaged_segment_is_told_and_the_others_are_compacted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
