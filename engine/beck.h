@@ -130,6 +130,9 @@ struct beck_config {
 /* Zero means the default, for each. */
 struct beck_store_options {
     uint64_t map_bytes; /* LMDB's address space for each of its two files; default 1 TiB */
+    /* What beck_store_clean() may use for keys, 24 bytes each; default 64 MiB, at least 1 MiB. A
+     * topic with more keys than there is room for is read that many times more often. */
+    uint64_t compaction_bytes;
     /* When the store is made: what its topics have where they set nothing themselves. */
     const struct beck_config *configs;
     size_t config_count;
@@ -216,15 +219,21 @@ int beck_store_maintain(struct beck_store *store, bool all, uint32_t *ret_next_m
                         struct beck_error *error);
 
 /*
- * Do the long work that is due, by reading much: give each complete segment a digest (XXH3-128),
- * once every CRC in it was seen to be right, so that verification can tell a changed file from a
- * good one. Holds up nobody; returns when there is no more to do, or soon after `stop` (may be
+ * Do the long work that is due, by reading much. Compact topics whose cleanup.policy has `compact`,
+ * with the rules and configurations of Kafka's log cleaner: of the records of a key the last one
+ * stays, with its offset; complete segments are written anew and exchanged, each at once for
+ * everybody and durably. Then give each complete segment a digest (XXH3-128), once every CRC in it
+ * was seen to be right, so that verification can tell a changed file from a good one. It needs some
+ * MiB of memory beside what compaction may use for keys, and disk space for one segment more.
+ *
+ * Holds up nobody; returns when there is no more to do, or soon after `stop` (may be
  * NULL), which is asked each 50 ms or so, returned true; and at once where another process or
  * thread is at it. The time until it is next worth a call goes to `ret_next_ms`. Call it from a
  * thread of its own, or when there is time.
  *
- * -EBADMSG, -EIO: a segment could not be read whole; the error names it. It has no digest, and is
- * passed over for an hour: the next call goes on with the others. -EROFS. -ENOSPC. -ENOMEM.
+ * -EBADMSG, -EIO: a segment could not be read whole; the error names it. It has no digest, or its
+ * partition is not compacted, and is passed over for an hour: the next call goes on with the
+ * others. -EROFS. -ENOSPC. -ENOMEM.
  */
 int beck_store_clean(struct beck_store *store, bool (*stop)(void *context), void *context,
                      uint32_t *ret_next_ms, struct beck_error *error);

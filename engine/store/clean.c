@@ -82,7 +82,7 @@ int clean_run(struct beck_store *store, bool (*stop)(void *context), void *conte
                           .stop = stop,
                           .context = context,
                           .now_ms = store_now_ms(),
-                          .map_bytes = COMPACT_MAP_BYTES,
+                          .map_bytes = compact_map_bytes(store),
                           .next_ms = CLEAN_IDLE_MS};
     return clean_run_with(&clean, ret_next_ms, error);
 }

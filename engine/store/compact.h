@@ -9,7 +9,17 @@
 
 #include "clean.h"
 
-#define COMPACT_MAP_BYTES ((size_t)64 << 20) /* for keys: 2.2 million at a time */
+#define COMPACT_MAP_BYTES     ((size_t)64 << 20) /* for keys: 2.2 million at a time */
+#define COMPACT_MAP_BYTES_MIN ((size_t)1 << 20)
+
+/* What the store was opened with. */
+static inline size_t compact_map_bytes(const struct beck_store *store)
+{
+    if (store->compaction_bytes == 0)
+        return COMPACT_MAP_BYTES;
+    return store->compaction_bytes < COMPACT_MAP_BYTES_MIN ? COMPACT_MAP_BYTES_MIN
+                                                           : (size_t)store->compaction_bytes;
+}
 
 /*
  * Compact what is due, the dirtiest partition first, until nothing is or the run is to stop.

@@ -314,6 +314,7 @@ static int store_open_new(const char *path, unsigned flags,
         (void)io->close(io, own);
         return report(error, r, "out of memory");
     }
+    store->compaction_bytes = options ? options->compaction_bytes : 0;
     r = open_databases(store, map_bytes, error);
     if (r == 0)
         r = store_enter(store, map_bytes, error);

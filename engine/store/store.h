@@ -89,6 +89,7 @@ struct beck_store {
 
     struct seal_refused seal_refused[SEAL_REFUSED_MAX]; /* who is_cleaning has them */
     struct compact_refused compact_refused[COMPACT_REFUSED_MAX];
+    uint64_t compaction_bytes; /* for keys; 0: the default */
 
     int process; /* our entry in the table of processes; -1: none */
 
