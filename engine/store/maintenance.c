@@ -8,9 +8,9 @@
 
 #include "check.h"
 #include "checkpoint.h"
+#include "exchange.h"
 #include "groups_expire.h"
 #include "producers_expire.h"
-#include "exchange.h"
 
 #include <errno.h>
 
