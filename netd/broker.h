@@ -14,6 +14,7 @@
 
 #include "beck.h"
 #include "cleaner.h"
+#include "groups.h"
 #include "kafka/fetch_session.h"
 #include "maintenance.h"
 #include "wake.h"
@@ -34,6 +35,10 @@ struct broker_config {
 
     /* Under Kafka's names, with dots: what --set sets. */
     bool auto_create_topics_enable;
+    int32_t group_initial_rebalance_delay_ms;
+    int32_t group_max_session_timeout_ms;
+    int32_t group_max_size;
+    int32_t group_min_session_timeout_ms;
     int32_t max_incremental_fetch_session_cache_slots;
     int32_t num_network_threads; /* loops */
     int32_t num_partitions;
@@ -56,6 +61,7 @@ struct broker {
 
     struct loop *loops; /* the first one listens */
     size_t loop_count;
+    struct groups groups; /* the first loop's */
     struct fetch_sessions fetch_sessions;
     size_t loops_running; /* these two are the first loop's */
     size_t next_loop;

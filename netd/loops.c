@@ -92,6 +92,8 @@ int loops_start(struct broker *broker, struct beck_error *error)
             broker->loop_count++;
     }
     broker->loops_running = 1;
+    if (result == 0)
+        result = groups_init(&broker->groups, &broker->loops[0], error);
     for (size_t i = 1; result == 0 && i < count; i++)
         result = start_thread(&broker->loops[i]);
     if (result == 0)
@@ -120,12 +122,16 @@ void loops_stop(struct broker *broker)
     bool again = broker->loop_count > 0 && broker->loops[0].stopping;
     for (size_t i = 1; i < started && !again; i++)
         inbox_post(&broker->loops[i].inbox, &broker->loops[i].stop);
-    if (broker->loop_count > 0)
-        loop_stop(&broker->loops[0]);
+    if (broker->loop_count == 0)
+        return;
+    if (!again)
+        groups_stop(&broker->groups);
+    loop_stop(&broker->loops[0]);
 }
 
 void loops_done(struct broker *broker)
 {
+    groups_done(&broker->groups);
     for (size_t i = 0; i < broker->loop_count; i++)
         loop_done(&broker->loops[i]);
     broker->loop_count = 0;

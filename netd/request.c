@@ -82,7 +82,12 @@ static void work_run(struct work *work)
 
 static void work_done(struct work *work)
 {
-    request_unhold((struct request *)((char *)work - offsetof(struct request, work)));
+    struct request *request = (struct request *)((char *)work - offsetof(struct request, work));
+    void (*returned)(struct request * request) = request->returned;
+    request->returned = NULL;
+    if (returned)
+        returned(request); /* may hold it again */
+    request_unhold(request);
 }
 
 void request_submit(struct request *request, void (*run)(struct request *request))
@@ -92,6 +97,28 @@ void request_submit(struct request *request, void (*run)(struct request *request
     request->work_run = run;
     request_hold(request);
     workers_submit(&request->loop->broker->workers, &request->loop->inbox, &request->work);
+}
+
+static void call_arrived(struct work *work)
+{
+    struct request *request = (struct request *)((char *)work - offsetof(struct request, call));
+    request->work_run(request);
+}
+
+void request_call(struct request *request, void (*run)(struct request *request))
+{
+    struct loop *first = &request->loop->broker->loops[0];
+    request->work_run = run;
+    request->call.done = call_arrived;
+    request->work.done = work_done;
+    request_hold(request);
+    inbox_expect(&request->loop->inbox);
+    inbox_post(&first->inbox, &request->call);
+}
+
+void request_return(struct request *request)
+{
+    inbox_return(&request->loop->inbox, &request->work);
 }
 
 void request_orphan(struct request *request)

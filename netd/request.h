@@ -10,7 +10,8 @@
  * arena. `body` borrows from the connection's buffer and is gone when the handler returns, unless
  * the API is one whose bytes are kept.
  *
- * Belongs to one loop. A worker that has a hold may use the arena, body and response, nothing else.
+ * Belongs to one loop. A worker that has a hold may use the arena, body and response, nothing else;
+ * so may the first loop after request_call().
  */
 #ifndef BECK_NETD_REQUEST_H
 #define BECK_NETD_REQUEST_H
@@ -39,6 +40,7 @@ struct request {
     const struct kafka_api *api;
     int16_t version;
     int32_t correlation_id;
+    struct kafka_string client_id; /* borrowed as the body is */
     bool ready;
     bool silent;    /* there will be no answer: produce with acks=0 */
     unsigned holds; /* works and waits that refer to it; see request_unhold() */
@@ -55,8 +57,10 @@ struct request {
     /* Lets go of everything outside of the arena. Not called while there are holds. */
     void (*cleanup)(struct request *request);
 
-    struct work work; /* for request_submit() */
+    struct work work; /* for request_submit(), and the way back of request_call() */
+    struct work call;
     void (*work_run)(struct request *request);
+    void (*returned)(struct request *request); /* after request_call(), in our loop; may be NULL */
 };
 
 TAILQ_HEAD(request_list, request);
@@ -78,6 +82,12 @@ void request_unhold(struct request *request);
 
 /* Runs `run` on a worker, then the request is ready. `run` fills in the response. */
 void request_submit(struct request *request, void (*run)(struct request *request));
+
+/* Has `run` called on the first loop, where the groups are; from there request_return() is called
+ * once, then or later, and the request is ready. Until then the first loop may use the arena, body
+ * and response, nothing else. */
+void request_call(struct request *request, void (*run)(struct request *request));
+void request_return(struct request *request);
 
 /* The connection ended. Frees the request, or leaves it to the last hold. It is out of the queue.
  */

@@ -19,8 +19,9 @@
 
 #include "group/group.h"
 
-#define GROUP_SESSION_TIMEOUT_JOINING_MS 300000 /* of a new member that waits for its first join   \
-                                                 */
+#define GROUP_SESSION_TIMEOUT_JOINING_MS                                                           \
+    300000 /* of a new member that waits for its first join                                        \
+            */
 
 /* What the coordinator needs of others. */
 struct coordinator_environment {

@@ -23,9 +23,32 @@ static const struct handler handlers[] = {
     {KAFKA_API_LIST_OFFSETS, true, list_offsets_handle},
     {KAFKA_API_METADATA, true, metadata_handle},
     {KAFKA_API_API_VERSIONS, false, api_versions_handle},
+    {KAFKA_API_OFFSET_COMMIT, true, offset_commit_handle},
+    {KAFKA_API_OFFSET_FETCH, true, offset_fetch_handle},
+    {KAFKA_API_FIND_COORDINATOR, true, find_coordinator_handle},
+    {KAFKA_API_JOIN_GROUP, true, join_group_handle},
+    {KAFKA_API_HEARTBEAT, true, heartbeat_handle},
+    {KAFKA_API_LEAVE_GROUP, true, leave_group_handle},
+    {KAFKA_API_SYNC_GROUP, true, sync_group_handle},
+    {KAFKA_API_DESCRIBE_GROUPS, true, describe_groups_handle},
+    {KAFKA_API_LIST_GROUPS, true, list_groups_handle},
     {KAFKA_API_CREATE_TOPICS, true, create_topics_handle},
     {KAFKA_API_DELETE_TOPICS, true, delete_topics_handle},
     {KAFKA_API_INIT_PRODUCER_ID, true, init_producer_id_handle},
+    {KAFKA_API_DELETE_GROUPS, true, delete_groups_handle},
+    {KAFKA_API_OFFSET_DELETE, true, offset_delete_handle},
+    {KAFKA_API_CREATE_PARTITIONS, true, create_partitions_handle},
+    {KAFKA_API_OFFSET_FOR_LEADER_EPOCH, true, offset_for_leader_epoch_handle},
+    {KAFKA_API_DESCRIBE_CLUSTER, false, describe_cluster_handle},
+    {KAFKA_API_DESCRIBE_LOG_DIRS, true, describe_log_dirs_handle},
+    {KAFKA_API_ELECT_LEADERS, true, elect_leaders_handle},
+    {KAFKA_API_ALTER_PARTITION_REASSIGNMENTS, true, alter_partition_reassignments_handle},
+    {KAFKA_API_LIST_PARTITION_REASSIGNMENTS, false, list_partition_reassignments_handle},
+    {KAFKA_API_DESCRIBE_ACLS, false, describe_acls_handle},
+    {KAFKA_API_CREATE_ACLS, false, create_acls_handle},
+    {KAFKA_API_DELETE_ACLS, false, delete_acls_handle},
+    {KAFKA_API_DESCRIBE_CLIENT_QUOTAS, false, describe_client_quotas_handle},
+    {KAFKA_API_ALTER_CLIENT_QUOTAS, true, alter_client_quotas_handle},
 };
 
 static const struct handler *find_handler(int16_t key)
@@ -67,6 +90,7 @@ static struct request *enqueue(struct connection *connection, const struct kafka
     request->api = api;
     request->version = header->request_api_version;
     request->correlation_id = header->correlation_id;
+    request->client_id = header->client_id;
     TAILQ_INSERT_TAIL(&connection->requests, request, link);
     connection->request_count++;
     return request;

@@ -21,5 +21,28 @@ void list_offsets_handle(struct request *request);
 void create_topics_handle(struct request *request);
 void delete_topics_handle(struct request *request);
 void init_producer_id_handle(struct request *request);
+void find_coordinator_handle(struct request *request);
+void join_group_handle(struct request *request);
+void sync_group_handle(struct request *request);
+void heartbeat_handle(struct request *request);
+void leave_group_handle(struct request *request);
+void describe_groups_handle(struct request *request);
+void list_groups_handle(struct request *request);
+void delete_groups_handle(struct request *request);
+void offset_commit_handle(struct request *request);
+void offset_fetch_handle(struct request *request);
+void offset_delete_handle(struct request *request);
+void create_partitions_handle(struct request *request);
+void offset_for_leader_epoch_handle(struct request *request);
+void describe_cluster_handle(struct request *request);
+void describe_log_dirs_handle(struct request *request);
+void elect_leaders_handle(struct request *request);
+void alter_partition_reassignments_handle(struct request *request);
+void list_partition_reassignments_handle(struct request *request);
+void describe_acls_handle(struct request *request);
+void create_acls_handle(struct request *request);
+void delete_acls_handle(struct request *request);
+void describe_client_quotas_handle(struct request *request);
+void alter_client_quotas_handle(struct request *request);
 
 #endif

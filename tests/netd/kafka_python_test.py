@@ -9,10 +9,10 @@ from raw import Raw
 from tap import equal, ok, run
 
 try:
-    from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+    from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
     from kafka.admin import KafkaAdminClient, NewTopic
-    from kafka.errors import (InvalidReplicationFactorError, TopicAlreadyExistsError,
-                              UnknownTopicOrPartitionError)
+    from kafka.errors import (GroupIdNotFoundError, InvalidReplicationFactorError, NoError,
+                              TopicAlreadyExistsError, UnknownTopicOrPartitionError)
 except ImportError as error:
     tap.skip_all(f'kafka-python: {error}')
 
@@ -124,4 +124,41 @@ def details():
         reader.close()
 
 
-run(topics, produce_and_consume, details)
+def groups():
+    with Daemon('--set', 'group.initial.rebalance.delay.ms=100') as daemon, Raw(daemon.port) as client:
+        client.create('t', partitions=2)
+        producer = KafkaProducer(bootstrap_servers=daemon.address)
+        for i in range(10):
+            producer.send('t', b'%d' % i, partition=i % 2)
+        producer.close()
+
+        def member(**options):
+            return KafkaConsumer('t', bootstrap_servers=daemon.address, group_id='g',
+                                 auto_offset_reset='earliest', enable_auto_commit=False,
+                                 consumer_timeout_ms=5000, **options)
+        first = member()
+        equal(sorted(values(first, 10)), [b'%d' % i for i in range(10)], 'a group of one gets all')
+        where = TopicPartition('t', 1)
+        first.commit({where: OffsetAndMetadata(3, 'some metadata')})
+        found = first.committed(where, metadata=True)
+        equal((found.offset, found.metadata), (3, 'some metadata'), 'offset and metadata come back')
+        equal(first.committed(TopicPartition('t', 0)), None, 'nothing committed is nothing')
+        first.close()
+        second = member()
+        equal(sorted(values(second, 7)), [b'%d' % i for i in (0, 2, 4, 6, 7, 8, 9)],
+              'the next one goes on from there')
+        admin = KafkaAdminClient(bootstrap_servers=daemon.address)
+        equal(admin.list_consumer_groups(), [('g', 'consumer')], 'the group is listed')
+        described = admin.describe_consumer_groups(['g'])[0]
+        equal((described.state, len(described.members)), ('Stable', 1), 'and described')
+        equal(admin.list_consumer_group_offsets('g')[where].offset, 3, 'with its offsets')
+        code = admin.delete_consumer_groups(['g'])[0][1].errno
+        equal(code, 68, 'with members it is not deleted')
+        second.close()
+        equal(admin.delete_consumer_groups(['g', 'none']),
+              [('g', NoError), ('none', GroupIdNotFoundError)], 'without, it is')
+        equal(admin.list_consumer_groups(), [], 'and gone')
+        admin.close()
+
+
+run(topics, produce_and_consume, details, groups)

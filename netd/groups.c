@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Time, saves and loading; see groups.h. Saves are written one after the other by one worker at a
+ * time, so that an older state never overtakes a newer one.
+ */
+#include "groups.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "clock.h"
+#include "log.h"
+#include "loop.h"
+
+static int64_t date_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* ---- saves ---- */
+
+static void save_free(struct group_save *save)
+{
+    text_free(&save->group_id);
+    bytes_free(&save->state);
+    free(save);
+}
+
+static int save_write(struct beck_store *store, const struct group_save *save)
+{
+    struct beck_error error;
+    int result;
+    if (save->state.length == 0) {
+        result = beck_group_delete(store, save->group_id.data, save->group_id.length, &error);
+        if (result == -ENOENT)
+            result = 0;
+    } else {
+        struct beck_group group = {
+            .id_size = save->group_id.length,
+            .empty_since_ms = save->empty_since_ms,
+            .state_size = save->state.length,
+        };
+        memcpy(group.id, save->group_id.data, save->group_id.length);
+        memcpy(group.protocol_type, save->protocol_type, sizeof(save->protocol_type));
+        result = beck_group_put(store, &group, save->state.data, &error);
+    }
+    if (result < 0)
+        log_line("a group's state cannot be kept: %s", error.message);
+    return result;
+}
+
+/* On a worker: `running` is its own. */
+static void saves_run(struct work *work)
+{
+    struct groups *groups = (struct groups *)((char *)work - offsetof(struct groups, work));
+    struct group_save *save;
+    TAILQ_FOREACH(save, &groups->running, link)
+    save->result = save_write(groups->broker->store, save);
+}
+
+static void saves_begin(struct groups *groups)
+{
+    if (TAILQ_EMPTY(&groups->queue) || !TAILQ_EMPTY(&groups->running))
+        return;
+    TAILQ_CONCAT(&groups->running, &groups->queue, link);
+    workers_submit(&groups->broker->workers, &groups->loop->inbox, &groups->work);
+}
+
+static void saves_done(struct work *work)
+{
+    struct groups *groups = (struct groups *)((char *)work - offsetof(struct groups, work));
+    struct group_save *save;
+    groups_begin(groups);
+    while ((save = TAILQ_FIRST(&groups->running))) {
+        TAILQ_REMOVE(&groups->running, save, link);
+        coordinator_saved(save->group, save->number, save->result);
+        if (save->then)
+            save->then(save);
+        save_free(save);
+    }
+    groups_end(groups);
+}
+
+static void environment_save(void *context, struct group *group, struct kafka_bytes state,
+                             unsigned number)
+{
+    struct groups *groups = context;
+    struct group_save *save = calloc(1, sizeof(*save));
+    if (!save || text_copy(group->id, &save->group_id) < 0)
+        abort(); /* a state that is neither kept nor refused would leave its members waiting */
+    save->group = group;
+    save->number = number;
+    save->state = state;
+    save->empty_since_ms = group->empty_since_ms > 0 ? group->empty_since_ms : -1;
+    if (group->protocol_type.length < sizeof(save->protocol_type) && group->protocol_type.data)
+        memcpy(save->protocol_type, group->protocol_type.data, group->protocol_type.length);
+    TAILQ_INSERT_TAIL(&groups->queue, save, link);
+    groups->latest = save;
+}
+
+static void environment_random(void *context, uint8_t to[16])
+{
+    (void)context;
+    if (getrandom(to, 16, 0) != 16)
+        abort();
+}
+
+/* ---- time ---- */
+
+struct coordinator *groups_begin(struct groups *groups)
+{
+    groups->latest = NULL;
+    coordinator_tick(&groups->coordinator, clock_ms(), date_ms());
+    return &groups->coordinator;
+}
+
+void groups_end(struct groups *groups)
+{
+    int64_t next_ms = coordinator_next_ms(&groups->coordinator);
+    int64_t left_ms = next_ms - clock_ms();
+    saves_begin(groups);
+    if (next_ms == INT64_MAX) {
+        (void)event_del(groups->timer);
+        return;
+    }
+    if (left_ms < 0)
+        left_ms = 0;
+    struct timeval after = {.tv_sec = left_ms / 1000, .tv_usec = left_ms % 1000 * 1000};
+    event_add(groups->timer, &after);
+}
+
+static void timer_event(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd, (void)what;
+    struct groups *groups = context;
+    (void)groups_begin(groups);
+    groups_end(groups);
+    loop_settle(groups->loop);
+}
+
+/* ---- the begin and the end ---- */
+
+/* `state` has room for any. */
+static int load_one(struct groups *groups, struct beck_group *group, void *state)
+{
+    struct kafka_string id = {group->id, (uint32_t)group->id_size};
+    if (!group->has_record || group->state_size == 0) /* it has offsets, and never had members */
+        return coordinator_make(&groups->coordinator, id) ? 0 : -ENOMEM;
+    int result = beck_group_get(groups->broker->store, id.data, id.length, group, state,
+                                BECK_GROUP_STATE_BYTES, NULL);
+    if (result <= 0)
+        return result;
+    return coordinator_load(&groups->coordinator, id,
+                            (struct kafka_bytes){state, (uint32_t)group->state_size});
+}
+
+/* All groups that the store knows. One that is damaged costs its members a rebalance, no more. */
+static int load(struct groups *groups, struct beck_error *error)
+{
+    struct beck_group *group = calloc(1, sizeof(*group));
+    void *state = malloc(BECK_GROUP_STATE_BYTES);
+    int result = group && state ? 1 : -ENOMEM;
+    while (result == 1 || result == -EBADMSG) {
+        result = beck_group_next(groups->broker->store, group, error);
+        int loaded = result == 1 ? load_one(groups, group, state) : result;
+        if (loaded == -ENOMEM)
+            result = loaded;
+        else if (loaded < 0)
+            log_line("what was kept of the members of a group cannot be read (%.64s): %s",
+                     result == 1 ? group->id : "", strerror(-loaded));
+    }
+    free(group);
+    free(state);
+    return result;
+}
+
+int groups_init(struct groups *groups, struct loop *loop, struct beck_error *error)
+{
+    const struct broker_config *config = loop->broker->config;
+    const struct coordinator_environment environment = {
+        .context = groups, .save = environment_save, .random = environment_random};
+    const struct coordinator_settings settings = {
+        .group_min_session_timeout_ms = config->group_min_session_timeout_ms,
+        .group_max_session_timeout_ms = config->group_max_session_timeout_ms,
+        .group_initial_rebalance_delay_ms = config->group_initial_rebalance_delay_ms,
+        .group_max_size = config->group_max_size,
+    };
+    *groups = (struct groups){.broker = loop->broker, .loop = loop};
+    commits_init(&groups->commits, loop);
+    groups->work.run = saves_run;
+    groups->work.done = saves_done;
+    TAILQ_INIT(&groups->queue);
+    TAILQ_INIT(&groups->running);
+    coordinator_init(&groups->coordinator, &environment, &settings);
+    groups->timer = evtimer_new(loop->base, timer_event, groups);
+    if (!groups->timer)
+        return -ENOMEM;
+    (void)groups_begin(groups);
+    int result = load(groups, error);
+    groups_end(groups);
+    return result;
+}
+
+void groups_stop(struct groups *groups)
+{
+    (void)groups_begin(groups);
+    coordinator_stop(&groups->coordinator);
+    groups_end(groups);
+}
+
+void groups_done(struct groups *groups)
+{
+    commits_done(&groups->commits);
+    coordinator_done(&groups->coordinator);
+    if (groups->timer)
+        event_free(groups->timer);
+    groups->timer = NULL;
+}
