@@ -422,16 +422,16 @@ static int walk_file(struct recover *recover, size_t *next, bool *ret_is_last,
     int r = open_file(recover, tail->end.segment, &fd, &size);
     if (r < 0)
         return r;
-    if (r == 0 || size < tail->end.position) {
+    if (size < tail->end.position) {
         /* What was synced is not there: damage. The log goes on in a segment of its own. */
         *ret_is_last = *next >= recover->file_count;
-        if (tail->end.position > 0 && *ret_is_last)
-            r = next_segment(recover, tail->end.offset);
+        r = *ret_is_last ? next_segment(recover, tail->end.offset) : 0;
         return r < 0 ? r : !*ret_is_last;
     }
     recover->scan->fd = fd;
     recover->scan->io = recover->store->io;
-    r = read_file(recover, size, *next >= recover->file_count, error);
+    /* Where there is no file, nothing was ever synced to it. */
+    r = r == 0 ? 1 : read_file(recover, size, *next >= recover->file_count, error);
     if (r == 0)
         return cut_here(recover, size, *next, error);
     if (r == 1)
