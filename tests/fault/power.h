@@ -25,6 +25,25 @@ struct log_promise {
     uint32_t when;
 };
 
+/* An offset that a group committed for the log. */
+struct committed {
+    int64_t offset;
+    uint32_t begin;
+    uint32_t end;
+};
+
+#define COMMITS 64
+
+/* The last batch of a producer with an id. */
+struct idempotent {
+    uint8_t bytes[256];
+    size_t size; /* 0: it sent nothing yet */
+    int64_t producer_id;
+    int32_t sequence; /* of the next batch */
+    int64_t base_offset;
+    uint32_t when;
+};
+
 struct log {
     struct offer *offers;
     uint32_t offer_count;
@@ -36,6 +55,9 @@ struct log {
         used_before; /* the highest offset that earlier runs gave out, lost ones too; -1: none */
     int32_t epoch;   /* of the leader, of this run or the one before it; -1: not seen */
     uint32_t found;  /* offers that the last check found */
+    struct committed commits[COMMITS];
+    uint32_t commit_count;
+    struct idempotent idempotent;
 };
 
 struct topic {
@@ -80,7 +102,8 @@ void power_work(struct power *power);
  * in logs what it found. */
 void power_check(struct power *power, const char *path, uint32_t at);
 
-/* Ids rise for ever. */
+/* A new producer id, noted. Ids rise for ever. */
+int64_t power_producer_id(struct power *power);
 void power_check_producer_id(const struct power *power, int64_t id, uint32_t at);
 
 #endif

@@ -67,6 +67,60 @@ static void check_records(struct checked *c, struct beck_partition *partition)
                    log->offers[log->found].offset);
 }
 
+/* The group's offset is the last that was committed, or one that was being committed; and no record
+ * before it is lost. */
+static void check_commits(struct checked *c)
+{
+    static struct beck_offset offset;
+    struct beck_error error;
+    const struct log *log = c->log;
+    bool good = true;
+    int r = (int)must(
+        beck_offset_fetch(c->store, "g", 1, c->topic->name, c->partition, &offset, &error), &error);
+    for (uint32_t i = 0; i < log->commit_count; i++) {
+        const struct committed *one = &log->commits[i];
+        bool is_it = r == 1 && offset.offset == one->offset;
+        if (one->begin <= c->at)
+            good = is_it || (good && one->end > c->at);
+    }
+    if (!good)
+        power_fail(c->power, "%s-%d: the committed offset is %" PRId64, c->topic->name,
+                   c->partition, r == 1 ? offset.offset : -1);
+    if (r == 1 && log->found < log->offer_count && log->offers[log->found].offset < offset.offset)
+        power_fail(c->power, "%s-%d: %" PRId64 " was committed, and %" PRId64 " is lost",
+                   c->topic->name, c->partition, offset.offset, log->offers[log->found].offset);
+}
+
+/* What a producer sent last is known, where it is there. */
+static void check_idempotent(struct checked *c, struct beck_partition *partition)
+{
+    struct beck_error error;
+    struct beck_append_result result;
+    const struct idempotent *own = &c->log->idempotent;
+    if (own->size == 0 || own->when > c->at || own->base_offset >= promised(c->log, c->at))
+        return;
+    must(beck_append(partition, own->bytes, own->size, BECK_ACKS_LEADER, &result, &error), &error);
+    if (!result.duplicate || result.base_offset != own->base_offset)
+        power_fail(c->power,
+                   "%s-%d: a batch that was sent again is there twice, at %" PRId64 " and %" PRId64,
+                   c->topic->name, c->partition, own->base_offset, result.base_offset);
+}
+
+/* Who has records of the epoch before is told that none that he may have is of it still to come. */
+static void check_epoch(struct checked *c, struct beck_partition *partition, int32_t epoch,
+                        int64_t used)
+{
+    struct beck_error error;
+    int32_t ended = -1;
+    int64_t end = -1;
+    if (c->log->epoch < 0 || c->topic->create_end > c->at)
+        return;
+    must(beck_partition_epoch_end(partition, c->log->epoch, &ended, &end, &error), &error);
+    if (ended == c->log->epoch && epoch > ended && end <= used)
+        power_fail(c->power, "%s-%d: epoch %d ended at %" PRId64 ", and %" PRId64 " was used",
+                   c->topic->name, c->partition, ended, end, used);
+}
+
 static void check_log(struct checked *c)
 {
     const struct power *power = c->power;
@@ -85,6 +139,9 @@ static void check_log(struct checked *c)
         power_fail(power, "%s-%d: the leader epoch is %d after %d", c->topic->name, c->partition,
                    state.leader_epoch, c->log->epoch);
     check_records(c, partition);
+    check_epoch(c, partition, state.leader_epoch, used);
+    check_commits(c);
+    check_idempotent(c, partition);
     must(beck_produce(partition, &one, 1, BECK_ACKS_ALL, &result, &error), &error);
     if (result.base_offset <= used)
         power_fail(power, "%s-%d: offset %" PRId64 " was given out again", c->topic->name,

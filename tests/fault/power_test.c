@@ -110,6 +110,14 @@ static void settle_log(struct power *power, struct log *log, uint32_t at)
     for (uint32_t i = 0; i < log->promise_count; i++)
         if (log->promises[i].when <= at && log->promises[i].offset > kept)
             kept = log->promises[i].offset;
+    /* Which of the commits that were under way came through, each check finds out. */
+    while (log->commit_count > 0 && log->commits[log->commit_count - 1].begin > at)
+        log->commit_count--;
+    for (uint32_t i = 0; i < log->commit_count; i++) {
+        log->commits[i].end = log->commits[i].end <= at ? 0 : NEVER;
+        log->commits[i].begin = 0;
+    }
+    log->idempotent.size = 0;
     power->lost += log->offer_count - log->found;
     log->offer_count = log->found;
     for (uint32_t i = 0; i < log->offer_count; i++)

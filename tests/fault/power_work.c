@@ -3,6 +3,7 @@
 #include "power.h"
 
 #include "check.h"
+#include "forge.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -88,6 +89,78 @@ static void append(struct power *power, struct topic *topic, uint32_t p, bool la
     beck_partition_close(partition);
 }
 
+/* The next batch of a producer that is told when it sends one again. */
+static void append_idempotent(struct power *power, struct topic *topic, uint32_t p)
+{
+    static struct forge forge;
+    struct beck_error error;
+    struct beck_append_result result;
+    struct log *log = &topic->logs[p];
+    struct idempotent *own = &log->idempotent;
+    uint64_t number = power->next_number++;
+    const struct beck_record record = {.key_size = -1, .value = &number, .value_size = 8};
+    if (own->size == 0)
+        *own = (struct idempotent){.producer_id = power_producer_id(power)};
+    forge_begin(&forge);
+    forge_record(&forge, &record, 0, 0);
+    forge.header.producer_id = own->producer_id;
+    forge.header.producer_epoch = 0;
+    forge.header.base_sequence = own->sequence++;
+    forge_seal(&forge);
+    CHECK(forge.size <= sizeof(own->bytes));
+    struct beck_partition *partition =
+        must_open_partition(power->fixture.store, topic->name, (int32_t)p);
+    must(beck_append(partition, forge.bytes, forge.size, BECK_ACKS_LEADER, &result, &error),
+         &error);
+    beck_partition_close(partition);
+    memcpy(own->bytes, forge.bytes, forge.size);
+    own->size = forge.size;
+    own->base_offset = result.base_offset;
+    own->when = now(power);
+    note_offer(power, log, result.base_offset, number);
+}
+
+static void commit(struct power *power, struct topic *topic, uint32_t p)
+{
+    struct beck_error error;
+    struct log *log = &topic->logs[p];
+    struct beck_partition *partition =
+        must_open_partition(power->fixture.store, topic->name, (int32_t)p);
+    int64_t end = must_state(partition).next_offset;
+    beck_partition_close(partition);
+    struct beck_offset_commit offset = {.group = "g",
+                                        .group_size = 1,
+                                        .topic = topic->name,
+                                        .partition = (int32_t)p,
+                                        .offset =
+                                            end > 3 ? end - random_below(&power->random, 3) : end,
+                                        .leader_epoch = -1,
+                                        .expire_ms = -1};
+    if (log->commit_count == COMMITS)
+        return;
+    struct committed *own = &log->commits[log->commit_count++];
+    *own = (struct committed){offset.offset, now(power), NEVER};
+    must(beck_offsets_commit(power->fixture.store, &offset, 1, &error), &error);
+    own->end = now(power);
+    note_promise(power, log, offset.offset);
+}
+
+static void alter(struct power *power, const struct topic *topic)
+{
+    struct beck_error error;
+    struct beck_config_change change = {.name = "max.message.bytes",
+                                        .value =
+                                            random_below(&power->random, 2) ? "900000" : "950000"};
+    must(beck_topic_alter(power->fixture.store, topic->name, &change, 1, 0, &error), &error);
+}
+
+static void clean(struct power *power)
+{
+    uint32_t next_ms;
+    struct beck_error error;
+    must(beck_store_clean(power->fixture.store, NULL, NULL, &next_ms, &error), &error);
+}
+
 static void sync_log(struct power *power, struct topic *topic, uint32_t p)
 {
     struct beck_error error;
@@ -131,7 +204,7 @@ static void maintain(struct power *power)
     must(beck_store_maintain(power->fixture.store, true, &next_ms, &error), &error);
 }
 
-static void producer_id(struct power *power)
+int64_t power_producer_id(struct power *power)
 {
     int64_t id;
     struct beck_error error;
@@ -140,6 +213,7 @@ static void producer_id(struct power *power)
     uint32_t next = power->producer_count++ % ELEMENTS(power->producer_ids);
     power->producer_ids[next] = id;
     power->producer_when[next] = now(power);
+    return id;
 }
 
 /* ---- the run ------------------------------------------------------------------------------- */
@@ -180,18 +254,26 @@ static void step(struct power *power)
     uint32_t choice = random_below(&power->random, 100);
     if (!topic || choice < 4)
         create(power);
-    else if (choice < 64)
+    else if (choice < 50)
         append(power, topic, p, false);
-    else if (choice < 76)
+    else if (choice < 58)
+        append_idempotent(power, topic, p);
+    else if (choice < 70)
         append(power, topic, p, true);
-    else if (choice < 86)
+    else if (choice < 77)
         sync_log(power, topic, p);
-    else if (choice < 94)
+    else if (choice < 83)
+        commit(power, topic, p);
+    else if (choice < 91)
         maintain(power);
-    else if (choice < 96)
+    else if (choice < 93)
         delete_topic(power, topic);
+    else if (choice < 95)
+        (void)power_producer_id(power);
+    else if (choice < 97)
+        alter(power, topic);
     else if (choice < 98)
-        producer_id(power);
+        clean(power);
     else if (power->close_begin == NEVER) {
         close_store(power);
         open_store(power);
