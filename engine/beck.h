@@ -281,6 +281,65 @@ struct beck_lock {
 int beck_store_lock_next(struct beck_store *store, uint32_t *position, struct beck_lock *ret_lock,
                          struct beck_error *error);
 
+/* ---- repair ------------------------------------------------------------------------------- */
+
+enum beck_repair_flags {
+    BECK_REPAIR_EXECUTE = 1 << 0, /* do it; else only say what there is to do */
+    /* Cut damaged batches out of the middle of segments, and forget segments whose files are gone:
+     * what is behind them can be read again, and their offsets are a hole. Else they stay. */
+    BECK_REPAIR_DROP_DAMAGED = 1 << 1,
+};
+
+enum beck_repair_kind {
+    BECK_REPAIR_REBUILD, /* make a file, or its part for a partition, anew */
+    BECK_REPAIR_CUT,     /* cut off the torn end of a log */
+    BECK_REPAIR_DROP,    /* cut damage out of a log */
+    BECK_REPAIR_MOVE,    /* move aside what does not belong to the store */
+    BECK_REPAIR_MAKE,    /* make a file or folder that is missing */
+    BECK_REPAIR_LEAVE,   /* damage that stays as it is without BECK_REPAIR_DROP_DAMAGED */
+};
+
+/* One thing that is to be done, or was done. Fields that do not apply are empty or -1. */
+struct beck_repair_step {
+    enum beck_repair_kind kind;
+    bool done;
+    char file[320]; /* relative to the store's directory */
+    char topic[BECK_TOPIC_NAME_BYTES + 1];
+    int32_t partition;
+    int64_t offset;
+    int64_t byte;   /* in the file */
+    int64_t bytes;  /* how many of it */
+    char what[256]; /* one sentence: what is wrong, and what is made of it */
+};
+
+struct beck_repair_totals {
+    uint32_t to_do; /* steps that BECK_REPAIR_EXECUTE would carry out */
+    uint32_t done;  /* that it has */
+    uint32_t left;  /* damage that stays */
+    char side[64];  /* the folder in the store that has what was cut or replaced; "": none */
+};
+
+/*
+ * Look for whatever keeps a store from being opened or read, and with BECK_REPAIR_EXECUTE put it
+ * right: index.mdb is made anew from the segments; meta.mdb from what can be read of it, its copy,
+ * and the small file in each topic's folder; torn ends are cut off, stray files moved aside. What
+ * is sound is not touched, and what goes is kept in a folder of its own in the store. `step` (may
+ * be NULL) is told of each thing, and may return non-zero to stop. Where a log may have been longer
+ * than what is left of it, its next offset goes on behind all that may have been given out, in a
+ * new leader epoch. `options` may be NULL.
+ *
+ * Reads all segments. Forks children that read LMDB's files, as damage in these may crash who reads
+ * them. Cut off in the middle by a crash it can be begun anew.
+ *
+ * Returns 0 or 1: there is something that was not done. -EBUSY: somebody has the store open; the
+ * message names the processes. -ENOENT: no store. -EPROTONOSUPPORT: made by a newer beck.
+ * -ECANCELED: `step` said so. -EACCES, -EROFS, -ENOSPC, -EIO, -ENOMEM.
+ */
+int beck_store_repair(const char *path, unsigned flags, const struct beck_store_options *options,
+                      int (*step)(void *context, const struct beck_repair_step *found),
+                      void *context, struct beck_repair_totals *ret_totals,
+                      struct beck_error *error);
+
 /* ---- producer ids ------------------------------------------------------------------------- */
 
 /*

@@ -10,6 +10,7 @@
 #include "partitioner.h"
 #include "process.h"
 #include "public.h"
+#include "repair.h"
 #include "report.h"
 #include "store.h"
 
@@ -260,4 +261,17 @@ BECK_PUBLIC void beck_store_arm(struct beck_store *store)
 {
     if (store_check_writable(store, NULL) == 0)
         waiter_arm(&store->waiter, &live_store(&store->live)->armed);
+}
+
+BECK_PUBLIC int beck_store_repair(const char *path, unsigned flags,
+                                  const struct beck_store_options *options,
+                                  int (*step)(void *context, const struct beck_repair_step *found),
+                                  void *context, struct beck_repair_totals *ret_totals,
+                                  struct beck_error *error)
+{
+    if (!path || path[0] == '\0')
+        return report(error, -EINVAL, "a store needs a path");
+    if ((flags & ~(unsigned)(BECK_REPAIR_EXECUTE | BECK_REPAIR_DROP_DAMAGED)) != 0)
+        return report(error, -EINVAL, "there are no such flags");
+    return repair_store(path, flags, options, step, context, &io_system, ret_totals, error);
 }

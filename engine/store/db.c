@@ -84,7 +84,7 @@ int db_open(struct db *db, const char *directory, const char *name, unsigned fla
             uint64_t map_bytes, const struct db_layout *layout, struct beck_error *error)
 {
     bool read_only = flags & DB_OPEN_READ_ONLY;
-    unsigned env_flags = read_only ? MDB_RDONLY : 0;
+    unsigned env_flags = (read_only ? MDB_RDONLY : 0) | (flags & DB_OPEN_ALONE ? MDB_NOLOCK : 0);
     _cleanup_free_ char *path = NULL;
 
     CHECK(layout->count <= DB_DATABASES_MAX);

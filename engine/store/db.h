@@ -39,6 +39,7 @@ struct db_layout {
 enum db_open_flags {
     DB_OPEN_READ_ONLY = 1,
     DB_OPEN_CREATE = 2, /* databases that are missing are made */
+    DB_OPEN_ALONE = 4,  /* without LMDB's locks: nobody else has it open, nor will while we do */
 };
 
 /*

@@ -98,7 +98,8 @@ static int recover_checkpoint(struct recover *recover)
     struct live_tail *tail = &recover->found->tail;
     struct index_checkpoint checkpoint;
     _cleanup_txn_ MDB_txn *txn = NULL;
-    int r = db_begin(&store->index, false, &txn, NULL);
+    /* A repair has nothing to do with an index that is lost. */
+    int r = store->index.env ? db_begin(&store->index, false, &txn, NULL) : -ENOENT;
     if (r == 0)
         r = index_checkpoint_get(&store->index, txn, recover->topic->number,
                                  (uint32_t)recover->partition, &checkpoint);
@@ -191,51 +192,6 @@ static int take_batch(struct recover *recover, const struct scan_batch *batch, b
     return 0;
 }
 
-/* Could a batch begin here that goes on from `offset`? The bytes are a header's. */
-static bool may_be_batch(const uint8_t *bytes, int64_t offset, uint64_t left)
-{
-    int64_t base = (int64_t)load_be64(bytes);
-    int32_t length = (int32_t)load_be32(bytes + 8);
-    int32_t last_delta = (int32_t)load_be32(bytes + 23);
-    int32_t count = (int32_t)load_be32(bytes + 57);
-    return bytes[16] == BATCH_MAGIC && base >= offset && base - offset <= INT32_MAX &&
-           load_be16(bytes + 21) < 2 * BATCH_DELETE_HORIZON && last_delta >= 0 && count >= 0 &&
-           count <= last_delta + 1 && length >= BATCH_HEADER_BYTES - BATCH_LENGTH_END &&
-           (uint64_t)length + BATCH_LENGTH_END <= left;
-}
-
-/* Look behind a bad batch for a good one. Returns 1 and where, or 0. */
-static int find_good_batch(struct recover *recover, uint64_t from, uint64_t size,
-                           uint64_t *ret_position)
-{
-    enum { BLOCK = 64 * 1024 };
-    struct scan *scan = recover->scan;
-    const struct io *io = scan->io;
-    _cleanup_free_ uint8_t *block = malloc(BLOCK);
-    int fd = scan->fd;
-    if (!block)
-        return -ENOMEM;
-    while (size - from >= BATCH_HEADER_BYTES) {
-        ssize_t n = io->read(io, fd, block, BLOCK, from);
-        if (n < 0)
-            return (int)n;
-        if (n < BATCH_HEADER_BYTES)
-            return 0;
-        for (uint64_t i = 0; i + BATCH_HEADER_BYTES <= (uint64_t)n; i++) {
-            struct scan_batch batch;
-            if (!may_be_batch(block + i, recover->found->tail.end.offset, size - from - i))
-                continue;
-            scan_begin(scan, io, fd, SCAN_RECORDS, from + i, size);
-            if (scan_next(scan, &batch, NULL) == 1) {
-                *ret_position = from + i;
-                return 1;
-            }
-        }
-        from += (uint64_t)n - BATCH_HEADER_BYTES + 1;
-    }
-    return 0;
-}
-
 /* Read the file that the tail stands in, from there to its end. Returns 1 where all of it is good
  * (or is damage to be passed over); 0: it is bad from tail.end.position on, and `error` says why.
  */
@@ -264,7 +220,7 @@ static int read_file(struct recover *recover, uint64_t size, bool is_last, struc
         if (recover->found->has_checkpoint)
             return 0;
         uint64_t good = 0;
-        r = find_good_batch(recover, tail->end.position + 1, size, &good);
+        r = scan_find(scan, tail->end.position + 1, size, tail->end.offset, &good);
         if (r < 0 || (r == 0 && is_last))
             return r;
         if (r == 0) { /* the next file goes on; what is here stays as it is */

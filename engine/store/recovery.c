@@ -89,11 +89,9 @@ static int sync_found(struct recovery *recovery, const struct beck_topic *topic,
     return r < 0 ? report_errno(error, r, "cannot sync %s", directory) : 0;
 }
 
-static int put_found(struct recovery *recovery, const struct beck_topic *topic, int32_t partition,
-                     const struct recovered *found)
+int recovery_put(struct db *index, MDB_txn *txn, const struct beck_topic *topic, int32_t partition,
+                 const struct recovered *found)
 {
-    struct db *index = &recovery->store->index;
-    MDB_txn *txn = recovery->index_txn;
     uint32_t number = (uint32_t)partition;
     struct index_checkpoint checkpoint = {
         .end = found->tail.end,
@@ -143,7 +141,9 @@ static bool nothing_lost(const struct recovery *recovery, const struct beck_topi
 {
     const struct live_slot *old = old_slot(recovery, topic, partition, slot);
     struct live_tail tail;
-    return recovery->was_clean ||
+    /* Each partition has a checkpoint from the very begin: where one is gone, who knows what it
+     * said. */
+    return (recovery->was_clean && found->has_checkpoint) ||
            (old && live_tail_read(old, &tail) == 0 && tail.end.offset <= found->tail.end.offset);
 }
 
@@ -192,7 +192,7 @@ static int carry_out(struct recovery *recovery, const struct beck_topic *topic, 
         r = meta_recovery_add(&recovery->store->meta, recovery->meta_txn, &found->cut);
     }
     if (r == 0 && found->is_dirty)
-        r = put_found(recovery, topic, partition, found);
+        r = recovery_put(&recovery->store->index, recovery->index_txn, topic, partition, found);
     return r < 0 ? report_errno(error, r, "cannot write down what recovery found") : 0;
 }
 

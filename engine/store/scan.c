@@ -6,7 +6,9 @@
  */
 #include "scan.h"
 
+#include "bytes.h"
 #include "check.h"
+#include "cleanup.h"
 #include "crc32c.h"
 #include "report.h"
 
@@ -153,4 +155,48 @@ int scan_next(struct scan *scan, struct scan_batch *ret_batch, struct beck_error
     scan->position += batch.size;
     *ret_batch = batch;
     return 1;
+}
+
+/* Could a batch begin here that goes on from `offset`? The bytes are a header's. */
+static bool may_be_batch(const uint8_t *bytes, int64_t offset, uint64_t left)
+{
+    int64_t base = (int64_t)load_be64(bytes);
+    int32_t length = (int32_t)load_be32(bytes + 8);
+    int32_t last_delta = (int32_t)load_be32(bytes + 23);
+    int32_t count = (int32_t)load_be32(bytes + 57);
+    return bytes[16] == BATCH_MAGIC && base >= offset && base - offset <= INT32_MAX &&
+           load_be16(bytes + 21) < 2 * BATCH_DELETE_HORIZON && last_delta >= 0 && count >= 0 &&
+           count <= last_delta + 1 && length >= BATCH_HEADER_BYTES - BATCH_LENGTH_END &&
+           (uint64_t)length + BATCH_LENGTH_END <= left;
+}
+
+int scan_find(struct scan *scan, uint64_t from, uint64_t end, int64_t offset,
+              uint64_t *ret_position)
+{
+    enum { BLOCK = 64 * 1024 };
+    const struct io *io = scan->io;
+    _cleanup_free_ uint8_t *block = malloc(BLOCK);
+    int fd = scan->fd;
+    if (!block)
+        return -ENOMEM;
+    while (from < end && end - from >= BATCH_HEADER_BYTES) {
+        ssize_t n = io->read(io, fd, block, BLOCK, from);
+        if (n < 0)
+            return (int)n;
+        if (n < BATCH_HEADER_BYTES)
+            return 0;
+        for (uint64_t i = 0; i + BATCH_HEADER_BYTES <= (uint64_t)n; i++) {
+            struct scan_batch batch;
+            if (from + i + BATCH_HEADER_BYTES > end ||
+                !may_be_batch(block + i, offset, end - from - i))
+                continue;
+            scan_begin(scan, io, fd, SCAN_RECORDS, from + i, end);
+            if (scan_next(scan, &batch, NULL) == 1) {
+                *ret_position = from + i;
+                return 1;
+            }
+        }
+        from += (uint64_t)n - BATCH_HEADER_BYTES + 1;
+    }
+    return 0;
 }

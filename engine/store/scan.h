@@ -52,6 +52,11 @@ struct scan_batch {
  */
 int scan_next(struct scan *scan, struct scan_batch *ret_batch, struct beck_error *error);
 
+/* Look for a good batch from a position on, that may begin anywhere and has no offset below
+ * `offset`. Returns 1 and where; or 0. Ends the walk: begin anew. */
+int scan_find(struct scan *scan, uint64_t from, uint64_t end, int64_t offset,
+              uint64_t *ret_position);
+
 /* The decompressor, for who reads the batch's records. -ENOMEM. */
 int scan_decompressor(struct scan *scan, struct decompressor **ret_decompressor);
 

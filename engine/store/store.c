@@ -63,6 +63,22 @@ void store_topic_path(char to[STORE_TOPIC_PATH_BYTES], const uint8_t id[BECK_ID_
         (void)snprintf(to + n, STORE_TOPIC_PATH_BYTES - n, "/%lld", (long long)partition);
 }
 
+int store_topic_id_parse(const char *name, uint8_t ret_id[BECK_ID_BYTES])
+{
+    static const char digits[] = "0123456789abcdef";
+    uint8_t id[BECK_ID_BYTES] = {0};
+    if (strlen(name) != (size_t)2 * BECK_ID_BYTES)
+        return -EINVAL;
+    for (size_t i = 0; i < (size_t)2 * BECK_ID_BYTES; i++) {
+        const char *digit = strchr(digits, name[i]);
+        if (!digit)
+            return -EINVAL;
+        id[i / 2] = (uint8_t)(id[i / 2] << 4 | (uint8_t)(digit - digits));
+    }
+    memcpy(ret_id, id, sizeof(id));
+    return 0;
+}
+
 int store_check(const struct beck_store *store, struct beck_error *error)
 {
     if (UNLIKELY(atomic_load_explicit(&fork_count, memory_order_relaxed) != store->fork_generation))

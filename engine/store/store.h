@@ -114,6 +114,9 @@ int64_t store_monotonic_ms(void);
 void store_topic_path(char to[STORE_TOPIC_PATH_BYTES], const uint8_t id[BECK_ID_BYTES],
                       int64_t partition);
 
+/* The id that is a topic's folder's name. -EINVAL: it is no such name. */
+int store_topic_id_parse(const char *name, uint8_t ret_id[BECK_ID_BYTES]);
+
 /* A decompressor for the calling thread, and giving it back. -ENOMEM. */
 int store_take_decompressor(struct beck_store *store, struct decompressor **ret_decompressor);
 void store_give_decompressor(struct beck_store *store, struct decompressor *decompressor);

@@ -13,6 +13,11 @@
 /* Write it, durable. */
 int topic_file_write(struct beck_store *store, const struct meta_topic *topic);
 
+/* Read it. Owner and mode, which it does not have, are our own; settings that are not known here
+ * are passed over. -ENOENT; -EBADMSG: it is no such file, or that of another topic. */
+int topic_file_read(struct beck_store *store, const uint8_t id[BECK_ID_BYTES],
+                    struct meta_topic *ret_topic);
+
 /* Sync a directory in the store. */
 int topic_file_sync_path(struct beck_store *store, const char *path);
 

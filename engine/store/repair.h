@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Repairing a store that nobody has open. First it is found out what is wrong, and told step by
+ * step; only where it is to be, each step is carried out, so that whoever is cut off in the middle
+ * leaves a store that can be opened or repaired again. What is cut off or replaced is kept in a
+ * folder of its own in the store. At last the store is opened as always, which makes `live` and
+ * index.mdb anew where they were lost.
+ *
+ * repair.c goes through the store, repair_meta.c makes meta.mdb anew, repair_partition.c looks at
+ * files, repair_side.c keeps what goes, repair_walk.c reads LMDB's files.
+ */
+#ifndef STORE_REPAIR_H
+#define STORE_REPAIR_H
+
+#include "meta.h"
+#include "store.h"
+
+#define REPAIR_SIDE_BYTES 48
+#define REPAIR_PATH_BYTES 320
+#define REPAIR_META_COPY  "meta.mdb.copy"
+
+struct repair {
+    struct beck_store store; /* what of it the lower layers need: files, meta and index */
+    unsigned flags;          /* enum beck_repair_flags */
+    uint64_t map_bytes;
+    int (*step)(void *context, const struct beck_repair_step *step);
+    void *context;
+    struct beck_repair_totals totals;
+    char side[REPAIR_SIDE_BYTES]; /* the folder for what goes; "" until it is made */
+    bool has_index;               /* store.index is open */
+};
+
+static inline bool repair_executes(const struct repair *repair)
+{
+    return repair->flags & BECK_REPAIR_EXECUTE;
+}
+
+/* The step that something needs; the rest of it is filled in where it applies. */
+struct beck_repair_step repair_step(enum beck_repair_kind kind, const char *file);
+/* Put the sentence into the step, count it and tell it. -ECANCELED: the caller wants no more. */
+int repair_tell(struct repair *repair, struct beck_repair_step *step, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+int repair_store(const char *path, unsigned flags, const struct beck_store_options *options,
+                 int (*step)(void *context, const struct beck_repair_step *step), void *context,
+                 const struct io *io, struct beck_repair_totals *ret_totals,
+                 struct beck_error *error);
+
+/* ---- what goes is kept (repair_side.c) ------------------------------------------------------- */
+
+/* Copy bytes of a file to the side, durable; UINT64_MAX: to its end. Paths are relative to the
+ * store. */
+int repair_keep(struct repair *repair, const char *path, uint64_t position, uint64_t size,
+                struct beck_error *error);
+/* Move a file or folder to the side. */
+int repair_move(struct repair *repair, const char *path, struct beck_error *error);
+
+/* ---- meta.mdb (repair_meta.c) ---------------------------------------------------------------- */
+
+/* Open meta.mdb, or what it would be when it was made anew. */
+int repair_meta(struct repair *repair, struct beck_error *error);
+
+/* ---- files (repair_partition.c) -------------------------------------------------------------- */
+
+/* What the headers in a partition's files say at the most. */
+struct repair_headers {
+    int64_t first_offset; /* of the first file, by its name; 0: there is none */
+    int64_t producer_id;  /* -1: none */
+    int32_t leader_epoch; /* -1: none */
+};
+
+int repair_headers(struct repair *repair, const struct beck_topic *topic, int32_t partition,
+                   struct repair_headers *ret_headers);
+
+/* Find and carry out what one partition needs. `*broken_index`: its part of index.mdb has damaged
+ * values. */
+int repair_partition(struct repair *repair, const struct beck_topic *topic, int32_t partition,
+                     bool broken_index, struct beck_error *error);
+
+#endif

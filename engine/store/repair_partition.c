@@ -1,0 +1,630 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One partition's files are read from the first byte to the last that was published, and held
+ * against the catalogue. What is found: batches that are damaged, bytes and files that are missing
+ * (both stay, or are dropped), a catalogue that says something else than sound files, a torn end.
+ *
+ * To drop damage: the partition's part of index.mdb is forgotten first, so that it never speaks of
+ * files as they were; then what goes is kept, and each file written anew without it and renamed
+ * over the old one; then the index is made anew, with the log's end where it was, so that no offset
+ * is given out again. Whoever is cut off in between leaves a partition that recovery makes the
+ * index of, beginning behind all offsets.
+ */
+#include "check.h"
+#include "cleanup.h"
+#include "recover_partition.h"
+#include "recovery.h"
+#include "repair.h"
+#include "report.h"
+#include "topic_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NEW_SUFFIX     ".repair"
+#define COPY_BYTES     (256 * 1024)
+#define EPOCH_CREDIBLE (1 << 24) /* nothing covers it in a batch: no more is believed */
+
+/* Damage in a segment. */
+struct damage {
+    int64_t segment;
+    int64_t offset;    /* the first that may be gone */
+    uint64_t position; /* in the file */
+    uint64_t bytes;    /* that are there and are no good; 0: they are missing */
+    char why[160];
+};
+
+struct check {
+    struct repair *repair;
+    const struct beck_topic *topic;
+    int32_t number;
+    char path[STORE_TOPIC_PATH_BYTES];
+    struct beck_error *error;
+    struct scan scan;
+
+    bool has_checkpoint;
+    struct index_checkpoint checkpoint;
+    struct segment_record *records; /* the catalogue */
+    size_t record_count;
+    struct damage *damages;
+    size_t damage_count;
+    const char *rebuild; /* why the partition's part of index.mdb has to be made anew */
+};
+
+static void segment_file(const struct check *check, int64_t segment, char to[REPAIR_PATH_BYTES])
+{
+    char name[SEGMENT_NAME_BYTES];
+    segment_name(name, segment);
+    (void)snprintf(to, REPAIR_PATH_BYTES, "%s/%s", check->path, name);
+}
+
+static struct beck_repair_step step_for(const struct check *check, enum beck_repair_kind kind,
+                                        const char *file)
+{
+    struct beck_repair_step step = repair_step(kind, file);
+    (void)snprintf(step.topic, sizeof(step.topic), "%s", check->topic->name);
+    step.partition = check->number;
+    return step;
+}
+
+/* ---- what there is -------------------------------------------------------------------------- */
+
+struct names {
+    int64_t *segments; /* rising */
+    size_t count;
+    char (*strays)[256];
+    size_t stray_count;
+};
+
+static int note_name(void *context, const char *name)
+{
+    struct names *names = context;
+    int64_t base;
+    if (segment_name_parse(name, &base) == 0) {
+        int64_t *grown = reallocarray(names->segments, names->count + 1, sizeof(*grown));
+        if (!grown)
+            return -ENOMEM;
+        names->segments = grown;
+        names->segments[names->count++] = base;
+        return 0;
+    }
+    char(*grown)[256] = reallocarray(names->strays, names->stray_count + 1, sizeof(*grown));
+    if (!grown)
+        return -ENOMEM;
+    names->strays = grown;
+    (void)snprintf(names->strays[names->stray_count++], sizeof(*grown), "%s", name);
+    return 0;
+}
+
+static int compare_offsets(const void *left, const void *right)
+{
+    int64_t a = *(const int64_t *)left;
+    int64_t b = *(const int64_t *)right;
+    return (a > b) - (a < b);
+}
+
+static void names_done(struct names *names)
+{
+    free(names->segments);
+    free(names->strays);
+}
+
+static int list_names(struct repair *repair, const char *path, struct names *names)
+{
+    const struct io *io = repair->store.io;
+    _cleanup_close_ int fd = io->open(io, repair->store.directory, path, O_RDONLY | O_DIRECTORY, 0);
+    int r = fd < 0 ? fd : io_list(io, fd, note_name, names);
+    if (r == 0 && names->count > 0)
+        qsort(names->segments, names->count, sizeof(names->segments[0]), compare_offsets);
+    return r;
+}
+
+static int move_strays(struct check *check, const struct names *names)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < names->stray_count; i++) {
+        char path[REPAIR_PATH_BYTES];
+        (void)snprintf(path, sizeof(path), "%s/%s", check->path, names->strays[i]);
+        struct beck_repair_step step = step_for(check, BECK_REPAIR_MOVE, path);
+        if (repair_executes(check->repair))
+            r = repair_move(check->repair, path, check->error);
+        if (r == 0)
+            r = repair_tell(check->repair, &step, "it is no segment: moved aside");
+    }
+    return r;
+}
+
+static int note_record(void *context, const struct segment_record *record)
+{
+    struct check *check = context;
+    struct segment_record *grown =
+        reallocarray(check->records, check->record_count + 1, sizeof(*grown));
+    if (!grown)
+        return -ENOMEM;
+    check->records = grown;
+    check->records[check->record_count++] = *record;
+    return 0;
+}
+
+/* What index.mdb says of the partition. */
+static int load_index(struct check *check)
+{
+    struct db *index = &check->repair->store.index;
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    uint32_t number = (uint32_t)check->number;
+    if (!check->repair->has_index)
+        return 0;
+    int r = db_begin(index, false, &txn, check->error);
+    if (r < 0)
+        return r;
+    check->has_checkpoint =
+        index_checkpoint_get(index, txn, check->topic->number, number, &check->checkpoint) == 0;
+    if (!check->has_checkpoint)
+        check->rebuild = "the checkpoint is missing or damaged";
+    r = index_segments(index, txn, check->topic->number, number, note_record, check);
+    if (r == -EBADMSG) {
+        check->rebuild = "the list of segments is damaged";
+        check->record_count = 0;
+        check->has_checkpoint = false;
+    }
+    return r == -ENOMEM ? r : 0;
+}
+
+/* ---- reading one file ----------------------------------------------------------------------- */
+
+/* What was read of a file so far. */
+struct sum {
+    int64_t offset;
+    uint64_t view;
+    int64_t max_timestamp_ms;
+    /* The last batch, where it left a hole in the offsets; else its size is 0. Nothing covers a
+     * base offset: who comes next may show that this one is wrong. */
+    struct scan_batch doubtful;
+    int64_t before_doubtful;
+};
+
+__attribute__((format(printf, 6, 7))) static int note_damage(struct check *check, int64_t segment,
+                                                             int64_t offset, uint64_t position,
+                                                             uint64_t bytes, const char *format,
+                                                             ...)
+{
+    struct damage *grown = reallocarray(check->damages, check->damage_count + 1, sizeof(*grown));
+    va_list arguments;
+    if (!grown)
+        return -ENOMEM;
+    check->damages = grown;
+    struct damage *damage = &grown[check->damage_count++];
+    *damage =
+        (struct damage){.segment = segment, .offset = offset, .position = position, .bytes = bytes};
+    va_start(arguments, format);
+    (void)vsnprintf(damage->why, sizeof(damage->why), format, arguments);
+    va_end(arguments);
+    return 0;
+}
+
+static int wrong_offset(struct check *check, int64_t segment, int64_t offset,
+                        const struct scan_batch *batch)
+{
+    return note_damage(check, segment, offset, batch->position, batch->size,
+                       "a batch says offset %" PRId64 ", which does not fit there",
+                       batch->summary.header.base_offset);
+}
+
+/* Take a batch whose CRC is right; no offset may be above `limit`. */
+static int take_batch(struct check *check, int64_t segment, int64_t limit, struct sum *sum,
+                      const struct scan_batch *batch)
+{
+    const struct batch_header *header = &batch->summary.header;
+    int r = 0;
+    if (header->base_offset < sum->offset && sum->doubtful.size > 0 &&
+        header->base_offset >= sum->before_doubtful) {
+        r = wrong_offset(check, segment, sum->before_doubtful, &sum->doubtful);
+        sum->offset = sum->before_doubtful;
+        sum->view -= sum->doubtful.summary.view_bytes;
+    }
+    if (r < 0 || header->base_offset < sum->offset || batch_next_offset(header) > limit) {
+        sum->doubtful.size = 0;
+        return r < 0 ? r : wrong_offset(check, segment, sum->offset, batch);
+    }
+    sum->doubtful = *batch;
+    if (header->base_offset == sum->offset)
+        sum->doubtful.size = 0;
+    sum->before_doubtful = sum->offset;
+    sum->offset = batch_next_offset(header);
+    sum->view += batch->summary.view_bytes;
+    if (batch->summary.max_timestamp_ms > sum->max_timestamp_ms)
+        sum->max_timestamp_ms = batch->summary.max_timestamp_ms;
+    return 0;
+}
+
+/* Read a file up to `end`. What it has is summed up, damage noted. */
+static int read_file(struct check *check, int fd, int64_t segment, uint64_t end, int64_t limit,
+                     struct sum *sum)
+{
+    struct scan *scan = &check->scan;
+    struct scan_batch batch;
+    struct beck_error why;
+    int r;
+    scan_begin(scan, check->repair->store.io, fd, SCAN_RECORDS, 0, end);
+    while ((r = scan_next(scan, &batch, &why)) != 0) {
+        if (r == 1) {
+            r = take_batch(check, segment, limit, sum, &batch);
+        } else if (r == -EBADMSG) {
+            uint64_t from = scan->position;
+            uint64_t good = end;
+            const char *text = strstr(why.message, ": ");
+            r = scan_find(scan, from + 1, end, sum->offset, &good);
+            if (r >= 0)
+                r = note_damage(check, segment, sum->offset, from, good - from, "%.150s",
+                                text ? text + 2 : why.message);
+            sum->doubtful.size = 0;
+            scan_begin(scan, check->repair->store.io, fd, SCAN_RECORDS, good, end);
+        }
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* Read a segment's file, which should have `bytes`. */
+static int check_file(struct check *check, int64_t segment, uint64_t bytes, int64_t limit,
+                      struct sum *sum)
+{
+    const struct io *io = check->repair->store.io;
+    char path[REPAIR_PATH_BYTES];
+    struct stat info;
+    segment_file(check, segment, path);
+    *sum = (struct sum){.offset = segment, .max_timestamp_ms = INT64_MIN};
+    _cleanup_close_ int fd = io->open(io, check->repair->store.directory, path, O_RDONLY, 0);
+    if (fd == -ENOENT && bytes > 0)
+        return note_damage(check, segment, segment, 0, 0, "the file is missing");
+    int r = fd == -ENOENT ? 0 : fd < 0 ? fd : io->stat(io, fd, &info);
+    if (r < 0 || fd < 0)
+        return r < 0 ? report_errno(check->error, r, "%s: cannot be read", path) : 0;
+    uint64_t size = (uint64_t)info.st_size;
+    r = read_file(check, fd, segment, size < bytes ? size : bytes, limit, sum);
+    if (r == 0 && size < bytes)
+        r = note_damage(check, segment, sum->offset, size, 0,
+                        "%" PRIu64 " bytes are missing at the end", bytes - size);
+    return r < 0 ? report_errno(check->error, r, "%s: cannot be read", path) : 0;
+}
+
+static int check_record(struct check *check, size_t index)
+{
+    const struct segment_record *record = &check->records[index];
+    size_t before = check->damage_count;
+    int64_t limit = index + 1 < check->record_count ? check->records[index + 1].base_offset
+                    : check->has_checkpoint         ? check->checkpoint.end.segment
+                                                    : INT64_MAX;
+    struct sum sum;
+    int r = check_file(check, record->base_offset, record->bytes, limit, &sum);
+    if (r == 0 && check->damage_count == before &&
+        (sum.offset > record->next_offset || sum.view != record->view_bytes ||
+         sum.max_timestamp_ms != record->max_timestamp_ms))
+        check->rebuild = "the list of segments says something else than the files";
+    return r;
+}
+
+/* All that was published and checkpointed. What is behind it is for recovery to judge. */
+static int check_files(struct check *check, const struct names *names)
+{
+    const struct log_point *end = &check->checkpoint.end;
+    struct sum sum;
+    int r = 0;
+    if (!check->has_checkpoint) {
+        for (size_t i = 0; r == 0 && i < names->count; i++)
+            r = check_file(check, names->segments[i], UINT64_MAX,
+                           i + 1 < names->count ? names->segments[i + 1] : INT64_MAX, &sum);
+        return r;
+    }
+    for (size_t i = 0; r == 0 && i < check->record_count; i++)
+        r = check_record(check, i);
+    size_t before = check->damage_count;
+    if (r == 0)
+        r = check_file(check, end->segment, end->position, end->offset, &sum);
+    if (r == 0 && check->damage_count == before && sum.view != end->view)
+        check->rebuild = "the checkpoint says something else than the file";
+    return r;
+}
+
+/* ---- dropping damage ------------------------------------------------------------------------- */
+
+static int forget_index(struct check *check)
+{
+    struct db *index = &check->repair->store.index;
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    if (!check->repair->has_index)
+        return 0;
+    int r = db_begin(index, true, &txn, check->error);
+    if (r == 0)
+        r = index_forget(index, txn, check->topic->number, (uint32_t)check->number);
+    if (r < 0)
+        return report_errno(check->error, r, "index.mdb: cannot be written");
+    return db_commit(index, TAKE_POINTER(txn), check->error);
+}
+
+/* Copy a part of a file to the end of another. */
+static int copy_part(const struct io *io, int from, uint64_t begin, uint64_t end, int to,
+                     uint64_t *position)
+{
+    _cleanup_free_ char *buffer = malloc(COPY_BYTES);
+    int r = buffer ? 0 : -ENOMEM;
+    while (r == 0 && begin < end) {
+        size_t wanted = end - begin < COPY_BYTES ? (size_t)(end - begin) : COPY_BYTES;
+        ssize_t n = io->read(io, from, buffer, wanted, begin);
+        if (n <= 0)
+            return n < 0 ? (int)n : -EIO;
+        struct iovec vector = {.iov_base = buffer, .iov_len = (size_t)n};
+        r = io->write(io, to, &vector, 1, *position);
+        begin += (uint64_t)n;
+        *position += (uint64_t)n;
+    }
+    return r;
+}
+
+/* Copy a file but for the damages in it, which are in order. */
+static int copy_good(struct check *check, int64_t segment, int from, int to)
+{
+    const struct io *io = check->repair->store.io;
+    struct stat info;
+    uint64_t at = 0;
+    uint64_t position = 0;
+    int r = io->stat(io, from, &info);
+    for (size_t i = 0; r == 0 && i < check->damage_count; i++) {
+        const struct damage *damage = &check->damages[i];
+        if (damage->segment != segment)
+            continue;
+        r = copy_part(io, from, at, damage->position, to, &position);
+        at = damage->position + damage->bytes;
+    }
+    if (r == 0)
+        r = copy_part(io, from, at, (uint64_t)info.st_size, to, &position);
+    return r == 0 ? io->sync_data(io, to) : r;
+}
+
+static int rewrite_file(struct check *check, int64_t segment)
+{
+    const struct io *io = check->repair->store.io;
+    int directory = check->repair->store.directory;
+    char path[REPAIR_PATH_BYTES];
+    char new_path[REPAIR_PATH_BYTES];
+    segment_file(check, segment, path);
+    (void)snprintf(new_path, sizeof(new_path), "%.300s" NEW_SUFFIX, path);
+    _cleanup_close_ int from = io->open(io, directory, path, O_RDONLY, 0);
+    if (from == -ENOENT)
+        return 0;
+    _cleanup_close_ int to =
+        from < 0 ? -1 : io->open(io, directory, new_path, O_RDWR | O_CREAT | O_TRUNC, 0644);
+    struct stat info = {0};
+    int r = from < 0 ? from : to < 0 ? to : copy_good(check, segment, from, to);
+    if (r == 0)
+        r = io->stat(io, to, &info);
+    if (r == 0)
+        r = io->rename(io, directory, new_path, path);
+    if (r == 0 && info.st_size == 0)
+        r = io->remove(io, directory, path, false); /* what was in it was kept */
+    if (r == 0)
+        r = topic_file_sync_path(&check->repair->store, check->path);
+    return r < 0 ? report_errno(check->error, r, "%s: cannot be written anew", path) : 0;
+}
+
+static int drop_damages(struct check *check)
+{
+    char path[REPAIR_PATH_BYTES];
+    int r = forget_index(check);
+    for (size_t i = 0; r == 0 && i < check->damage_count; i++) {
+        const struct damage *damage = &check->damages[i];
+        segment_file(check, damage->segment, path);
+        if (damage->bytes > 0)
+            r = repair_keep(check->repair, path, damage->position, damage->bytes, check->error);
+    }
+    for (size_t i = 0; r == 0 && i < check->damage_count; i++) {
+        bool is_last = i + 1 == check->damage_count ||
+                       check->damages[i + 1].segment != check->damages[i].segment;
+        if (is_last)
+            r = rewrite_file(check, check->damages[i].segment);
+    }
+    return r;
+}
+
+static int tell_damages(struct check *check, bool drop)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < check->damage_count; i++) {
+        const struct damage *damage = &check->damages[i];
+        char path[REPAIR_PATH_BYTES];
+        segment_file(check, damage->segment, path);
+        struct beck_repair_step step =
+            step_for(check, drop ? BECK_REPAIR_DROP : BECK_REPAIR_LEAVE, path);
+        step.offset = damage->offset;
+        step.byte = (int64_t)damage->position;
+        step.bytes = (int64_t)damage->bytes;
+        r = repair_tell(check->repair, &step, "%s", damage->why);
+    }
+    return r;
+}
+
+/* Damage that ends a log which has no checkpoint is its torn end, and cut off as such. */
+static void leave_out_torn_end(struct check *check, const struct names *names)
+{
+    const struct io *io = check->repair->store.io;
+    char path[REPAIR_PATH_BYTES];
+    struct stat info;
+    if (check->has_checkpoint || check->damage_count == 0)
+        return;
+    const struct damage *last = &check->damages[check->damage_count - 1];
+    if (last->segment != names->segments[names->count - 1])
+        return;
+    segment_file(check, last->segment, path);
+    _cleanup_close_ int fd = io->open(io, check->repair->store.directory, path, O_RDONLY, 0);
+    if (fd >= 0 && io->stat(io, fd, &info) == 0 &&
+        last->position + last->bytes >= (uint64_t)info.st_size)
+        check->damage_count--;
+}
+
+/* ---- the index and the end ------------------------------------------------------------------- */
+
+/* What recovery would find. `anew`: without the index. */
+static int recover(struct check *check, bool anew, struct recovered *found)
+{
+    struct beck_store *store = &check->repair->store;
+    struct db index = store->index;
+    *found = (struct recovered){0};
+    if (anew)
+        store->index.env = NULL;
+    int r = recover_partition(store, check->topic, check->number, false, &check->scan, found,
+                              check->error);
+    store->index = index;
+    if (r == 0 && found->is_failed)
+        r = report(check->error, -EIO, "the files of the partition cannot be read");
+    return r;
+}
+
+static int put_index(struct check *check, struct recovered *found)
+{
+    struct db *index = &check->repair->store.index;
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    /* The log's end stays where it was: offsets below it were given out. */
+    if (found->tail.end.offset < check->checkpoint.end.offset)
+        found->tail.end.offset = check->checkpoint.end.offset;
+    found->tail.append_ms = check->checkpoint.append_ms;
+    int r = db_begin(index, true, &txn, check->error);
+    if (r == 0)
+        r = recovery_put(index, txn, check->topic, check->number, found);
+    if (r < 0)
+        return report_errno(check->error, r, "index.mdb: cannot be written");
+    return db_commit(index, TAKE_POINTER(txn), check->error);
+}
+
+/* Make the partition's part of index.mdb anew; without a checkpoint, recovery will. */
+static int make_index(struct check *check)
+{
+    __attribute__((cleanup(recovered_done))) struct recovered found = {0};
+    int r = forget_index(check);
+    if (r < 0 || !check->has_checkpoint || !check->repair->has_index)
+        return r;
+    r = recover(check, true, &found);
+    return r < 0 ? r : put_index(check, &found);
+}
+
+static int keep_cut(struct check *check, const struct recovered *found, const char *path)
+{
+    int r = 0;
+    if (found->is_torn)
+        r = repair_keep(check->repair, path, found->cut.position, UINT64_MAX, check->error);
+    for (size_t i = found->removed_count; r == 0 && i-- > 0;) {
+        char removed[REPAIR_PATH_BYTES];
+        segment_file(check, found->removed[i], removed);
+        r = repair_move(check->repair, removed, check->error);
+    }
+    return r;
+}
+
+/* What recovery will cut off is kept; it is recovery that cuts. */
+static int check_end(struct check *check)
+{
+    __attribute__((cleanup(recovered_done))) struct recovered found = {0};
+    char path[REPAIR_PATH_BYTES];
+    int r = recover(check, !check->repair->has_index, &found);
+    if (r < 0 || !found.is_cut)
+        return r;
+    segment_file(check, found.cut.segment, path);
+    struct beck_repair_step step = step_for(check, BECK_REPAIR_CUT, path);
+    step.offset = found.tail.end.offset;
+    step.byte = (int64_t)found.cut.position;
+    step.bytes = (int64_t)found.cut.truncated_bytes;
+    if (repair_executes(check->repair))
+        r = keep_cut(check, &found, path);
+    return r < 0 ? r : repair_tell(check->repair, &step, "%.200s", found.cut.reason);
+}
+
+static int put_right(struct check *check)
+{
+    bool drop = check->repair->flags & BECK_REPAIR_DROP_DAMAGED;
+    bool dropped = drop && check->damage_count > 0;
+    struct beck_repair_step step = step_for(check, BECK_REPAIR_REBUILD, STORE_PATH_INDEX);
+    int r = 0;
+    if (dropped && repair_executes(check->repair))
+        r = drop_damages(check);
+    if (r == 0 && (dropped || check->rebuild) && repair_executes(check->repair))
+        r = make_index(check);
+    if (r == 0)
+        r = tell_damages(check, drop);
+    if (r == 0 && check->rebuild && check->repair->has_index)
+        r = repair_tell(check->repair, &step, "%s: made anew from the segments", check->rebuild);
+    return r == 0 ? check_end(check) : r;
+}
+
+int repair_partition(struct repair *repair, const struct beck_topic *topic, int32_t partition,
+                     bool broken_index, struct beck_error *error)
+{
+    struct check check = {
+        .repair = repair, .topic = topic, .number = partition, .error = error, .scan = {.fd = -1}};
+    struct names names = {0};
+    store_topic_path(check.path, topic->id, partition);
+    if (broken_index)
+        check.rebuild = "a value of it is damaged";
+    int r = list_names(repair, check.path, &names);
+    if (r < 0)
+        (void)report_errno(error, r, "%s: cannot be read", check.path);
+    if (r == 0)
+        r = move_strays(&check, &names);
+    if (r == 0)
+        r = load_index(&check);
+    if (r == 0)
+        r = check_files(&check, &names);
+    leave_out_torn_end(&check, &names);
+    if (r == 0)
+        r = put_right(&check);
+    scan_done(&check.scan);
+    free(check.records);
+    free(check.damages);
+    names_done(&names);
+    return r;
+}
+
+/* ---- headers -------------------------------------------------------------------------------- */
+
+static void read_headers(struct repair *repair, const char *path, struct repair_headers *headers)
+{
+    const struct io *io = repair->store.io;
+    struct scan scan = {.fd = -1};
+    struct scan_batch batch;
+    struct stat info;
+    _cleanup_close_ int fd = io->open(io, repair->store.directory, path, O_RDONLY, 0);
+    if (fd < 0 || io->stat(io, fd, &info) < 0)
+        return;
+    scan_begin(&scan, io, fd, SCAN_HEADERS, 0, (uint64_t)info.st_size);
+    while (scan_next(&scan, &batch, NULL) == 1) {
+        const struct batch_header *header = &batch.summary.header;
+        if (header->producer_id > headers->producer_id)
+            headers->producer_id = header->producer_id;
+        if (header->leader_epoch > headers->leader_epoch && header->leader_epoch < EPOCH_CREDIBLE)
+            headers->leader_epoch = header->leader_epoch;
+    }
+    scan_done(&scan);
+}
+
+int repair_headers(struct repair *repair, const struct beck_topic *topic, int32_t partition,
+                   struct repair_headers *ret_headers)
+{
+    struct check check = {.repair = repair, .topic = topic, .number = partition};
+    struct names names = {0};
+    char path[REPAIR_PATH_BYTES];
+    *ret_headers = (struct repair_headers){.producer_id = -1, .leader_epoch = -1};
+    store_topic_path(check.path, topic->id, partition);
+    int r = list_names(repair, check.path, &names);
+    for (size_t i = 0; r == 0 && i < names.count; i++) {
+        segment_file(&check, names.segments[i], path);
+        read_headers(repair, path, ret_headers);
+    }
+    if (names.count > 0)
+        ret_headers->first_offset = names.segments[0];
+    names_done(&names);
+    return r == -ENOENT ? 0 : r;
+}
