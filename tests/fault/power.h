@@ -18,7 +18,14 @@ struct offer {
     int64_t offset;
     uint64_t number; /* which record it is */
     uint32_t when;
+    uint32_t sent; /* records in the batch that it is the first of, where a producer sent that */
+    int32_t producer;
+    int32_t sequence;
 };
+
+#define POWER_PRODUCERS                                                                            \
+    3 /* that send to each log; with ids that no store gives out, from here on */
+#define POWER_PRODUCER_ID ((int64_t)1 << 40)
 
 struct log_promise {
     int64_t offset; /* below it all is durable */
@@ -94,6 +101,16 @@ struct power {
 
 __attribute__((noreturn, format(printf, 2, 3))) void power_fail(const struct power *power,
                                                                 const char *format, ...);
+
+/* The last of the first `count` offers that begins a producer's batch, NULL: there is none. */
+static inline const struct offer *power_sent(const struct log *log, uint32_t count,
+                                             int32_t producer)
+{
+    while (count-- > 0)
+        if (log->offers[count].sent > 0 && log->offers[count].producer == producer)
+            return &log->offers[count];
+    return NULL;
+}
 
 /* Open the store on the disk, work, close it: all of it noted. */
 void power_work(struct power *power);

@@ -121,6 +121,49 @@ static void check_epoch(struct checked *c, struct beck_partition *partition, int
                    c->topic->name, c->partition, ended, end, used);
 }
 
+/* Send a batch once more. `there`: it must be known; else it must be taken for a new one. */
+static void send_again(const struct checked *c, struct beck_partition *partition,
+                       const struct offer *offer, bool there, int64_t used)
+{
+    struct beck_error error;
+    struct beck_append_result result;
+    struct beck_record records[4];
+    const struct sender sender = {.producer_id = POWER_PRODUCER_ID + offer->producer,
+                                  .sequence = offer->sequence};
+    for (uint32_t i = 0; i < offer->sent; i++)
+        records[i] = (struct beck_record){.key_size = -1, .value = "again", .value_size = 5};
+    int r = append_as(partition, &sender, records, offer->sent, BECK_ACKS_LEADER, &result, &error);
+    if (r < 0)
+        power_fail(c->power, "%s-%d: sequence %d of producer %d again: %s", c->topic->name,
+                   c->partition, offer->sequence, offer->producer, error.message);
+    if (result.duplicate != there ||
+        (there ? result.base_offset != offer->offset : result.base_offset <= used))
+        power_fail(c->power,
+                   "%s-%d: sequence %d of producer %d, %s at %" PRId64 ", is %s at %" PRId64,
+                   c->topic->name, c->partition, offer->sequence, offer->producer,
+                   there ? "which is there" : "which was lost", offer->offset,
+                   result.duplicate ? "known" : "appended", result.base_offset);
+}
+
+/* What is known of producers is what is in the log: no less, and no more. */
+static void check_producers(const struct checked *c, struct beck_partition *partition, int64_t used)
+{
+    const struct log *log = c->log;
+    for (int32_t producer = 1; producer <= POWER_PRODUCERS; producer++) {
+        uint32_t at = log->found;
+        const struct offer *last = NULL;
+        for (int known = 0; known < 5 && (last = power_sent(log, at, producer)); known++) {
+            at = (uint32_t)(last - log->offers);
+            send_again(c, partition, last, true, used);
+        }
+        for (at = log->found; at < log->offer_count; at++)
+            if (log->offers[at].sent > 0 && log->offers[at].producer == producer) {
+                send_again(c, partition, &log->offers[at], false, used);
+                break;
+            }
+    }
+}
+
 static void check_log(struct checked *c)
 {
     const struct power *power = c->power;
@@ -142,6 +185,7 @@ static void check_log(struct checked *c)
     check_epoch(c, partition, state.leader_epoch, used);
     check_commits(c);
     check_idempotent(c, partition);
+    check_producers(c, partition, used);
     must(beck_produce(partition, &one, 1, BECK_ACKS_ALL, &result, &error), &error);
     if (result.base_offset <= used)
         power_fail(power, "%s-%d: offset %" PRId64 " was given out again", c->topic->name,

@@ -32,7 +32,8 @@ static void *room_for(void *memory, uint32_t count, uint32_t *room, size_t size)
 static void note_offer(struct power *power, struct log *log, int64_t offset, uint64_t number)
 {
     log->offers = room_for(log->offers, log->offer_count, &log->offer_room, sizeof(struct offer));
-    log->offers[log->offer_count++] = (struct offer){offset, number, now(power)};
+    log->offers[log->offer_count++] =
+        (struct offer){.offset = offset, .number = number, .when = now(power)};
     power->offered++;
 }
 
@@ -57,11 +58,37 @@ static struct topic *any_topic(struct power *power)
 
 /* ---- one step each ------------------------------------------------------------------------- */
 
+/* Append the records, for one of the producers or for none. */
+static void send(struct power *power, struct log *log, struct beck_partition *partition,
+                 const struct beck_record *records, uint32_t count, bool all,
+                 struct beck_append_result *ret_result)
+{
+    struct beck_error error;
+    enum beck_acks acks = all ? BECK_ACKS_ALL : BECK_ACKS_LEADER;
+    int32_t producer = (int32_t)random_below(&power->random, POWER_PRODUCERS + 1);
+    const struct offer *last = power_sent(log, log->offer_count, producer);
+    struct sender sender = {.producer_id = POWER_PRODUCER_ID + producer};
+    sender.sequence = last ? last->sequence + (int32_t)last->sent : 0;
+    if (producer == 0)
+        must(beck_produce(partition, records, count, acks, ret_result, &error), &error);
+    else
+        must(append_as(partition, &sender, records, count, acks, ret_result, &error), &error);
+    if (producer != 0 && all)
+        must(beck_sync(partition, ret_result->next_offset, &error), &error);
+    uint32_t first = log->offer_count;
+    for (uint32_t i = 0; i < count; i++)
+        note_offer(power, log, ret_result->base_offset + i, power->next_number++);
+    if (producer != 0) {
+        log->offers[first].sent = count;
+        log->offers[first].producer = producer;
+        log->offers[first].sequence = sender.sequence;
+    }
+}
+
 /* One batch of some records, each of which begins with its number. */
 static void append(struct power *power, struct topic *topic, uint32_t p, bool large)
 {
     static char value[LARGE_BYTES];
-    struct beck_error error;
     struct beck_record records[4];
     struct beck_append_result result;
     struct log *log = &topic->logs[p];
@@ -79,11 +106,7 @@ static void append(struct power *power, struct topic *topic, uint32_t p, bool la
         if (large)
             records[i].value_size = (int32_t)LARGE_BYTES;
     }
-    must(beck_produce(partition, records, count, all ? BECK_ACKS_ALL : BECK_ACKS_LEADER, &result,
-                      &error),
-         &error);
-    for (uint32_t i = 0; i < count; i++)
-        note_offer(power, log, result.base_offset + i, power->next_number++);
+    send(power, log, partition, records, count, all, &result);
     if (all)
         note_promise(power, log, result.next_offset);
     beck_partition_close(partition);

@@ -2,6 +2,7 @@
 /* Folders, stores and records for tests of the engine. */
 #include "store_fixture.h"
 
+#include "batch.h"
 #include "open.h"
 #include "store.h"
 
@@ -213,6 +214,35 @@ int64_t must_append_bytes(struct beck_partition *partition, size_t size, unsigne
     int64_t offset = append_record(partition, bytes, size, 0, acks);
     free(bytes);
     return offset;
+}
+
+int append_as(struct beck_partition *partition, const struct sender *sender,
+              const struct beck_record *records, uint32_t count, enum beck_acks acks,
+              struct beck_append_result *ret_result, struct beck_error *error)
+{
+    struct beck_batch_builder *builder = NULL;
+    struct batch_header header;
+    const void *built;
+    size_t size;
+    must(beck_batch_builder_new(sender->compression, 1 << 20, &builder, error), error);
+    for (uint32_t i = 0; i < count; i++)
+        if (beck_batch_builder_add(builder, &records[i]) < 0)
+            give_up("a record does not fit");
+    must(beck_batch_builder_finish(builder, &built, &size, error), error);
+    unsigned char *batch = malloc(size);
+    if (!batch || batch_header_read(built, size, &header, error) < 0)
+        give_up("out of memory");
+    memcpy(batch, built, size);
+    header.producer_id = sender->producer_id;
+    header.producer_epoch = sender->epoch;
+    header.base_sequence = sender->sequence;
+    batch_header_write(batch, &header);
+    header.crc = batch_crc(batch, size);
+    batch_header_write(batch, &header);
+    int r = beck_append(partition, batch, size, acks, ret_result, error);
+    free(batch);
+    beck_batch_builder_free(builder);
+    return r;
 }
 
 int64_t count_records(struct beck_partition *partition, int64_t offset)

@@ -72,6 +72,17 @@ int64_t must_append_bytes(struct beck_partition *partition, size_t size, unsigne
 /* The same, at a time. */
 int64_t must_append_at(struct beck_partition *partition, const char *value, int64_t timestamp_ms);
 
+/* One batch of these records, sent by an idempotent producer. As beck_append(). */
+struct sender {
+    int64_t producer_id;
+    int16_t epoch;
+    int32_t sequence;
+    enum beck_compression compression;
+};
+int append_as(struct beck_partition *partition, const struct sender *sender,
+              const struct beck_record *records, uint32_t count, enum beck_acks acks,
+              struct beck_append_result *ret_result, struct beck_error *error);
+
 /* How many records can be read from `offset` on; each must have an offset above the one before. */
 int64_t count_records(struct beck_partition *partition, int64_t offset);
 /* The value of the record at `offset` is this text. */

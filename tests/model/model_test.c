@@ -22,11 +22,18 @@
 #define RECORDS_MOST  20
 #define MODEL_MOST    60000 /* records, at which the topic is made anew */
 #define SEGMENT_BYTES "1048576"
+#define PRODUCERS     5
+#define BATCHES       5 /* that are known of each */
 
 struct run {
     struct fixture fixture;
     struct model model;
     struct beck_reader *reader; /* one that stays where it was */
+    struct sent {
+        struct sender sender;
+        uint32_t count;
+        int64_t offset;
+    } sent[PRODUCERS][BATCHES]; /* what each producer sent last, the newest first */
     uint64_t random;
     uint32_t operation;
     const char *doing;
@@ -100,6 +107,7 @@ static void make_anew(struct run *run)
     check(run, beck_topic_delete(f->store, "t", &f->error));
     must_create_topic(f->store, "t", 1, "segment.bytes", SEGMENT_BYTES);
     model_done(&run->model);
+    memset(run->sent, 0, sizeof(run->sent));
     open_topic(run);
 }
 
@@ -150,6 +158,58 @@ static void append(struct run *run)
     if (result.base_offset != base || result.next_offset != (int64_t)run->model.count)
         differs(run, "offsets %" PRId64 " to %" PRId64 ", not %" PRId64 " to %zu",
                 result.base_offset, result.next_offset, base, run->model.count);
+}
+
+/* A batch of a producer: the next, one of the last, or one that cannot be. */
+static void append_for_producer(struct run *run)
+{
+    struct fixture *f = &run->fixture;
+    struct beck_append_result result;
+    struct beck_record records[RECORDS_MOST];
+    uint32_t producer = below(run, PRODUCERS);
+    struct sent *sent = run->sent[producer];
+    enum beck_acks acks = below(run, 4) == 0 ? BECK_ACKS_ALL : BECK_ACKS_LEADER;
+    uint32_t choice = below(run, 10);
+    uint32_t again = below(run, BATCHES);
+    struct sent batch = {.count = 1 + below(run, RECORDS_MOST),
+                         .offset = (int64_t)run->model.count};
+    bool is_again = choice < 3 && sent[again].count > 0;
+    bool is_gap = choice == 3 && sent[0].count > 0;
+    run->doing = is_again ? "append again"
+                 : is_gap ? "append after a gap"
+                          : "append for a producer";
+    batch.sender = (struct sender){.producer_id = producer,
+                                   .epoch = sent[0].sender.epoch,
+                                   .compression = (enum beck_compression)below(run, 5)};
+    if (choice == 4 && sent[0].count > 0)
+        batch.sender.epoch++;
+    else if (sent[0].count > 0)
+        batch.sender.sequence = sent[0].sender.sequence + (int32_t)sent[0].count + 7 * is_gap;
+    if (is_again)
+        batch = sent[again];
+    for (uint32_t i = 0; i < batch.count; i++) {
+        fill_record(run, &records[i]);
+        records[i].value_size = records[i].value_size > 2000 ? 2000 : records[i].value_size;
+    }
+    int r = append_as(f->partition, &batch.sender, records, batch.count, acks, &result, &f->error);
+    if (is_gap) {
+        if (r != -EILSEQ)
+            differs(run, "%d where a sequence is left out", r);
+        return;
+    }
+    check(run, r);
+    if (result.duplicate != is_again || result.base_offset != batch.offset)
+        differs(run, "offset %" PRId64 " (known: %d), not %" PRId64 " (%d)", result.base_offset,
+                result.duplicate, batch.offset, is_again);
+    if (is_again)
+        return;
+    for (uint32_t i = 0; i < batch.count; i++)
+        model_add(&run->model, &records[i]);
+    model_appended(&run->model, acks);
+    if (batch.sender.epoch != sent[0].sender.epoch)
+        memset(sent, 0, sizeof(run->sent[0]));
+    memmove(sent + 1, sent, (BATCHES - 1) * sizeof(*sent));
+    sent[0] = batch;
 }
 
 static void sync_log(struct run *run)
@@ -322,8 +382,10 @@ static void verify(struct run *run)
 static void step(struct run *run)
 {
     uint32_t choice = below(run, 1000);
-    if (choice < 330)
+    if (choice < 230)
         append(run);
+    else if (choice < 330)
+        append_for_producer(run);
     else if (choice < 480)
         read_records(run);
     else if (choice < 630)
