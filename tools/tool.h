@@ -32,6 +32,8 @@ struct command {
 
 extern const struct command store_command;
 extern const struct command topic_command;
+extern const struct command config_command;
+extern const struct command group_command;
 extern const struct command produce_command;
 extern const struct command consume_command;
 extern const struct command dump_command;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* beck topic: create, list, show, delete. */
+/* beck topic: create, list, show, add-partitions, delete. */
 #include "parse.h"
 #include "table.h"
 #include "tool.h"
@@ -13,11 +13,13 @@ static const char usage[] =
     "beck topic create NAME [-p COUNT] [-c SETTING=VALUE]...\n"
     "       beck topic list [-l]\n"
     "       beck topic show NAME [-a]\n"
+    "       beck topic add-partitions NAME -p COUNT [-n]\n"
     "       beck topic delete NAME...\n\n"
-    "  -p, --partitions COUNT  partitions of the new topic; default: 1\n"
+    "  -p, --partitions COUNT  partitions that the topic is to have; of a new one, default: 1\n"
     "  -c, --config S=VALUE    a setting under Kafka's name for it, retention.ms say\n"
     "  -l, --long              partitions, records and bytes too\n"
-    "  -a, --all               the settings that nobody changed too\n\n"
+    "  -a, --all               the settings that nobody changed too\n"
+    "  -n, --dry-run           check, but add nothing\n\n"
     "A topic that is deleted is gone, with all its records.\n";
 
 struct topic_options {
@@ -25,6 +27,7 @@ struct topic_options {
     uint32_t partition_count;
     bool is_long;
     bool all;
+    bool dry_run;
 };
 
 static int create(struct tool *tool, struct beck_store *store, const struct topic_options *options,
@@ -106,6 +109,27 @@ static int show(struct tool *tool, struct beck_store *store, const struct topic_
     return code != TOOL_OK ? code : table_partitions(store, &topic, true, &totals);
 }
 
+static int add_partitions(struct tool *tool, struct beck_store *store,
+                          const struct topic_options *options, char **names, int count)
+{
+    struct beck_topic topic;
+    struct beck_error error;
+
+    if (count != 1)
+        return tool_misused(tool, count == 0 ? "which topic?" : "one topic at a time");
+    if (options->partition_count == 0)
+        return tool_misused(tool, "how many partitions is it to have? -p COUNT");
+    int code = tool_find_topic(store, names[0], &topic);
+    if (code != TOOL_OK)
+        return code;
+    if (beck_topic_add_partitions(store, names[0], options->partition_count, options->dry_run,
+                                  &topic, &error) < 0)
+        return tool_failed_error(&error);
+    (void)printf("topic %s %s %u partitions\n", topic.name, options->dry_run ? "would have" : "has",
+                 topic.partition_count);
+    return TOOL_OK;
+}
+
 static int delete (struct tool *tool, struct beck_store *store, const struct topic_options *options,
                    char **names, int count)
 {
@@ -135,9 +159,8 @@ struct action {
 };
 
 static const struct action actions[] = {
-    {"create", TOOL_WRITE, create},
-    {"list", TOOL_READ, list},
-    {"show", TOOL_READ, show},
+    {"create", TOOL_WRITE, create}, {"list", TOOL_READ, list},
+    {"show", TOOL_READ, show},      {"add-partitions", TOOL_WRITE, add_partitions},
     {"delete", TOOL_WRITE, delete},
 };
 
@@ -160,6 +183,9 @@ static int take_option(struct tool *tool, struct topic_options *options, int opt
     case 'a':
         options->all = true;
         return -1;
+    case 'n':
+        options->dry_run = true;
+        return -1;
     default:
         return tool_common_option(tool, option, argv);
     }
@@ -170,7 +196,8 @@ static int perform(struct tool *tool, const struct topic_options *options, int a
     struct beck_store *store = NULL;
 
     if (argc < 1)
-        return tool_misused(tool, "what about topics? create, list, show or delete");
+        return tool_misused(tool,
+                            "what about topics? create, list, show, add-partitions or delete");
     for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
         if (strcmp(actions[i].name, argv[0]) != 0)
             continue;
@@ -180,7 +207,8 @@ static int perform(struct tool *tool, const struct topic_options *options, int a
         (void)beck_store_close(store);
         return code;
     }
-    return tool_misused(tool, "'%s' is none of create, list, show and delete", argv[0]);
+    return tool_misused(tool, "'%s' is none of create, list, show, add-partitions and delete",
+                        argv[0]);
 }
 
 static int run(struct tool *tool, int argc, char **argv)
@@ -190,12 +218,13 @@ static int run(struct tool *tool, int argc, char **argv)
         {"config", required_argument, NULL, 'c'},
         {"long", no_argument, NULL, 'l'},
         {"all", no_argument, NULL, 'a'},
+        {"dry-run", no_argument, NULL, 'n'},
         TOOL_LONG_OPTIONS,
     };
-    struct topic_options options = {.partition_count = 1};
+    struct topic_options options = {.partition_count = 0};
     int option;
 
-    while ((option = getopt_long(argc, argv, ":p:c:la", long_options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":p:c:lan", long_options, NULL)) != -1) {
         int code = take_option(tool, &options, option, argv);
         if (code >= 0)
             return code;
@@ -203,5 +232,7 @@ static int run(struct tool *tool, int argc, char **argv)
     return perform(tool, &options, argc - optind, argv + optind);
 }
 
-const struct command topic_command = {
-    .name = "topic", .summary = "create, list, show or delete topics", .usage = usage, .run = run};
+const struct command topic_command = {.name = "topic",
+                                      .summary = "create, list, show, grow or delete topics",
+                                      .usage = usage,
+                                      .run = run};
