@@ -279,6 +279,9 @@ int checkpoint_run(struct beck_store *store, bool all, struct beck_error *error)
     int r = 0;
     if (!round)
         return report(error, -ENOMEM, "out of memory");
+    /* Appends go on without checkpoints; index.mdb does not grow for ever. */
+    if (!all && db_is_held_back(&store->index))
+        return 0;
     round->store = store;
     (void)store_is_dirty(store, &dirty_bytes);
     for (uint32_t from = 1; r == 0 && from < slots;) {

@@ -142,6 +142,32 @@ void db_clear_readers(struct db *db)
     (void)mdb_reader_check(db->env, &dead);
 }
 
+/* One line of LMDB's list of readers: process, thread, and the transaction that it sees or "-". */
+static int note_reader(const char *line, void *context)
+{
+    size_t *oldest = context;
+    size_t txn;
+    if (sscanf(line, "%*d %*x %zu", &txn) == 1 && txn < *oldest)
+        *oldest = txn;
+    return 0;
+}
+
+bool db_is_held_back(struct db *db)
+{
+    size_t oldest = SIZE_MAX;
+    struct stat info;
+    MDB_envinfo now;
+    mdb_filehandle_t fd;
+    if (mdb_env_get_fd(db->env, &fd) != 0 || fstat(fd, &info) < 0 ||
+        mdb_env_info(db->env, &now) != 0 || mdb_reader_list(db->env, note_reader, &oldest) < 0)
+        return false;
+    if (oldest >= now.me_last_txnid || oldest != db->held_txn) {
+        db->held_txn = oldest;
+        db->held_bytes = (uint64_t)info.st_size;
+    }
+    return (uint64_t)info.st_size >= db->held_bytes + DB_HELD_BYTES;
+}
+
 int db_begin(struct db *db, bool write, MDB_txn **ret_txn, struct beck_error *error)
 {
     int r = db_errno(mdb_txn_begin(db->env, NULL, write ? 0 : MDB_RDONLY, ret_txn));

@@ -17,12 +17,16 @@
 #define DB_READERS           1024
 #define DB_RESERVE_BYTES     (512 * 1024)
 #define DB_DATABASES_MAX     16
+#define DB_HELD_BYTES        (64 << 20)
 #define DB_ABSENT            UINT32_MAX /* the handle of a database that the file lacks */
 
 struct db {
     MDB_env *env;
     const char *name; /* of the file, for messages */
     MDB_dbi dbis[DB_DATABASES_MAX];
+    /* Of db_is_held_back(), under the maintenance mutex. */
+    size_t held_txn;
+    uint64_t held_bytes;
 };
 
 /* LMDB's code as a negative errno: the only place where they are translated. */
@@ -56,6 +60,9 @@ void db_close(struct db *db);
 void db_reserve(struct db *db);
 /* Let go of the pages that readers hold who died. */
 void db_clear_readers(struct db *db);
+/* Has the file grown by DB_HELD_BYTES since the oldest of those who read it began? He was stopped,
+ * and each commit makes it grow further, because LMDB keeps what he may see. */
+bool db_is_held_back(struct db *db);
 
 int db_begin(struct db *db, bool write, MDB_txn **ret_txn, struct beck_error *error);
 int db_commit(struct db *db, MDB_txn *txn, struct beck_error *error);
