@@ -126,6 +126,29 @@ void db_close(struct db *db)
     db->env = NULL;
 }
 
+static int sync_file(const char *path)
+{
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+}
+
+int db_copy(struct db *db, const char *directory, const char *name, struct beck_error *error)
+{
+    _cleanup_free_ char *path = NULL;
+    if (asprintf(&path, "%s/%s", directory, name) < 0)
+        return report(error, -ENOMEM, "out of memory");
+    /* LMDB does not compact a file in which it has lost pages. */
+    (void)unlink(path);
+    int r = db_errno(mdb_env_copy2(db->env, path, MDB_CP_COMPACT));
+    if (r == -EBADMSG) {
+        (void)unlink(path);
+        r = db_errno(mdb_env_copy2(db->env, path, 0));
+    }
+    if (r == 0)
+        r = sync_file(path);
+    return r < 0 ? report_errno(error, r, "%s: cannot be copied to %s", db->name, path) : 0;
+}
+
 void db_reserve(struct db *db)
 {
     struct stat info;

@@ -55,6 +55,9 @@ int db_open(struct db *db, const char *directory, const char *name, unsigned fla
 /* Make the databases that the file lacks. Not before it is known that its format is ours. */
 int db_complete(struct db *db, const struct db_layout *layout, struct beck_error *error);
 void db_close(struct db *db);
+/* Put a copy of all that is committed, on disk, into `directory` under a name; what had the name
+ * before goes. Compacted, where LMDB can. */
+int db_copy(struct db *db, const char *directory, const char *name, struct beck_error *error);
 /* Set disk blocks aside behind the file's end, so that a commit finds room where a full disk has
  * none and deletions can make some. To be renewed after commits; what cannot be had is not. */
 void db_reserve(struct db *db);

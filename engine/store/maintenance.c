@@ -10,6 +10,7 @@
 #include "checkpoint.h"
 #include "exchange.h"
 #include "groups_expire.h"
+#include "meta_copy.h"
 #include "producers_expire.h"
 
 #include <errno.h>
@@ -26,6 +27,7 @@ static const struct part {
     {groups_expire_is_due, groups_expire_run},
     {producers_expire_is_due, producers_expire_run},
     {exchange_is_due, exchange_finish},
+    {meta_copy_is_due, meta_copy_run},
 };
 
 static int run_parts(struct beck_store *store, size_t count, bool all, uint32_t *next_ms,

@@ -15,6 +15,7 @@
 #include "compression.h"
 #include "create.h"
 #include "maintenance.h"
+#include "meta_copy.h"
 #include "process.h"
 #include "recovery.h"
 #include "report.h"
@@ -288,6 +289,7 @@ static int store_new(const char *path, unsigned flags, const struct io *io, int 
     store->read_only = flags & BECK_OPEN_READ_ONLY;
     store->fork_generation = store_fork_generation();
     store->references = 1;
+    atomic_init(&store->meta_copy_due_ms, store_monotonic_ms() + META_COPY_FIRST_MS);
     CHECK(pthread_mutex_init(&store->mutex, NULL) == 0);
     combine_init(&store->combine);
     segment_files_init(&store->files, io, directory, store->read_only);
@@ -399,8 +401,8 @@ static void leave(struct beck_store *store)
     if (io->lock(io, store->live_fd, LIVE_LOCK_GATE, IO_LOCK_EXCLUSIVE, true) < 0)
         return;
     if (io->lock(io, store->live_fd, LIVE_LOCK_WRITER, IO_LOCK_EXCLUSIVE, false) == 0 &&
-        is_all_done(store))
-        (void)put_clean(store, true, NULL);
+        is_all_done(store) && put_clean(store, true, NULL) == 0)
+        (void)meta_copy_make(store, NULL);
 }
 
 void store_close(struct beck_store *store)

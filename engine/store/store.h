@@ -18,11 +18,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define STORE_PATH_META   "meta.mdb"
-#define STORE_PATH_INDEX  "index.mdb"
-#define STORE_PATH_LIVE   "live"
-#define STORE_PATH_WAKE   "wake"
-#define STORE_PATH_TOPICS "topics"
+#define STORE_PATH_META      "meta.mdb"
+#define STORE_PATH_INDEX     "index.mdb"
+#define STORE_PATH_META_COPY "meta.mdb.copy"
+#define STORE_PATH_LIVE      "live"
+#define STORE_PATH_WAKE      "wake"
+#define STORE_PATH_TOPICS    "topics"
 
 /* How long a partition may be dirty, and how much may be in it, before a checkpoint is due. */
 #define CHECKPOINT_MS    10000
@@ -79,6 +80,8 @@ struct beck_store {
     struct combine combine;               /* commits of meta.mdb that threads share */
     _Atomic int64_t groups_expired_ms;    /* when this process last looked, monotonic; 0: never */
     _Atomic int64_t producers_expired_ms; /* the same */
+
+    _Atomic int64_t meta_copy_due_ms; /* when to look whether it is time for one; monotonic */
 
     pthread_mutex_t mutex;              /* for what follows; nothing else is locked under it */
     struct beck_partition **partitions; /* by slot; those that are open */
