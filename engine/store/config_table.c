@@ -68,7 +68,8 @@ static const struct config_row rows[] = {
     ROW("message.timestamp.before.max.ms", "9223372036854775807", LONG, NUMBER, NULL, 0, MOST,
         "How far behind the clock a producer's timestamp may be."),
     ROW("message.timestamp.difference.max.ms", "9223372036854775807", LONG, NUMBER, NULL, 0, MOST,
-        "How far off the clock a producer's timestamp may be."),
+        "How far off the clock a producer's timestamp may be, either way, where the two before set "
+        "nothing."),
     ROW("message.timestamp.type", "CreateTime", STRING, CHOICE, "CreateTime LogAppendTime", 0, 0,
         "Whose time a record carries: its producer's, or that of the append."),
     ROW("min.cleanable.dirty.ratio", "0.5", DOUBLE, RATIO, NULL, 0, 0,

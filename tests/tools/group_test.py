@@ -3,9 +3,11 @@
 """beck group: consumer groups without a daemon."""
 
 import re
+import shutil
+import subprocess
 
 import tap
-from programs import must
+from programs import Beckd, must, wait_until
 from tap import ok
 from tool_store import Store, fails, prints
 
@@ -124,4 +126,29 @@ def odd_names():
         ok(store('verify').code == 0, 'verify knows groups')
 
 
-tap.run(reset_is_dry, reset_to, reset_some, misuse, list_and_show, delete, odd_names)
+def live_members():
+    """A group whose members a broker looks after is left alone."""
+    kcat = shutil.which('kcat') or shutil.which('kafkacat')
+    if not kcat:
+        ok(True, 'beside members # SKIP there is no kcat')
+        return
+    with Store(t=1) as store, Beckd(store.path) as daemon:
+        must(store('produce', 't', 'v'))
+        member = subprocess.Popen([kcat, '-b', daemon.address, '-G', 'g', '-q', 't'],
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            ok(wait_until(lambda: '\tmembers\n' in store('group', 'list', '-l').out),
+               'group list -l shows that there are members')
+            reset = ('group', 'reset', 'g', 't', '-o', 'end')
+            fails(store(*reset, '--execute'), 1, 'has members', 'reset --execute is refused')
+            fails(store('group', 'delete', 'g'), 1, f'process {daemon.process.pid}', 'so is delete')
+            ok(store(*reset).code == 0, 'but not a dry run')
+        finally:
+            member.terminate()
+            member.wait(60)
+        ok(wait_until(lambda: '\tempty\n' in store('group', 'list', '-l').out),
+           'when the last one has left, the group is empty')
+        ok(store(*reset, '--execute').code == 0, 'and can be reset')
+
+
+tap.run(reset_is_dry, reset_to, reset_some, misuse, list_and_show, delete, odd_names, live_members)
