@@ -68,7 +68,7 @@ struct calls {
     int (*before)(const struct call *call);
     /* `result` is what the call returned: below 0 where it failed. */
     void (*after)(const struct call *call, ssize_t result);
-    bool skip_syncs;      /* do not make them: who watches knows what they would do */
+    bool skip_syncs;      /* do not make them, nor set blocks aside: the disk is not real */
     uint32_t boot;        /* not 0: what the system says of its boot is made of this number */
     int64_t clock_add_ms; /* to what the system says the time of day is */
 };
