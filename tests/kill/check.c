@@ -161,6 +161,24 @@ static void check_maker(struct ledger *ledger, struct beck_store *store, uint32_
     }
 }
 
+/* What a group committed is there, and the log reaches it. */
+static void check_group(struct ledger *ledger, struct beck_store *store, uint32_t index)
+{
+    static struct beck_offset offset;
+    struct beck_error error;
+    const struct group_ledger *group = &ledger->groups[index];
+    for (int32_t p = 0; p < LEDGER_PARTITIONS; p++) {
+        int r = beck_offset_fetch(store, index == 0 ? "a" : "b", 1, KILL_TOPIC, p, &offset, &error);
+        int64_t due = atomic_load(&group->acknowledged[p]);
+        int64_t found = r == 1 ? offset.offset : 0;
+        if (r < 0)
+            fault(ledger, "group %u: %s", index, error.message);
+        else if (found != due && found != atomic_load(&group->sent[p]))
+            fault(ledger, "group %u has committed %" PRId64 " of partition %d, and not %" PRId64,
+                  index, found, p, due);
+    }
+}
+
 static int tell_damage(void *context, const struct beck_damage *found)
 {
     fault(context, "verification: %s %s-%d offset %" PRId64 " byte %" PRId64 ": %s", found->file,
@@ -182,6 +200,8 @@ unsigned check_store(struct ledger *ledger)
         check_partition(ledger, store, i);
     for (uint32_t i = 0; i < LEDGER_MAKERS; i++)
         check_maker(ledger, store, i);
+    for (uint32_t i = 0; i < LEDGER_GROUPS; i++)
+        check_group(ledger, store, i);
     if (beck_store_verify(store, NULL, tell_damage, NULL, ledger, &totals, &error) < 0)
         fault(ledger, "verifying: %s", error.message);
     for (uint32_t i = 0; beck_store_recovery(store, i, &cut, NULL) == 1; i++)

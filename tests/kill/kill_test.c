@@ -47,7 +47,7 @@ struct worker {
 
 struct supervisor {
     struct ledger *ledger;
-    struct worker workers[LEDGER_WRITERS + LEDGER_READERS + LEDGER_MAKERS + 1];
+    struct worker workers[LEDGER_WRITERS + LEDGER_READERS + LEDGER_MAKERS + LEDGER_GROUPS + 1];
     uint32_t count;
     uint32_t kills;
     uint32_t pause_usec;
@@ -274,7 +274,7 @@ int main(int argc, char **argv)
         else if (option == 's')
             supervisor.random = strtoull(optarg, NULL, 10);
         else if (option == 'w')
-            writers = (uint32_t)strtoul(optarg, NULL, 10) % (LEDGER_WRITERS + 1);
+            writers = (uint32_t)strtoul(optarg, NULL, 10) % (LEDGER_WRITERS - LEDGER_RESENDERS + 1);
         else if (option == 'p')
             supervisor.pause_usec = (uint32_t)strtoul(optarg, NULL, 10) * 1000;
         else if (option == 'K')
@@ -294,6 +294,8 @@ int main(int argc, char **argv)
     (void)snprintf(supervisor.ledger->path, sizeof(supervisor.ledger->path), "%s", fixture.path);
     make_store(supervisor.ledger);
     add(&supervisor, "writer", writers, run_writer);
+    add(&supervisor, "producer with an id", LEDGER_RESENDERS, run_producer);
+    add(&supervisor, "group", LEDGER_GROUPS, run_group);
     add(&supervisor, "reader", LEDGER_READERS, run_reader);
     add(&supervisor, "maker", LEDGER_MAKERS, run_maker);
     add(&supervisor, "maintainer", 1, run_maintainer);

@@ -11,10 +11,13 @@
 
 #include <stdatomic.h>
 
-#define LEDGER_WRITERS    8
+#define LEDGER_WRITERS    10
 #define LEDGER_PARTITIONS 4
 #define LEDGER_READERS    4
 #define LEDGER_MAKERS     2
+#define LEDGER_GROUPS     2
+#define LEDGER_RESENDERS  2                   /* the last ones of the writers */
+#define LEDGER_BATCH      20000               /* bytes */
 #define LEDGER_ACKS       ((uint32_t)1 << 18) /* of one writer in one partition */
 #define MAKER_RECORDS     3
 
@@ -27,11 +30,27 @@ struct acknowledged {
     int64_t base_offset;
 };
 
+/* The batch that a producer with an id has sent last. Who takes over from one that was killed sends
+ * it again: it must be in the log once. */
+struct pending {
+    atomic_uint size; /* 0: it was acknowledged */
+    uint32_t records;
+    int32_t base_sequence; /* of the producer's, of this or else of the next batch */
+    uint8_t bytes[LEDGER_BATCH];
+};
+
 struct writer_ledger {
     _Atomic uint32_t
         sent[LEDGER_PARTITIONS]; /* sequence of the newest batch; may be there or not */
     _Atomic uint32_t count[LEDGER_PARTITIONS]; /* of acknowledged ones */
     struct acknowledged acknowledged[LEDGER_PARTITIONS][LEDGER_ACKS];
+    struct pending pending[LEDGER_PARTITIONS];
+};
+
+/* Offsets that a group has committed. */
+struct group_ledger {
+    _Atomic int64_t sent[LEDGER_PARTITIONS]; /* may be there or not */
+    _Atomic int64_t acknowledged[LEDGER_PARTITIONS];
 };
 
 /* What a reader has seen, in two copies of which the low bit of `turn` says the valid one. */
@@ -64,6 +83,7 @@ struct ledger {
     struct writer_ledger writers[LEDGER_WRITERS];
     struct reader_ledger readers[LEDGER_READERS];
     struct maker_ledger makers[LEDGER_MAKERS];
+    struct group_ledger groups[LEDGER_GROUPS];
 };
 
 /* What a record's value begins with. */
@@ -81,6 +101,8 @@ uint64_t digest_add(uint64_t digest, int64_t offset, const struct stamp *stamp);
 void run_writer(struct ledger *ledger, uint32_t index, unsigned seed);
 void run_reader(struct ledger *ledger, uint32_t index, unsigned seed);
 void run_maker(struct ledger *ledger, uint32_t index, unsigned seed);
+void run_producer(struct ledger *ledger, uint32_t index, unsigned seed);
+void run_group(struct ledger *ledger, uint32_t index, unsigned seed);
 void run_maintainer(struct ledger *ledger, uint32_t index, unsigned seed);
 
 /* Hold the store against the ledger; nobody else has it open. Returns the number of faults. */

@@ -2,6 +2,7 @@
 /* What the processes do until they are killed: append, read, make and delete topics, maintain. */
 #include "ledger.h"
 
+#include "batch.h"
 #include "store_fixture.h"
 
 #include <errno.h>
@@ -122,6 +123,72 @@ static bool write_one(struct role *role, struct beck_batch_builder *builder, uin
     return true;
 }
 
+/* A batch with the producer's id and its next sequence, kept where it survives us. */
+static int prepare_pending(struct role *role, struct beck_batch_builder *builder, uint32_t writer,
+                           uint32_t p)
+{
+    struct writer_ledger *own = &role->ledger->writers[writer];
+    struct pending *pending = &own->pending[p];
+    struct batch_header header;
+    const void *batch;
+    size_t size;
+    uint32_t sequence = atomic_load(&own->sent[p]) + 1;
+    int r = build_batch(role, builder, writer, sequence, &batch, &size);
+    if (r < 0)
+        return r;
+    memcpy(pending->bytes, batch, size);
+    r = batch_header_read(pending->bytes, size, &header, &role->error);
+    if (r < 0)
+        return r;
+    header.producer_id = 1000 + writer;
+    header.producer_epoch = 0;
+    header.base_sequence = pending->base_sequence;
+    batch_header_write(pending->bytes, &header);
+    header.crc = batch_crc(pending->bytes, size);
+    batch_header_write(pending->bytes, &header);
+    pending->records = beck_batch_builder_count(builder);
+    atomic_store(&own->sent[p], sequence);
+    atomic_store(&pending->size, (unsigned)size);
+    return 0;
+}
+
+/* Send one batch of a producer with an id, or again the one before. */
+static bool resend_one(struct role *role, struct beck_batch_builder *builder, uint32_t writer)
+{
+    uint32_t p = random_below(&role->random, LEDGER_PARTITIONS);
+    struct writer_ledger *own = &role->ledger->writers[writer];
+    struct pending *pending = &own->pending[p];
+    struct beck_append_result result;
+    uint32_t count = atomic_load(&own->count[p]);
+    uint32_t sent = atomic_load(&own->sent[p]);
+    if (count == LEDGER_ACKS)
+        return true;
+    /* It may have been killed after it noted the acknowledgement. */
+    bool known = count > 0 && own->acknowledged[p][count - 1].sequence == sent;
+    int r = 0;
+    if (atomic_load(&pending->size) == 0) {
+        r = prepare_pending(role, builder, writer, p);
+        known = false;
+        sent++;
+    }
+    if (r == 0 && !known)
+        r = beck_append(role->partitions[p], pending->bytes, atomic_load(&pending->size),
+                        BECK_ACKS_LEADER, &result, &role->error);
+    if (r < 0) {
+        fault(role->ledger, "producer %u, partition %u: %s", writer, p, role->error.message);
+        return false;
+    }
+    if (!known) {
+        own->acknowledged[p][count] = (struct acknowledged){sent, result.base_offset};
+        atomic_store(&own->count[p], count + 1);
+    }
+    struct batch_header header;
+    if (batch_header_read(pending->bytes, atomic_load(&pending->size), &header, NULL) == 0)
+        pending->base_sequence = header.base_sequence + (int32_t)pending->records;
+    atomic_store(&pending->size, 0);
+    return true;
+}
+
 /* Append to a topic that a maker may be about to delete: that it is gone is no fault. */
 static void write_made(struct role *role)
 {
@@ -151,7 +218,9 @@ void run_writer(struct ledger *ledger, uint32_t index, unsigned seed)
         return;
     if (beck_batch_builder_new(codecs[seed % 2], 1 << 20, &builder, &role.error) < 0)
         return;
-    while (goes_on(&role) && write_one(&role, builder, index)) {
+    bool resends = index >= LEDGER_WRITERS - LEDGER_RESENDERS;
+    while (goes_on(&role) &&
+           (resends ? resend_one(&role, builder, index) : write_one(&role, builder, index))) {
         if (random_below(&role.random, 200) == 0)
             (void)beck_store_maintain(role.store, false, &next_ms, NULL);
         if (random_below(&role.random, 50) == 0)
@@ -161,6 +230,11 @@ void run_writer(struct ledger *ledger, uint32_t index, unsigned seed)
     }
     beck_batch_builder_free(builder);
     role_end(&role);
+}
+
+void run_producer(struct ledger *ledger, uint32_t index, unsigned seed)
+{
+    run_writer(ledger, LEDGER_WRITERS - 1 - index, seed);
 }
 
 /* ---- readers ------------------------------------------------------------------------------- */
@@ -273,6 +347,40 @@ void run_maker(struct ledger *ledger, uint32_t index, unsigned seed)
     role_end(&role);
 }
 
+/* ---- groups -------------------------------------------------------------------------------- */
+
+/* Commits offsets that rise, in each partition. */
+void run_group(struct ledger *ledger, uint32_t index, unsigned seed)
+{
+    struct role role;
+    struct group_ledger *own = &ledger->groups[index];
+    const char *name = index == 0 ? "a" : "b";
+    int r = 1;
+    if (!role_begin(&role, ledger, seed))
+        return;
+    while (r == 1 && goes_on(&role)) {
+        struct beck_partition_state state;
+        uint32_t p = random_below(&role.random, LEDGER_PARTITIONS);
+        r = beck_partition_state(role.partitions[p], &state, &role.error);
+        struct beck_offset_commit commit = {.group = name,
+                                            .group_size = 1,
+                                            .topic = KILL_TOPIC,
+                                            .partition = (int32_t)p,
+                                            .offset = state.next_offset,
+                                            .leader_epoch = -1,
+                                            .expire_ms = -1};
+        atomic_store(&own->sent[p], commit.offset);
+        if (r == 0)
+            r = beck_offsets_commit(role.store, &commit, 1, &role.error);
+        if (r == 1)
+            atomic_store(&own->acknowledged[p], commit.offset);
+        usleep(random_below(&role.random, 3000));
+    }
+    if (r < 0)
+        fault(ledger, "group %s: %s", name, role.error.message);
+    role_end(&role);
+}
+
 void run_maintainer(struct ledger *ledger, uint32_t index, unsigned seed)
 {
     struct role role;
@@ -284,6 +392,9 @@ void run_maintainer(struct ledger *ledger, uint32_t index, unsigned seed)
         bool all = random_below(&role.random, 4) == 0;
         if (beck_store_maintain(role.store, all, &next_ms, &role.error) < 0)
             fault(ledger, "maintenance: %s", role.error.message);
+        if (random_below(&role.random, 10) == 0 &&
+            beck_store_clean(role.store, NULL, NULL, &next_ms, &role.error) < 0)
+            fault(ledger, "cleaning: %s", role.error.message);
         usleep(random_below(&role.random, 20000));
     }
     role_end(&role);
