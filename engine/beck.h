@@ -532,19 +532,32 @@ int beck_partition_open(struct beck_store *store, const char *topic, int32_t par
 /* Takes NULL; returns NULL. */
 struct beck_partition *beck_partition_close(struct beck_partition *partition);
 
+/*
+ * Where a file view begins. Records are removed at the head of a log, and with them bytes at the
+ * head of its view: who has read some of it, and wants to go on with positions that he knows, says
+ * which head they are counted from (beck_reader_view_from()). Within one `generation`, what was
+ * removed between two heads is the difference of their `trimmed`; between two generations positions
+ * cannot be told from each other.
+ */
+struct beck_view_head {
+    uint64_t generation;
+    uint64_t trimmed; /* bytes that were removed at the head before this one */
+};
+
 /* One consistent moment of a partition. Reading it takes no lock. */
 struct beck_partition_state {
     int64_t log_start_offset;   /* the oldest offset that can be read */
     int64_t last_stable_offset; /* the end for read_committed, and of the file view */
-    int64_t high_watermark;  /* the end for readers, after the last record that they see: below it,
-                                nothing goes away by power loss unless its producer did not ask for
-                                more */
-    int64_t next_offset;     /* what the next record gets; offsets between may never be used */
-    int64_t synced_offset;   /* below it, all survives power loss */
-    uint64_t view_bytes;     /* size of the file view */
-    int64_t last_append_ms;  /* time of the last append, since the epoch; creation where none */
-    uint64_t unsynced_bytes; /* of segments, that power loss can take */
-    int64_t unsynced_since_ms;     /* since the epoch; 0: there are none */
+    int64_t high_watermark; /* the end for readers, after the last record that they see: below it,
+                               nothing goes away by power loss unless its producer did not ask for
+                               more */
+    int64_t next_offset;    /* what the next record gets; offsets between may never be used */
+    int64_t synced_offset;  /* below it, all survives power loss */
+    uint64_t view_bytes;    /* size of the file view: of the records from the log start on */
+    struct beck_view_head view_head;
+    int64_t last_append_ms;    /* time of the last append, since the epoch; creation where none */
+    uint64_t unsynced_bytes;   /* of segments, that power loss can take */
+    int64_t unsynced_since_ms; /* since the epoch; 0: there are none */
     uint64_t uncheckpointed_bytes; /* that the next opening would have to read after a crash */
     int64_t uncheckpointed_since_ms;
     int32_t leader_epoch;
@@ -733,6 +746,21 @@ int beck_produce(struct beck_partition *partition, const struct beck_record *rec
                  enum beck_acks acks, struct beck_append_result *ret_result,
                  struct beck_error *error);
 
+/* ---- trimming ----------------------------------------------------------------------------- */
+
+/*
+ * Remove the records below `offset`, or all below the high watermark where it is -1, as Kafka's
+ * DeleteRecords does. From then on the log begins there, for all processes; it stays so after power
+ * loss when this returns 0 and the log start, which is higher than `offset` where it was already.
+ * Segments that are wholly below it are removed, the others later. Waits for a checkpoint that is
+ * under way, and may make one. What somebody is just reading he reads to the end of its batch.
+ *
+ * -ERANGE: above the high watermark. -EBADMSG: the records there are damaged. -ESTALE: the topic
+ * was deleted. -EIO: the disk refused. -ENOSPC. -EROFS.
+ */
+int beck_trim(struct beck_partition *partition, int64_t offset, int64_t *ret_log_start_offset,
+              struct beck_error *error);
+
 /* ---- reading batches ---------------------------------------------------------------------- */
 
 enum beck_isolation {
@@ -800,7 +828,8 @@ int beck_reader_seek(struct beck_reader *reader, int64_t offset, struct beck_err
 /*
  * The next record. Returns 1; or 0 at the end, for now. Each batch's CRC is checked as it is read.
  * The record's pointers are valid until the next call with this reader. Control records and those
- * of aborted transactions are passed over. -EBADMSG: damage; the reader stays before it.
+ * of aborted transactions are passed over. -EBADMSG: damage; the reader stays before it. -ESTALE:
+ * the next record was removed meanwhile; the message says where the log starts. Seek to go on.
  */
 int beck_reader_next(struct beck_reader *reader, struct beck_record *ret_record,
                      struct beck_error *error);
@@ -808,11 +837,21 @@ int beck_reader_next(struct beck_reader *reader, struct beck_record *ret_record,
 /*
  * Read the file view: for each record its value and one newline. Returns the bytes put into
  * `buffer` from byte `position` of the view on: fewer than `size` only at the view's end, 0 there
- * or beyond. Reading on where the last call ended needs no search. -EBADMSG: damage; what is good
- * before it comes first, and the next call meets it.
+ * or beyond. Position 0 is the log start: see beck_reader_view_from(). Reading on where the last
+ * call ended needs no search. -EBADMSG: damage; what is good before it comes first, and the next
+ * call meets it. -ESTALE: what was there was removed.
  */
 ssize_t beck_reader_view(struct beck_reader *reader, uint64_t position, void *buffer, size_t size,
                          struct beck_error *error);
+
+/*
+ * Count the positions of the view from this head on: one that beck_partition_state() has told. A
+ * reader that was not told counts from the head that there is when it first reads the view. A
+ * position keeps its meaning, however much is removed; what was removed answers -ESTALE, unless the
+ * reader is just reading on in the segment that has it. So does each position but the one to read
+ * on at, where the head is of another generation.
+ */
+void beck_reader_view_from(struct beck_reader *reader, const struct beck_view_head *head);
 
 /* ---- the lossless JSON form --------------------------------------------------------------- */
 

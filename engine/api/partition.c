@@ -12,6 +12,7 @@
 #include "range.h"
 #include "reader.h"
 #include "report.h"
+#include "trim.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -69,7 +70,7 @@ BECK_PUBLIC int beck_partition_state(struct beck_partition *partition,
     if (r < 0)
         return r;
     const struct segment *last = segments_find(partition, tail.stable.segment);
-    uint64_t view_bytes = last ? last->view_begin + tail.stable.view : 0;
+    uint64_t view_end = last ? last->view_begin + tail.stable.view : 0;
     segments_unlock(partition);
     if (!last) {
         r = report(error, -EBADMSG, "index.mdb: segment %" PRId64 " is not in the list",
@@ -77,12 +78,13 @@ BECK_PUBLIC int beck_partition_state(struct beck_partition *partition,
         return partition_failed(partition, r, -1, error);
     }
     *ret_state = (struct beck_partition_state){
-        .log_start_offset = tail.log_start_offset,
+        .log_start_offset = tail.log_start.offset,
         .last_stable_offset = tail.stable.offset,
         .high_watermark = tail.high.offset,
         .next_offset = tail.end.offset,
         .synced_offset = atomic_load(&partition->slot->synced_offset),
-        .view_bytes = view_bytes,
+        .view_bytes = view_end > tail.log_start.view ? view_end - tail.log_start.view : 0,
+        .view_head = {tail.view_generation, tail.view_trimmed},
         .last_append_ms = tail.append_ms,
         .leader_epoch = (int32_t)tail.leader_epoch,
         .failed = atomic_load(&partition->slot->flags) & LIVE_FAILED,
@@ -206,6 +208,17 @@ BECK_PUBLIC int beck_produce(struct beck_partition *partition, const struct beck
     return r;
 }
 
+/* ---- trimming ------------------------------------------------------------------------------ */
+
+BECK_PUBLIC int beck_trim(struct beck_partition *partition, int64_t offset,
+                          int64_t *ret_log_start_offset, struct beck_error *error)
+{
+    int r = store_check_writable(partition->store, error);
+    if (r == 0 && offset < -1)
+        return report(error, -ERANGE, "offset %" PRId64 " is below 0", offset);
+    return r < 0 ? r : trim_partition(partition, offset, ret_log_start_offset, error);
+}
+
 /* ---- reading ------------------------------------------------------------------------------- */
 
 BECK_PUBLIC int beck_read_range(struct beck_partition *partition, int64_t offset, size_t max_bytes,
@@ -297,6 +310,12 @@ BECK_PUBLIC ssize_t beck_reader_view(struct beck_reader *reader, uint64_t positi
 {
     int r = store_check(reader_store(reader), error);
     return UNLIKELY(r < 0) ? r : reader_view(reader, position, buffer, size, error);
+}
+
+BECK_PUBLIC void beck_reader_view_from(struct beck_reader *reader,
+                                       const struct beck_view_head *head)
+{
+    reader_view_from(reader, head);
 }
 
 /* ---- waiting ------------------------------------------------------------------------------- */

@@ -441,7 +441,7 @@ int partition_append(struct beck_partition *partition, const void *batch, size_t
         .base_offset = tail.end.offset - header->last_offset_delta - 1,
         .next_offset = tail.end.offset,
         .append_time_ms = append.append_time_ms,
-        .log_start_offset = tail.log_start_offset,
+        .log_start_offset = tail.log_start.offset,
     };
     if (UNLIKELY(r == 1)) {
         ret_result->base_offset = duplicate.base_offset;
@@ -480,9 +480,33 @@ int partition_append_at(struct beck_partition *partition, const void *batch, siz
         .base_offset = append.at_offset,
         .next_offset = tail.end.offset,
         .append_time_ms = -1,
-        .log_start_offset = tail.log_start_offset,
+        .log_start_offset = tail.log_start.offset,
     };
     if (tail.high.offset == tail.end.offset)
         waiter_ring(&partition->store->waiter, &partition->slot->armed);
     return 0;
+}
+
+int partition_roll(struct beck_partition *partition, const struct live_tail *expected,
+                   struct beck_error *error)
+{
+    struct live_slot *slot = partition->slot;
+    struct live_rolled rolled;
+    int r = partition_lock(partition, error);
+    if (r < 0)
+        return r;
+    struct live_tail tail = *live_tail_locked(slot);
+    bool same = tail.end.offset == expected->end.offset &&
+                tail.end.segment == expected->end.segment && tail.end.position > 0;
+    if (same && live_rolled_has_room(slot) && !(atomic_load(&slot->flags) & LIVE_FAILED)) {
+        append_stamp(partition, tail.end.segment);
+        append_roll(&tail, &rolled);
+        live_rolled_add(slot, &rolled);
+        if (atomic_load(&slot->dirty_ms) == 0)
+            atomic_store(&slot->dirty_ms, store_monotonic_ms());
+        live_tail_publish(slot, &tail);
+        r = 1;
+    }
+    partition_unlock(partition);
+    return r;
 }

@@ -14,4 +14,11 @@ int partition_append_at(struct beck_partition *partition, const void *batch, siz
                         enum beck_acks acks, struct beck_append_result *ret_result,
                         struct beck_error *error);
 
+/*
+ * Begin a new segment without a batch, where the log still ends as `expected` says. Its file comes
+ * with the first append. Returns 1, or 0: somebody has appended, or the catalogue cannot keep up.
+ */
+int partition_roll(struct beck_partition *partition, const struct live_tail *expected,
+                   struct beck_error *error);
+
 #endif

@@ -135,7 +135,8 @@ static int item_put_rolled(struct checkpoint_item *item, MDB_txn *txn)
     int r = 0;
     for (uint32_t i = 0; r == 0 && i < count; i++) {
         struct segment_record record = segment_record_of(&rolled[i]);
-        if (record.base_offset < item->tail.end.segment)
+        if (record.base_offset < item->tail.end.segment &&
+            record.base_offset >= item->tail.log_start.segment)
             r = index_segment_put(&partition->store->index, txn, partition->topic.number,
                                   (uint32_t)partition->number, &record);
     }
@@ -293,5 +294,26 @@ int checkpoint_run(struct beck_store *store, bool all, struct beck_error *error)
         for (size_t i = 0; i < round->count; i++)
             item_done(&round->items[i]);
     }
+    return r;
+}
+
+int checkpoint_partition(struct beck_partition *partition, struct beck_error *error)
+{
+    _cleanup_free_ struct checkpoint_round *round = calloc(1, sizeof(*round));
+    struct checkpoint_item *item = round ? &round->items[0] : NULL;
+    if (!round)
+        return report(error, -ENOMEM, "out of memory");
+    round->store = partition->store;
+    int r = partition_open_slot(partition->store, partition->slot_number, &item->partition, error);
+    if (r < 0)
+        return r;
+    if (item->partition != partition)
+        r = report(error, -ESTALE, "the topic was deleted");
+    if (r == 0)
+        r = item_sync(item, error);
+    round->count = 1;
+    if (r == 0)
+        r = round_commit(round, error);
+    item_done(item);
     return r;
 }

@@ -15,4 +15,7 @@ bool checkpoint_is_due(struct beck_store *store, bool all, uint32_t *next_ms);
 /* Under the maintenance lock. `all`: every dirty partition, due or not. */
 int checkpoint_run(struct beck_store *store, bool all, struct beck_error *error);
 
+/* One partition, whether or not it is dirty. Under the maintenance lock. */
+int checkpoint_partition(struct beck_partition *partition, struct beck_error *error);
+
 #endif

@@ -471,6 +471,9 @@ void config_resolve(const struct config_set *set, const struct config_set *defau
         .min_compaction_lag_ms = resolve_number(set, defaults, "min.compaction.lag.ms"),
         .max_compaction_lag_ms = resolve_number(set, defaults, "max.compaction.lag.ms"),
         .delete_retention_ms = resolve_number(set, defaults, "delete.retention.ms"),
+        .deletes = list_has(resolve(set, defaults, "cleanup.policy"), "delete", 6),
+        .retention_ms = resolve_number(set, defaults, "retention.ms"),
+        .retention_bytes = resolve_number(set, defaults, "retention.bytes"),
     };
     /* A record must come out of the active segment before it can be compacted. */
     if (ret_resolved->compact && ret_resolved->max_compaction_lag_ms < ret_resolved->segment_ms)

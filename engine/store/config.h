@@ -41,6 +41,9 @@ struct config_resolved {
     int64_t min_compaction_lag_ms;
     int64_t max_compaction_lag_ms;
     int64_t delete_retention_ms;
+    bool deletes; /* by what follows; -1: no limit */
+    int64_t retention_ms;
+    int64_t retention_bytes;
 };
 
 /* What the store has for itself. */

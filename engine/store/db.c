@@ -329,3 +329,22 @@ int db_delete_prefix(MDB_txn *txn, MDB_dbi dbi, const void *prefix, size_t prefi
     mdb_cursor_close(cursor);
     return r == -ENOENT ? 0 : r;
 }
+
+int db_delete_range(MDB_txn *txn, MDB_dbi dbi, const struct db_key *from, const struct db_key *to)
+{
+    MDB_cursor *cursor;
+    const MDB_val end = {.mv_size = to->size, .mv_data = (void *)(uintptr_t)to->bytes};
+    MDB_val k = {.mv_size = from->size, .mv_data = (void *)(uintptr_t)from->bytes};
+    MDB_val v;
+    int r = db_cursor(txn, dbi, &cursor);
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    r = db_errno(mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE));
+    while (r == 0 && mdb_cmp(txn, dbi, &k, &end) < 0) {
+        r = db_errno(mdb_cursor_del(cursor, 0));
+        if (r == 0)
+            r = db_errno(mdb_cursor_get(cursor, &k, &v, MDB_NEXT));
+    }
+    mdb_cursor_close(cursor);
+    return r == -ENOENT ? 0 : r;
+}

@@ -103,5 +103,7 @@ int db_walk(MDB_txn *txn, MDB_dbi dbi, const struct db_key *prefix,
 int db_delete(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_size);
 /* Delete all keys that begin so. */
 int db_delete_prefix(MDB_txn *txn, MDB_dbi dbi, const void *prefix, size_t prefix_size);
+/* Delete all keys from `from` on that sort before `to`. */
+int db_delete_range(MDB_txn *txn, MDB_dbi dbi, const struct db_key *from, const struct db_key *to);
 
 #endif

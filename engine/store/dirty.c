@@ -77,7 +77,7 @@ static int list_segments(struct dirty_log *log, const struct live_tail *tail,
     struct listing listing = {.log = log, .end = tail->stable.segment};
     uint32_t topic = partition->topic.number;
     uint32_t number = (uint32_t)partition->number;
-    int64_t log_start = tail->log_start_offset;
+    int64_t log_start = tail->log_start.offset;
     _cleanup_txn_ MDB_txn *txn = NULL;
     free(log->segments);
     log->segments = NULL;

@@ -16,6 +16,7 @@
 
 #include "check.h"
 #include "cleanup.h"
+#include "recover_start.h"
 #include "report.h"
 
 #include <errno.h>
@@ -112,7 +113,8 @@ static int remove_sources(struct beck_store *store, const char *directory,
 /* ---- telling others ------------------------------------------------------------------------ */
 
 /* Let everybody take the list of segments anew. */
-static void publish(struct beck_partition *partition, const struct cleaning_intent *intent)
+static void publish(struct beck_partition *partition, const struct cleaning_intent *intent,
+                    const struct log_point *log_start)
 {
     struct live_slot *slot = partition->slot;
     if (live_lock(&slot->append_mutex) == 1) {
@@ -123,6 +125,8 @@ static void publish(struct beck_partition *partition, const struct cleaning_inte
         struct live_tail tail = *live_tail_locked(slot);
         /* A checkpoint would take entries of the old files for those of the new one. */
         live_ring_forget(slot, intent->next_offset);
+        tail.log_start = *log_start;
+        tail.view_generation++;
         tail.segments_generation++;
         live_tail_publish(slot, &tail);
     }
@@ -157,7 +161,11 @@ static int carry_out(struct beck_partition *partition, const struct cleaning_int
     }
     if (r < 0)
         return r;
-    publish(partition, intent);
+    struct log_point log_start;
+    r = recover_start_again(partition, &log_start, error);
+    if (r < 0)
+        return r;
+    publish(partition, intent, &log_start);
     r = remove_sources(store, partition->path, intent, error);
     return r < 0 ? r : forget_intent(partition, error);
 }

@@ -373,6 +373,15 @@ int index_segment_delete(struct db *index, MDB_txn *txn, uint32_t topic_number, 
     return r < 0 ? r : index_forget_entries(index, txn, topic_number, partition, base_offset);
 }
 
+int index_forget_below(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,
+                       int64_t base_offset)
+{
+    struct db_key from = db_key_partition(topic_number, partition);
+    struct db_key to = db_key_segment(topic_number, partition, base_offset);
+    int r = db_delete_range(txn, index->dbis[INDEX_SEGMENTS], &from, &to);
+    return r < 0 ? r : db_delete_range(txn, index->dbis[INDEX_ENTRIES], &from, &to);
+}
+
 int index_forget_entries(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,
                          int64_t segment)
 {

@@ -110,8 +110,10 @@ int index_entries(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_
 int index_segment_delete(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,
                          int64_t base_offset);
 
-/* Forget all of a partition, or of one segment of it. */
+/* Forget all of a partition; its segments below a base offset; the entries of a segment. */
 int index_forget(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition);
+int index_forget_below(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,
+                       int64_t base_offset);
 int index_forget_entries(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,
                          int64_t segment);
 

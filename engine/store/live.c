@@ -214,6 +214,7 @@ static void slot_fill(struct live_slot *slot, const struct beck_topic *topic, ui
     /* Of an empty segment the file may not be there, or not in a synced directory. */
     atomic_store(&slot->synced_segment, tail->end.segment - (tail->end.position == 0));
     atomic_store(&slot->checkpoint_offset, tail->end.offset);
+    atomic_store(&slot->log_start_offset, tail->log_start.offset);
     live_tail_publish(slot, &copy);
 }
 
@@ -313,6 +314,7 @@ struct live_tail live_tail_empty(int64_t now_ms)
     return (struct live_tail){
         .max_timestamp_ms = INT64_MIN,
         .segments_generation = 1,
+        .view_generation = (uint64_t)now_ms,
         .append_ms = now_ms,
     };
 }

@@ -23,11 +23,11 @@
 #include <stdint.h>
 
 #define LIVE_MAGIC              0x6576696c6b636562ULL /* "becklive", little-endian */
-#define LIVE_VERSION            3
+#define LIVE_VERSION            4
 #define LIVE_SLOT_BYTES         4096
 #define LIVE_SLOTS_MAX          (BECK_PARTITIONS_MAX + 1)
 #define LIVE_GROW_SLOTS         64 /* the file grows by so many */
-#define LIVE_RING_ENTRIES       96
+#define LIVE_RING_ENTRIES       88
 #define LIVE_ROLLED_MAX         8  /* segments that wait for their place in the catalogue */
 #define LIVE_PROCESSES          64 /* that the table of them has room for */
 #define LIVE_PROCESS_NAME_BYTES 16
@@ -44,8 +44,11 @@ struct live_tail {
     struct log_point end;  /* of the log: where the next batch goes */
     struct log_point high; /* high watermark: the end for readers. Where nothing is hidden from them
                               its offset is that after the last record, and end's may be above */
-    struct log_point stable; /* last stable offset: the end of the file view */
-    int64_t log_start_offset;
+    struct log_point stable;    /* last stable offset: the end of the file view */
+    struct log_point log_start; /* the oldest record that can be read: the batch that has it, or the
+                                   next one; and the view before that very record */
+    uint64_t view_generation;   /* within which positions of the view can be told from each other */
+    uint64_t view_trimmed;      /* bytes of the view that went at its head, in this generation */
     int64_t pending_all_offset; /* end of the last acks=all batch: invisible until synced to here */
     int64_t max_timestamp_ms;   /* in the segment so far */
     int64_t append_ms;          /* of the last append, since the epoch */
@@ -84,10 +87,11 @@ enum live_flags {
 
 struct live_slot {
     pthread_mutex_t append_mutex;
-    _Atomic uint32_t generation;   /* of the tail; written under append_mutex */
-    _Atomic uint32_t flags;        /* enum live_flags; set under append_mutex */
-    _Atomic uint64_t armed;        /* waiting processes to ring, a bit each */
-    _Atomic uint32_t topic_number; /* whose slot this is; 0: nobody's yet */
+    _Atomic uint32_t generation;      /* of the tail; written under append_mutex */
+    _Atomic uint32_t flags;           /* enum live_flags; set under append_mutex */
+    _Atomic uint64_t armed;           /* waiting processes to ring, a bit each */
+    _Atomic int64_t log_start_offset; /* the tail's, for a quick look; moves just before it */
+    _Atomic uint32_t topic_number;    /* whose slot this is; 0: nobody's yet */
     _Atomic uint32_t partition;
     uint8_t topic_id[16];
     struct live_tail tails[2]; /* under append_mutex */
@@ -112,6 +116,13 @@ struct live_slot {
     _Atomic uint32_t ring_count;   /* under append_mutex, with the ring */
     struct live_rolled rolled[LIVE_ROLLED_MAX];
     struct index_entry ring[LIVE_RING_ENTRIES];
+
+    /* Of a slot that follows another (follow.h): what that one's tail said when it was looked at.
+     */
+    _Atomic uint64_t followed; /* its checksum */
+    uint64_t followed_view_generation;
+    uint64_t followed_view_trimmed;
+    uint32_t followed_segments_generation; /* 0: never */
 };
 
 /* What a process does for all of them. */
@@ -151,7 +162,7 @@ struct live_store {
     struct live_process processes[LIVE_PROCESSES];
 };
 
-_Static_assert(sizeof(struct live_tail) == 168, "live_tail is in FORMAT.md");
+_Static_assert(sizeof(struct live_tail) == 208, "live_tail is in FORMAT.md");
 _Static_assert(sizeof(struct live_slot) <= LIVE_SLOT_BYTES, "a slot fits");
 _Static_assert(sizeof(struct live_store) <= LIVE_SLOT_BYTES, "slot 0 fits");
 

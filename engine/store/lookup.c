@@ -201,12 +201,11 @@ int lookup_batch(struct beck_partition *partition, const struct live_tail *tail,
 
 /* ---- by time ------------------------------------------------------------------------------- */
 
-/* The first record of a batch that is not before the time. Returns 1 or 0. */
-static int batch_find_time(struct scan *scan, const struct scan_batch *batch, int64_t timestamp_ms,
-                           struct beck_record *ret_record, struct beck_error *error)
+/* Stand before the records of a batch; they are valid as long as the batch is. */
+static int batch_records(struct scan *scan, const struct scan_batch *batch,
+                         struct record_iterator *ret_iterator, struct beck_error *error)
 {
     const struct batch_header *header = &batch->summary.header;
-    struct record_iterator iterator;
     struct decompressor *decompressor;
     const void *records;
     size_t size;
@@ -217,10 +216,23 @@ static int batch_find_time(struct scan *scan, const struct scan_batch *batch, in
                        BECK_BATCH_BYTES_LIMIT, &records, &size);
     if (r < 0)
         return report_errno(error, r, "the batch cannot be decompressed");
-    record_iterator_init(&iterator, header, records, size);
+    record_iterator_init(ret_iterator, header, records, size);
+    return 0;
+}
+
+/* The first record of a batch that is not before the time, and in the log still. Returns 1 or 0. */
+static int batch_find_time(struct scan *scan, const struct scan_batch *batch, int64_t timestamp_ms,
+                           int64_t log_start_offset, struct beck_record *ret_record,
+                           struct beck_error *error)
+{
+    struct record_iterator iterator;
+    int r = batch_records(scan, batch, &iterator, error);
+    if (r < 0)
+        return r;
     do
         r = record_next(&iterator, ret_record);
-    while (r == 1 && ret_record->timestamp_ms < timestamp_ms);
+    while (r == 1 &&
+           (ret_record->timestamp_ms < timestamp_ms || ret_record->offset < log_start_offset));
     return r < 0 ? report(error, r, "a record of the batch is malformed") : r;
 }
 
@@ -240,9 +252,9 @@ static int segment_find_time(struct beck_partition *partition, struct segment *s
     while ((r = scan_next(scan, &batch, error)) == 1) {
         const struct batch_header *header = &batch.summary.header;
         if (header->max_timestamp_ms < timestamp_ms || (header->attributes & BATCH_CONTROL) ||
-            batch_next_offset(header) <= tail->log_start_offset)
+            batch_next_offset(header) <= tail->log_start.offset)
             continue;
-        r = batch_find_time(scan, &batch, timestamp_ms, ret_record, error);
+        r = batch_find_time(scan, &batch, timestamp_ms, tail->log_start.offset, ret_record, error);
         if (r != 0)
             break;
     }
@@ -315,6 +327,48 @@ static int visible_max_timestamp(struct beck_partition *partition, struct segmen
     return r;
 }
 
+/* The largest timestamp of a batch's records from an offset on. */
+static int batch_max_timestamp(struct scan *scan, const struct scan_batch *batch, int64_t offset,
+                               int64_t *max, struct beck_error *error)
+{
+    const struct batch_header *header = &batch->summary.header;
+    struct beck_record record;
+    if (header->base_offset >= offset) {
+        if (header->max_timestamp_ms > *max)
+            *max = header->max_timestamp_ms;
+        return 0;
+    }
+    if (header->attributes & BATCH_CONTROL)
+        return 0;
+    struct record_iterator iterator;
+    int r = batch_records(scan, batch, &iterator, error);
+    if (r < 0)
+        return r;
+    while ((r = record_next(&iterator, &record)) == 1)
+        if (record.offset >= offset && record.timestamp_ms > *max)
+            *max = record.timestamp_ms;
+    return r < 0 ? report(error, r, "a record of the batch is malformed") : 0;
+}
+
+/* The same of the segment that the log begins in the middle of. */
+static int first_max_timestamp(struct beck_partition *partition, struct segment *segment,
+                               const struct live_tail *tail, int64_t *max, struct beck_error *error)
+{
+    struct scan *scan = &partition->scan;
+    struct scan_batch batch;
+    uint64_t limit = segment_limit(segment, &tail->high);
+    int r = walk_begin(partition, segment, SCAN_CRC, tail->log_start.position, limit, error);
+    if (r < 0)
+        return r;
+    while ((r = scan_next(scan, &batch, error)) == 1) {
+        r = batch_max_timestamp(scan, &batch, tail->log_start.offset, max, error);
+        if (r < 0)
+            break;
+    }
+    segment_unpin(segment);
+    return r;
+}
+
 static int find_max_timestamp(struct beck_partition *partition, int64_t *ret_max,
                               struct beck_error *error)
 {
@@ -324,6 +378,12 @@ static int find_max_timestamp(struct beck_partition *partition, int64_t *ret_max
     if (r < 0)
         return r;
     struct segment *segment = lookup_next_segment(partition, NULL, &tail.high);
+    /* Where the log begins inside of it, the first segment has to be read: so it comes last, and
+     * only where it could have the largest one. */
+    struct segment *first =
+        segment && tail.log_start.offset > segment->base_offset ? segment_ref(segment) : NULL;
+    if (first)
+        segment = lookup_next_segment(partition, segment, &tail.high);
     while (segment && r == 0) {
         if (segment->base_offset == tail.high.segment)
             r = visible_max_timestamp(partition, segment, &tail, &max, error);
@@ -331,6 +391,9 @@ static int find_max_timestamp(struct beck_partition *partition, int64_t *ret_max
             max = segment->max_timestamp_ms;
         segment = lookup_next_segment(partition, segment, &tail.high);
     }
+    if (r == 0 && first && first->max_timestamp_ms > max)
+        r = first_max_timestamp(partition, first, &tail, &max, error);
+    segment_unref(first);
     segment_unref(segment);
     lookup_end(partition);
     *ret_max = max;

@@ -12,6 +12,7 @@
 #include "groups_expire.h"
 #include "meta_copy.h"
 #include "producers_expire.h"
+#include "retention.h"
 
 #include <errno.h>
 
@@ -27,6 +28,7 @@ static const struct part {
     {groups_expire_is_due, groups_expire_run},
     {producers_expire_is_due, producers_expire_run},
     {exchange_is_due, exchange_finish},
+    {retention_is_due, retention_run},
     {meta_copy_is_due, meta_copy_run},
 };
 

@@ -19,6 +19,7 @@
 #include "process.h"
 #include "recovery.h"
 #include "report.h"
+#include "retention.h"
 #include "store.h"
 
 #include <errno.h>
@@ -262,6 +263,7 @@ static void store_free(struct beck_store *store)
         (void)store->io->close(store->io, store->directory);
     combine_done(&store->combine);
     (void)pthread_mutex_destroy(&store->mutex);
+    retention_done(store);
     free(store->partitions);
     free(store->path);
     free(store);

@@ -209,6 +209,12 @@ int partition_tail(const struct beck_partition *partition, struct live_tail *ret
     return 0;
 }
 
+int64_t partition_log_start(const struct beck_partition *partition)
+{
+    follow_partition(partition);
+    return atomic_load_explicit(&partition->slot->log_start_offset, memory_order_acquire);
+}
+
 int partition_refresh_config(struct beck_partition *partition, struct beck_error *error)
 {
     struct beck_store *store = partition->store;
@@ -240,6 +246,9 @@ int partition_refresh_config(struct beck_partition *partition, struct beck_error
     atomic_store(&partition->timestamp_before_max_ms, config.timestamp_before_max_ms);
     atomic_store(&partition->timestamp_after_max_ms, config.timestamp_after_max_ms);
     atomic_store(&partition->compact, config.compact);
+    atomic_store(&partition->retention_ms, config.retention_ms);
+    atomic_store(&partition->retention_bytes, config.retention_bytes);
+    atomic_store(&partition->deletes, config.deletes);
     atomic_store(&partition->log_append_time, config.log_append_time);
     atomic_store(&partition->flush_os, config.flush_os);
     atomic_store(&partition->producer_id_expiration_ms, of_store.producer_id_expiration_ms);

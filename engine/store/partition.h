@@ -38,6 +38,9 @@ struct beck_partition {
     _Atomic int64_t timestamp_before_max_ms;
     _Atomic int64_t timestamp_after_max_ms;
     _Atomic bool compact;
+    _Atomic int64_t retention_ms; /* -1: no limit; as below */
+    _Atomic int64_t retention_bytes;
+    _Atomic bool deletes; /* cleanup.policy has "delete" */
     _Atomic bool log_append_time;
     _Atomic bool flush_os;
     _Atomic int64_t producer_id_expiration_ms;
@@ -73,6 +76,8 @@ struct beck_partition *partition_close(struct beck_partition *partition);
 /* A consistent tail. -ESTALE: the topic was deleted. */
 int partition_tail(const struct beck_partition *partition, struct live_tail *ret_tail,
                    struct beck_error *error);
+/* Where the log starts by now: a quick look. */
+int64_t partition_log_start(const struct beck_partition *partition);
 /* A deletion that was not committed has closed the slot: open it again. -ENOENT: it was. */
 int partition_reopen(struct beck_partition *partition, struct beck_error *error);
 

@@ -177,15 +177,21 @@ static int range_find(struct range *range, int64_t offset, size_t max_bytes,
     return r;
 }
 
+static void range_drop(struct range *range)
+{
+    segment_unpin(range->segment);
+    range->segment = segment_unref(range->segment);
+}
+
 /* -ERANGE where the log has no such offset. */
 static int range_check(struct beck_partition *partition, const struct live_tail *tail,
                        int64_t offset, struct beck_error *error)
 {
-    if (LIKELY(offset >= tail->log_start_offset && offset <= tail->end.offset))
+    if (LIKELY(offset >= tail->log_start.offset && offset <= tail->end.offset))
         return 0;
     int r = report(error, -ERANGE,
                    "offset %" PRId64 " is outside of the log, which has %" PRId64 " to %" PRId64,
-                   offset, tail->log_start_offset, tail->end.offset);
+                   offset, tail->log_start.offset, tail->end.offset);
     return partition_failed(partition, r, -1, error);
 }
 
@@ -211,6 +217,15 @@ int range_read(struct beck_partition *partition, int64_t offset, size_t max_byte
             break;
         r = range_find(&range, offset, max_bytes, error);
         lookup_end(partition);
+        /* Trimmed while we looked? Then it may be a later batch that was found. */
+        if ((r == 0 || r == 1) && partition_log_start(partition) > offset) {
+            if (r == 1)
+                range_drop(&range);
+            r = -EAGAIN;
+        }
+        if (r == -EAGAIN && (r = partition_tail(partition, &tail, error)) == 0 &&
+            (r = range_check(partition, &tail, offset, error)) == 0)
+            r = -EAGAIN;
     } while (r == -EAGAIN);
     if (r < 0)
         return partition_failed(partition, r, offset, error);

@@ -36,6 +36,8 @@ struct beck_reader {
     int64_t previous_end;   /* offset after the batch that was read last; 0: none since a search */
     int64_t end_offset;     /* that the last batch before the scan's end may have */
     bool viewing;           /* the last thing read was the view */
+    bool has_head;          /* positions of the view are counted from this one: */
+    struct beck_view_head head;
 };
 
 int reader_new(struct beck_partition *partition, enum beck_isolation isolation,
@@ -56,6 +58,13 @@ int reader_new(struct beck_partition *partition, enum beck_isolation isolation,
 struct beck_store *reader_store(const struct beck_reader *reader)
 {
     return reader->partition->store;
+}
+
+void reader_view_from(struct beck_reader *reader, const struct beck_view_head *head)
+{
+    reader->head = *head;
+    reader->has_head = true;
+    reader->view_position = UINT64_MAX;
 }
 
 static void reader_leave_segment(struct beck_reader *reader)
@@ -124,6 +133,18 @@ static int reader_go(struct beck_reader *reader, int64_t offset, struct beck_err
     return r;
 }
 
+/* -ESTALE where the record that comes next was removed. */
+static int reader_check_start(const struct beck_reader *reader, int64_t offset,
+                              struct beck_error *error)
+{
+    int64_t log_start = partition_log_start(reader->partition);
+    return LIKELY(offset >= log_start)
+               ? 0
+               : report(error, -ESTALE,
+                        "offset %" PRId64 " was removed; the log starts at %" PRId64 " by now",
+                        offset, log_start);
+}
+
 /* At the end of a segment, or of what was visible of it: go on with what comes after the last
  * batch, wherever that is now. Returns 1 where there is more, or 0. */
 static int reader_leave_off(struct beck_reader *reader, struct beck_error *error)
@@ -134,7 +155,11 @@ static int reader_leave_off(struct beck_reader *reader, struct beck_error *error
     int64_t next_offset = reader->segment->next_offset;
     if (next_offset != INT64_MAX && next_offset > offset)
         offset = next_offset;
-    int r = reader_go(reader, offset, error);
+    int r = reader_check_start(reader, offset, error);
+    if (r == 0)
+        r = reader_go(reader, offset, error);
+    if (r == 0)
+        r = reader_check_start(reader, offset, error);
     if (r < 0 || !reader->segment)
         return r;
     reader->view_position = view_position;
@@ -223,7 +248,9 @@ static int reader_next_batch(struct beck_reader *reader, struct beck_error *erro
     } while (r == 0 || (batch.summary.header.attributes & BATCH_CONTROL));
 
     const struct batch_header *header = &batch.summary.header;
-    r = reader_check_offset(reader, header, error);
+    r = reader->viewing ? 0 : reader_check_start(reader, reader->next_offset, error);
+    if (r == 0)
+        r = reader_check_offset(reader, header, error);
     if (r < 0) {
         scan->position = batch.position;
         report_place(error, NULL, -1, -1, (int64_t)batch.position);
@@ -262,10 +289,10 @@ int reader_seek(struct beck_reader *reader, int64_t offset, struct beck_error *e
     int r = partition_tail(partition, &tail, error);
     if (r < 0)
         return r;
-    if (offset < tail.log_start_offset || offset > tail.end.offset) {
+    if (offset < tail.log_start.offset || offset > tail.end.offset) {
         r = report(error, -ERANGE,
                    "offset %" PRId64 " is outside of the log, which has %" PRId64 " to %" PRId64,
-                   offset, tail.log_start_offset, tail.end.offset);
+                   offset, tail.log_start.offset, tail.end.offset);
         return partition_failed(partition, r, -1, error);
     }
     reader_leave_segment(reader);
@@ -286,11 +313,12 @@ int reader_next(struct beck_reader *reader, struct beck_record *ret_record,
     reader->view_position = UINT64_MAX;
     if (!reader->segment) {
         struct live_tail tail;
+        int64_t offset = reader->next_offset;
         r = partition_tail(reader->partition, &tail, error);
+        if (r == 0 && offset >= 0 && (r = reader_check_start(reader, offset, error)) < 0)
+            return reader_failed(reader, r, error);
         if (r == 0)
-            r = reader_seek(reader,
-                            reader->next_offset >= 0 ? reader->next_offset : tail.log_start_offset,
-                            error);
+            r = reader_seek(reader, offset >= 0 ? offset : tail.log_start.offset, error);
         if (r < 0 || !reader->segment)
             return r;
     }
@@ -336,6 +364,29 @@ static struct segment *view_segment(const struct beck_partition *partition, uint
     return found;
 }
 
+/* The position in the view of the segments of the list, of which the first may begin before the log
+ * does. -ESTALE: it is not there any more. */
+static int reader_map_view(struct beck_reader *reader, const struct live_tail *tail,
+                           uint64_t position, uint64_t *ret_position, struct beck_error *error)
+{
+    if (!reader->has_head) {
+        reader->head = (struct beck_view_head){tail->view_generation, tail->view_trimmed};
+        reader->has_head = true;
+    }
+    if (reader->head.generation != tail->view_generation)
+        return report(error, -ESTALE,
+                      "positions of the view have changed; the log starts at %" PRId64 " by now",
+                      tail->log_start.offset);
+    uint64_t removed = tail->view_trimmed - reader->head.trimmed;
+    if (position < removed)
+        return report(error, -ESTALE,
+                      "byte %" PRIu64 " of the view was removed; the log starts at %" PRId64
+                      " by now",
+                      position, tail->log_start.offset);
+    *ret_position = position - removed + tail->log_start.view;
+    return 0;
+}
+
 /* Stand before the batch that a search for the position begins at; `skip` has the rest. Returns 1,
  * or 0 where the position is at the view's end or beyond. */
 static int reader_find_view(struct beck_reader *reader, uint64_t position, struct beck_error *error)
@@ -347,15 +398,17 @@ static int reader_find_view(struct beck_reader *reader, uint64_t position, struc
     if (r < 0)
         return r;
     const struct log_point *bound = tail_bound(&tail, reader->isolation);
-    struct segment *segment = view_segment(partition, position, bound);
-    uint64_t inside = segment ? position - segment->view_begin : 0;
+    uint64_t in_list = 0;
+    r = reader_map_view(reader, &tail, position, &in_list, error);
+    struct segment *segment = r == 0 ? view_segment(partition, in_list, bound) : NULL;
+    uint64_t inside = segment ? in_list - segment->view_begin : 0;
     if (segment && segment->base_offset == bound->segment && inside >= bound->view)
         segment = NULL;
     if (segment)
         segment_ref(segment);
     segments_unlock(partition);
     if (!segment)
-        return 0;
+        return r;
     lookup_entry(partition, segment, &tail, (struct lookup_target){INDEX_BY_VIEW, (int64_t)inside},
                  &entry);
     r = reader_enter_segment(reader, segment, entry.position, bound, error);

@@ -15,4 +15,7 @@ int reader_next(struct beck_reader *reader, struct beck_record *ret_record,
 ssize_t reader_view(struct beck_reader *reader, uint64_t position, void *buffer, size_t size,
                     struct beck_error *error);
 
+/* See beck_reader_view_from(). */
+void reader_view_from(struct beck_reader *reader, const struct beck_view_head *head);
+
 #endif

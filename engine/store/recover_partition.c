@@ -28,8 +28,6 @@ struct recover {
     struct scan *scan;
     struct recovered *found;
     char path[STORE_TOPIC_PATH_BYTES];
-    int64_t *files; /* base offsets, rising */
-    size_t file_count;
     size_t file_room;
     uint64_t indexed_position;
     int64_t now_ms;
@@ -40,6 +38,7 @@ void recovered_done(struct recovered *recovered)
     free(recovered->sealed);
     free(recovered->entries);
     free(recovered->removed);
+    free(recovered->files);
     producer_table_done(&recovered->producers);
     *recovered = (struct recovered){0};
 }
@@ -52,15 +51,15 @@ static int note_file(void *context, const char *name)
     int64_t base;
     if (segment_name_parse(name, &base) < 0)
         return 0;
-    if (recover->file_count == recover->file_room) {
+    if (recover->found->file_count == recover->file_room) {
         size_t room = recover->file_room ? 2 * recover->file_room : 16;
-        int64_t *grown = reallocarray(recover->files, room, sizeof(*grown));
+        int64_t *grown = reallocarray(recover->found->files, room, sizeof(*grown));
         if (!grown)
             return -ENOMEM;
-        recover->files = grown;
+        recover->found->files = grown;
         recover->file_room = room;
     }
-    recover->files[recover->file_count++] = base;
+    recover->found->files[recover->found->file_count++] = base;
     return 0;
 }
 
@@ -79,8 +78,9 @@ static int recover_list(struct recover *recover)
         return fd;
     int r = io_list(io, fd, note_file, recover);
     (void)io->close(io, fd);
-    if (r == 0 && recover->file_count > 0)
-        qsort(recover->files, recover->file_count, sizeof(recover->files[0]), compare_offsets);
+    if (r == 0 && recover->found->file_count > 0)
+        qsort(recover->found->files, recover->found->file_count, sizeof(recover->found->files[0]),
+              compare_offsets);
     return r;
 }
 
@@ -151,9 +151,9 @@ static bool hole_is_real(const struct recover *recover, const struct scan_batch 
     int r = scan_next(&ahead, &next, NULL);
     if (r == 1)
         limit = next.summary.header.base_offset;
-    for (size_t i = recover->file_count; r == 0 && i-- > 0;)
-        if (recover->files[i] > recover->found->tail.end.segment)
-            limit = recover->files[i];
+    for (size_t i = recover->found->file_count; r == 0 && i-- > 0;)
+        if (recover->found->files[i] > recover->found->tail.end.segment)
+            limit = recover->found->files[i];
     scan_done(&ahead);
     return batch_next_offset(&batch->summary.header) <= limit;
 }
@@ -328,8 +328,8 @@ static int cut_here(struct recover *recover, uint64_t size, size_t next_file,
     note_cut(recover, reason ? reason + 2 : why->message);
     recover->found->is_torn = true;
     recover->found->cut.truncated_bytes += size - recover->found->tail.end.position;
-    while (r == 0 && next_file < recover->file_count)
-        r = note_removed(recover, recover->files[next_file++]);
+    while (r == 0 && next_file < recover->found->file_count)
+        r = note_removed(recover, recover->found->files[next_file++]);
     return r;
 }
 
@@ -338,14 +338,14 @@ static int cut_here(struct recover *recover, uint64_t size, size_t next_file,
 static int next_file_follows(struct recover *recover, const size_t *next, bool *ret_is_last)
 {
     int r = 0;
-    *ret_is_last = *next >= recover->file_count;
+    *ret_is_last = *next >= recover->found->file_count;
     if (*ret_is_last || !recover->found->has_checkpoint ||
-        recover->files[*next] == recover->found->tail.end.offset)
+        recover->found->files[*next] == recover->found->tail.end.offset)
         return 0;
     *ret_is_last = true;
     note_cut(recover, "what was appended before the next segment is lost");
-    for (size_t i = *next; r == 0 && i < recover->file_count; i++)
-        r = note_removed(recover, recover->files[i]);
+    for (size_t i = *next; r == 0 && i < recover->found->file_count; i++)
+        r = note_removed(recover, recover->found->files[i]);
     return r;
 }
 
@@ -354,10 +354,10 @@ static int next_file_follows(struct recover *recover, const size_t *next, bool *
 static int next_file(struct recover *recover, size_t *next, bool *ret_is_last)
 {
     const struct live_tail *tail = &recover->found->tail;
-    while (*next < recover->file_count && recover->files[*next] <= tail->end.segment)
+    while (*next < recover->found->file_count && recover->found->files[*next] <= tail->end.segment)
         (*next)++;
-    while (*next < recover->file_count && recover->files[*next] < tail->end.offset) {
-        int r = note_removed(recover, recover->files[(*next)++]);
+    while (*next < recover->found->file_count && recover->found->files[*next] < tail->end.offset) {
+        int r = note_removed(recover, recover->found->files[(*next)++]);
         if (r < 0)
             return r;
         if (recover->found->cut.truncated_bytes > 0)
@@ -373,21 +373,21 @@ static int walk_file(struct recover *recover, size_t *next, bool *ret_is_last,
     struct live_tail *tail = &recover->found->tail;
     _cleanup_close_ int fd = -1;
     uint64_t size = 0;
-    while (*next < recover->file_count && recover->files[*next] <= tail->end.segment)
+    while (*next < recover->found->file_count && recover->found->files[*next] <= tail->end.segment)
         (*next)++;
     int r = open_file(recover, tail->end.segment, &fd, &size);
     if (r < 0)
         return r;
     if (size < tail->end.position) {
         /* What was synced is not there: damage. The log goes on in a segment of its own. */
-        *ret_is_last = *next >= recover->file_count;
+        *ret_is_last = *next >= recover->found->file_count;
         r = *ret_is_last ? next_segment(recover, tail->end.offset) : 0;
         return r < 0 ? r : !*ret_is_last;
     }
     recover->scan->fd = fd;
     recover->scan->io = recover->store->io;
     /* Where there is no file, nothing was ever synced to it. */
-    r = r == 0 ? 1 : read_file(recover, size, *next >= recover->file_count, error);
+    r = r == 0 ? 1 : read_file(recover, size, *next >= recover->found->file_count, error);
     if (r == 0)
         return cut_here(recover, size, *next, error);
     if (r == 1)
@@ -401,16 +401,38 @@ static int walk_files(struct recover *recover, struct beck_error *error)
     bool is_last = true;
     int r;
     while ((r = walk_file(recover, &next, &is_last, error)) == 1) {
-        r = next_segment(recover, recover->files[next]);
+        r = next_segment(recover, recover->found->files[next]);
         if (r < 0)
             return r;
     }
     return r;
 }
 
+/* The file that the log begins in: what a trim has left below it is passed over. One without a byte
+ * may be of a roll that came to nothing. */
+static int first_file(struct recover *recover, int64_t log_start_offset, int64_t *ret_base)
+{
+    const struct recovered *found = recover->found;
+    size_t i = found->file_count;
+    while (i > 1 && found->files[i - 1] > log_start_offset)
+        i--;
+    for (; i > 1; i--) {
+        _cleanup_close_ int fd = -1;
+        uint64_t size = 0;
+        int r = open_file(recover, found->files[i - 1], &fd, &size);
+        if (r < 0)
+            return r;
+        if (size > 0)
+            break;
+    }
+    if (i > 0)
+        *ret_base = found->files[i - 1];
+    return 0;
+}
+
 int recover_partition(struct beck_store *store, const struct beck_topic *topic, int32_t partition,
-                      bool from_disk, struct scan *scan, struct recovered *ret_recovered,
-                      struct beck_error *error)
+                      bool from_disk, int64_t log_start_offset, struct scan *scan,
+                      struct recovered *ret_recovered, struct beck_error *error)
 {
     struct recover recover = {
         .store = store,
@@ -425,6 +447,7 @@ int recover_partition(struct beck_store *store, const struct beck_topic *topic, 
     tail->max_timestamp_ms = INT64_MIN;
     tail->append_ms = topic->created_ms;
     tail->segments_generation = 1;
+    tail->view_generation = (uint64_t)recover.now_ms;
     store_topic_path(recover.path, topic->id, partition);
 
     int listed = recover_list(&recover);
@@ -433,15 +456,13 @@ int recover_partition(struct beck_store *store, const struct beck_topic *topic, 
         r = listed; /* without its folder it can be neither read nor written to */
     else if (r == -ENOENT || r == -EBADMSG || r == -EPROTONOSUPPORT) {
         /* Never checkpointed, or the index is lost or damaged: from the very first file. */
-        r = 0;
-        if (recover.file_count > 0)
-            ret_recovered->records_end = tail->end.segment = tail->end.offset = recover.files[0];
+        r = first_file(&recover, log_start_offset, &tail->end.segment);
+        ret_recovered->records_end = tail->end.offset = tail->end.segment;
         ret_recovered->is_dirty = true;
     }
     recover.indexed_position = tail->end.position;
     if (r == 0)
         r = walk_files(&recover, error);
-    free(recover.files);
     if (r < 0 && r != -ENOMEM) {
         ret_recovered->is_failed = true;
         r = 0;

@@ -27,6 +27,8 @@ struct recovered {
     } * entries;
     size_t entry_count;
     struct producer_table producers; /* what they sent since the checkpoint */
+    int64_t *files;                  /* base offsets of the segment files that there are, rising */
+    size_t file_count;
 
     bool is_cut;      /* something had to go: */
     bool is_torn;     /* the end of the tail's file, from its end position on, */
@@ -35,10 +37,11 @@ struct recovered {
     struct beck_recovery cut;
 };
 
-/* `from_disk`: do not believe the page cache, which may have what the disk refused. */
+/* `from_disk`: do not believe the page cache, which may have what the disk refused. Everything but
+ * the log start, which recover_start() finds. */
 int recover_partition(struct beck_store *store, const struct beck_topic *topic, int32_t partition,
-                      bool from_disk, struct scan *scan, struct recovered *ret_recovered,
-                      struct beck_error *error);
+                      bool from_disk, int64_t log_start_offset, struct scan *scan,
+                      struct recovered *ret_recovered, struct beck_error *error);
 void recovered_done(struct recovered *recovered);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Happy path: nothing was appended since the last checkpoint of any partition, and each slot is
- * filled from it. Else what recover_partition() found is carried out: torn ends cut off and synced,
- * new index entries and checkpoints committed, and only then is anything published.
+ * filled from it. Else what recover_partition() found is carried out: what is to be cut off is
+ * noted in meta.mdb and committed, torn ends are cut off and synced, new index entries and
+ * checkpoints committed, and only then is anything published.
  *
  * After power loss, or wherever it cannot be shown that nothing was lost, the leader epoch goes up
  * and the next offset jumps past those that may have been given out: an offset is never used twice.
@@ -13,14 +14,15 @@
 #include "cleanup.h"
 #include "epochs.h"
 #include "exchange.h"
+#include "recover_apply.h"
 #include "recover_partition.h"
+#include "recover_start.h"
 #include "report.h"
 #include "topics.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct recovery {
@@ -29,96 +31,18 @@ struct recovery {
     MDB_txn *meta_txn;  /* for writing; NULL with a read-only store */
     MDB_txn *index_txn; /* likewise */
     bool was_clean;
-    bool new_index; /* nothing was ever written to index.mdb */
-    bool same_boot; /* the slots are what was published last */
+    bool new_index;            /* nothing was ever written to index.mdb */
+    bool same_boot;            /* the slots are what was published last */
+    struct recovery_cut *cuts; /* partitions that something is to be cut off */
+    size_t cut_count;
 };
 
-/* ---- carrying out what was found ----------------------------------------------------------- */
-
-static int cut_segment(struct recovery *recovery, const struct beck_topic *topic, int32_t partition,
-                       const struct recovered *found, struct beck_error *error)
-{
-    const struct io *io = recovery->store->io;
-    char directory[STORE_TOPIC_PATH_BYTES];
-    char path[SEGMENT_PATH_BYTES];
-    char name[SEGMENT_NAME_BYTES];
-
-    store_topic_path(directory, topic->id, partition);
-    for (size_t i = found->removed_count; i-- > 0;) {
-        segment_name(name, found->removed[i]);
-        (void)snprintf(path, sizeof(path), "%s/%s", directory, name);
-        int r = io->remove(io, recovery->store->directory, path, false);
-        if (r < 0)
-            return report_errno(error, r, "cannot remove segment %s", path);
-    }
-    if (!found->is_torn)
-        return 0;
-    segment_name(name, found->cut.segment);
-    (void)snprintf(path, sizeof(path), "%s/%s", directory, name);
-    _cleanup_close_ int fd = io->open(io, recovery->store->directory, path, O_RDWR, 0);
-    int r = fd < 0 ? fd : io->truncate(io, fd, found->cut.position);
-    if (r < 0)
-        return report_errno(error, r, "cannot cut the torn end off segment %s", path);
-    return 0;
-}
-
-/* Make durable what was read: it is in the page cache, and may be nowhere else. */
-static int sync_found(struct recovery *recovery, const struct beck_topic *topic, int32_t partition,
-                      const struct recovered *found, struct beck_error *error)
-{
-    const struct io *io = recovery->store->io;
-    char directory[STORE_TOPIC_PATH_BYTES];
-    char path[SEGMENT_PATH_BYTES];
-    char name[SEGMENT_NAME_BYTES];
-    int r = 0;
-
-    store_topic_path(directory, topic->id, partition);
-    for (size_t i = 0; r == 0 && i <= found->sealed_count; i++) {
-        segment_name(name, i < found->sealed_count ? found->sealed[i].base_offset
-                                                   : found->tail.end.segment);
-        (void)snprintf(path, sizeof(path), "%s/%s", directory, name);
-        _cleanup_close_ int fd = io->open(io, recovery->store->directory, path, O_RDWR, 0);
-        if (fd == -ENOENT)
-            continue;
-        r = fd < 0 ? fd : io->sync_data(io, fd);
-    }
-    _cleanup_close_ int fd =
-        io->open(io, recovery->store->directory, directory, O_RDONLY | O_DIRECTORY, 0);
-    if (r == 0)
-        r = fd < 0 ? fd : io->sync(io, fd);
-    return r < 0 ? report_errno(error, r, "cannot sync %s", directory) : 0;
-}
-
-int recovery_put(struct db *index, MDB_txn *txn, const struct beck_topic *topic, int32_t partition,
-                 const struct recovered *found)
-{
-    uint32_t number = (uint32_t)partition;
-    struct index_checkpoint checkpoint = {
-        .end = found->tail.end,
-        .records_end = found->records_end,
-        .max_timestamp_ms = found->tail.max_timestamp_ms,
-        .append_ms = found->tail.append_ms,
-        .reserved_offset = found->tail.end.offset + CHECKPOINT_RESERVED_OFFSETS,
-    };
-    int r = found->has_checkpoint ? 0 : index_forget(index, txn, topic->number, number);
-    for (size_t i = 0; r == 0 && i < found->sealed_count; i++)
-        r = index_segment_put(index, txn, topic->number, number, &found->sealed[i]);
-    for (size_t i = 0; r == 0 && i < found->entry_count;) {
-        struct index_entry entries[INDEX_CHUNK_ENTRIES];
-        uint32_t count = 0;
-        int64_t segment = found->entries[i].segment;
-        while (i < found->entry_count && found->entries[i].segment == segment &&
-               count < INDEX_CHUNK_ENTRIES)
-            entries[count++] = found->entries[i++].entry;
-        r = index_entries_add(index, txn, topic->number, number, segment, entries, count);
-    }
-    if (r == 0)
-        r = index_checkpoint_put(index, txn, topic->number, number, &checkpoint);
-    if (r == 0 && (found->producers.count > 0 || !found->has_checkpoint))
-        r = producers_put(index, txn, topic->number, number, &found->producers,
-                          found->tail.end.offset);
-    return r;
-}
+struct recovery_cut {
+    struct beck_topic topic;
+    int32_t partition;
+    struct live_slot *slot;
+    struct recovered found;
+};
 
 /* ---- one partition ------------------------------------------------------------------------- */
 
@@ -171,29 +95,72 @@ static int jump(struct recovery *recovery, const struct beck_topic *topic, int32
                               location->log_start_offset);
 }
 
+/* Write down what was found. Where something is to be cut off, only that: cutting comes once it is
+ * known for good, see recovery_cut(). */
 static int carry_out(struct recovery *recovery, const struct beck_topic *topic, int32_t partition,
                      struct meta_partition *location, struct recovered *found,
                      struct beck_error *error)
 {
+    struct beck_store *store = recovery->store;
     int r = 0;
-    if (found->is_dirty) {
-        r = cut_segment(recovery, topic, partition, found, error);
-        if (r == 0)
-            r = sync_found(recovery, topic, partition, found, error);
+    if (found->is_dirty && !found->is_cut) {
         /* The others are not to suffer from what is wrong with this one's files. */
-        found->is_failed = r < 0;
-        if (r < 0)
+        found->is_failed = recovered_sync(store, topic, partition, found, error) < 0;
+        if (found->is_failed)
             return 0;
     }
     if (!nothing_lost(recovery, topic, partition, location->slot, found))
         r = jump(recovery, topic, partition, location, found);
     if (r == 0 && found->is_cut) {
         found->cut.next_offset = found->tail.end.offset;
-        r = meta_recovery_add(&recovery->store->meta, recovery->meta_txn, &found->cut);
+        r = meta_recovery_add(&store->meta, recovery->meta_txn, &found->cut);
+    } else if (r == 0 && found->is_dirty) {
+        r = recovered_put(&store->index, recovery->index_txn, topic, partition, found);
     }
-    if (r == 0 && found->is_dirty)
-        r = recovery_put(&recovery->store->index, recovery->index_txn, topic, partition, found);
+    if (r == 0)
+        r = recovered_trim(store, recovery->index_txn, topic, partition, found);
     return r < 0 ? report_errno(error, r, "cannot write down what recovery found") : 0;
+}
+
+/* Keep what was found for recovery_cut(). Takes it over. */
+static int cut_later(struct recovery *recovery, const struct beck_topic *topic, int32_t partition,
+                     struct live_slot *slot, struct recovered *found)
+{
+    size_t count = recovery->cut_count;
+    if ((count & (count - 1)) == 0) {
+        struct recovery_cut *grown =
+            reallocarray(recovery->cuts, count ? 2 * count : 1, sizeof(*grown));
+        if (!grown)
+            return -ENOMEM;
+        recovery->cuts = grown;
+    }
+    recovery->cuts[recovery->cut_count++] = (struct recovery_cut){
+        .topic = *topic, .partition = partition, .slot = slot, .found = *found};
+    *found = (struct recovered){0};
+    return 0;
+}
+
+/* meta.mdb has the notes: cut off what has to go. */
+static int recovery_cut(struct recovery *recovery, struct beck_error *error)
+{
+    struct beck_store *store = recovery->store;
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < recovery->cut_count; i++) {
+        struct recovery_cut *cut = &recovery->cuts[i];
+        r = recovered_cut(store, &cut->topic, cut->partition, &cut->found, error);
+        if (r == 0)
+            r = recovered_sync(store, &cut->topic, cut->partition, &cut->found, error);
+        if (r < 0) {
+            atomic_fetch_or(&cut->slot->flags, LIVE_FAILED);
+            r = 0;
+            continue;
+        }
+        r = recovered_put(&store->index, recovery->index_txn, &cut->topic, cut->partition,
+                          &cut->found);
+        if (r < 0)
+            (void)report_errno(error, r, "index.mdb: cannot be written");
+    }
+    return r;
 }
 
 static int recovery_partition(struct recovery *recovery, const struct beck_topic *topic,
@@ -220,7 +187,11 @@ static int recovery_partition(struct recovery *recovery, const struct beck_topic
         return -ENOMEM;
     const struct live_slot *old = old_slot(recovery, topic, partition, location.slot);
     bool from_disk = old && (atomic_load(&old->flags) & LIVE_FAILED);
-    r = recover_partition(store, topic, partition, from_disk, &recovery->scan, &found, error);
+    r = recover_partition(store, topic, partition, from_disk, location.log_start_offset,
+                          &recovery->scan, &found, error);
+    if (r == 0)
+        r = recover_start(store, topic, partition, location.log_start_offset, &recovery->scan,
+                          &found, error);
     if (r == 0 && !store->read_only && !found.is_failed)
         r = carry_out(recovery, topic, partition, &location, &found, error);
     if (r < 0)
@@ -229,10 +200,6 @@ static int recovery_partition(struct recovery *recovery, const struct beck_topic
     tail->high = tail->end;
     tail->high.offset = found.records_end;
     tail->stable = tail->high;
-    tail->log_start_offset = location.log_start_offset;
-    if (found.sealed_count == 0 && !found.has_checkpoint &&
-        tail->end.segment > tail->log_start_offset)
-        tail->log_start_offset = tail->end.segment;
     tail->leader_epoch = location.leader_epoch;
     struct live_slot *slot = live_slot(&store->live, location.slot);
     r = live_slot_init(slot, topic, (uint32_t)partition, tail);
@@ -255,6 +222,9 @@ static int recovery_partition(struct recovery *recovery, const struct beck_topic
                           "writing once");
         live_rolled_add(slot, &rolled);
     }
+    if (found.is_cut && !found.is_failed && !store->read_only &&
+        cut_later(recovery, topic, partition, slot, &found) < 0)
+        return report(error, -ENOMEM, "out of memory");
     return 0;
 }
 
@@ -335,14 +305,24 @@ static int recovery_commit(struct recovery *recovery, struct beck_error *error)
     int r = index_clean_put(&store->index, recovery->index_txn, false);
     if (r < 0)
         return report_errno(error, r, "index.mdb: cannot be written");
-    /* Epochs first: one that is too high does no harm. */
+    /* Epochs and notes of what is cut first: an epoch that is too high does no harm, and who is
+     * killed before the cut finds it to be made again. */
     r = db_commit(&store->meta, TAKE_POINTER(recovery->meta_txn), error);
+    if (r == 0)
+        r = recovery_cut(recovery, error);
     if (r == 0)
         r = db_commit(&store->index, TAKE_POINTER(recovery->index_txn), error);
     /* Else all that the file will promise could go with its name. */
     if (r == 0 && recovery->new_index && (r = store->io->sync(store->io, store->directory)) < 0)
         (void)report_errno(error, r, "the directory cannot be synced");
     return r;
+}
+
+static void recovery_done(struct recovery *recovery)
+{
+    for (size_t i = 0; i < recovery->cut_count; i++)
+        recovered_done(&recovery->cuts[i].found);
+    free(recovery->cuts);
 }
 
 int recovery_run(struct beck_store *store, struct beck_error *error)
@@ -361,7 +341,10 @@ int recovery_run(struct beck_store *store, struct beck_error *error)
     db_abortp(&recovery.meta_txn);
     db_abortp(&recovery.index_txn);
     scan_done(&recovery.scan);
+    recovery_done(&recovery);
     if (r == 0 && !store->read_only)
         r = topics_finish_deletions(store, error);
+    if (r == 0 && !store->read_only)
+        topics_remove_orphans(store);
     return r;
 }

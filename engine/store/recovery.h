@@ -15,9 +15,4 @@
  */
 int recovery_run(struct beck_store *store, struct beck_error *error);
 
-struct recovered;
-/* Write down in index.mdb what was found of a partition. */
-int recovery_put(struct db *index, MDB_txn *txn, const struct beck_topic *topic, int32_t partition,
-                 const struct recovered *found);
-
 #endif

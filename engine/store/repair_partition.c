@@ -12,8 +12,8 @@
  */
 #include "check.h"
 #include "cleanup.h"
+#include "recover_apply.h"
 #include "recover_partition.h"
-#include "recovery.h"
 #include "repair.h"
 #include "report.h"
 #include "topic_file.h"
@@ -477,7 +477,7 @@ static int recover(struct check *check, bool anew, struct recovered *found)
     *found = (struct recovered){0};
     if (anew)
         store->index.env = NULL;
-    int r = recover_partition(store, check->topic, check->number, false, &check->scan, found,
+    int r = recover_partition(store, check->topic, check->number, false, 0, &check->scan, found,
                               check->error);
     store->index = index;
     if (r == 0 && found->is_failed)
@@ -495,7 +495,7 @@ static int put_index(struct check *check, struct recovered *found)
     found->tail.append_ms = check->checkpoint.append_ms;
     int r = db_begin(index, true, &txn, check->error);
     if (r == 0)
-        r = recovery_put(index, txn, check->topic, check->number, found);
+        r = recovered_put(index, txn, check->topic, check->number, found);
     if (r < 0)
         return report_errno(check->error, r, "index.mdb: cannot be written");
     return db_commit(index, TAKE_POINTER(txn), check->error);

@@ -4,7 +4,7 @@
  * the next is not missed: the slot's rolled ones, the catalogue in index.mdb, the active one.
  *
  * Tail and catalogue are read one after the other. Where the catalogue turns out to be the newer
- * one, which is when it has the tail's own segment already, the tail is read again.
+ * one the tail is read again.
  */
 #include "segments.h"
 
@@ -146,15 +146,17 @@ static int compare_records(const void *left, const void *right)
     return (int)b->is_catalogued - (int)a->is_catalogued;
 }
 
-/* A segment may be in both places: what the catalogue says of it is newer. */
-static void records_sort(struct records *records)
+/* A segment may be in both places: what the catalogue says of it is newer. One below the log start
+ * is only still there because its removal is under way, or was cut short. */
+static void records_sort(struct records *records, const struct live_tail *tail)
 {
     size_t kept = 0;
     if (records->count > 0)
         qsort(records->all, records->count, sizeof(records->all[0]), compare_records);
     for (size_t i = 0; i < records->count; i++)
-        if (kept == 0 ||
-            records->all[i].segment.base_offset != records->all[kept - 1].segment.base_offset)
+        if (records->all[i].segment.base_offset >= tail->log_start.segment &&
+            (kept == 0 ||
+             records->all[i].segment.base_offset != records->all[kept - 1].segment.base_offset))
             records->all[kept++] = records->all[i];
     records->count = kept;
 }
@@ -178,7 +180,7 @@ static int records_read(struct records *records, const struct live_tail *tail)
     if (r == 0)
         r = index_segments(&store->index, txn, partition->topic.number, (uint32_t)partition->number,
                            records_add_catalogued, records);
-    records_sort(records);
+    records_sort(records, tail);
     return r;
 }
 
@@ -291,6 +293,15 @@ static int list_replace(struct beck_partition *partition, const struct records *
     return 0;
 }
 
+/* Is the catalogue from after the tail? Then it has the tail's own segment, or has lost the one
+ * that the log began with. */
+static bool is_newer(const struct records *records, const struct live_tail *tail)
+{
+    int64_t first = records->count > 0 ? records->all[0].segment.base_offset : tail->end.segment;
+    int64_t last = records->count > 0 ? records->all[records->count - 1].segment.base_offset : -1;
+    return last >= tail->end.segment || first > tail->log_start.segment;
+}
+
 /* `lenient`: take a catalogue that is newer than the tail for what it is. */
 static int list_load(struct beck_partition *partition, const struct live_tail *tail, bool lenient,
                      struct beck_error *error)
@@ -299,9 +310,7 @@ static int list_load(struct beck_partition *partition, const struct live_tail *t
     if (LIKELY(partition->segments_generation == tail->segments_generation))
         return 0;
     int r = records_read(&records, tail);
-    bool newer = r == 0 && records.count > 0 &&
-                 records.all[records.count - 1].segment.base_offset >= tail->end.segment;
-    if (newer && !lenient)
+    if (r == 0 && !lenient && is_newer(&records, tail))
         r = -EAGAIN;
     else if (r == 0)
         r = list_replace(partition, &records, tail);

@@ -54,6 +54,20 @@ struct compact_refused {
     int64_t until_ms; /* monotonic: when it is tried again */
 };
 #define COMPACT_REFUSED_MAX 64 /* while there are more than this, nothing is compacted */
+/* When a partition is next looked at by retention (retention.h), where nothing else changes. */
+struct retention_note {
+    uint32_t topic_number;
+    uint32_t segments_generation;
+    uint64_t topics_generation;
+    int64_t due_ms; /* since the epoch */
+};
+
+struct retention {
+    _Atomic int64_t look_ms;      /* monotonic: when to look at all slots again */
+    struct retention_note *notes; /* by slot; with what follows under the maintenance lock */
+    uint32_t note_count;
+    uint32_t slot; /* to go on with */
+};
 
 struct beck_store {
     char *path;
@@ -95,6 +109,8 @@ struct beck_store {
     uint64_t compaction_bytes; /* for keys; 0: the default */
 
     int process; /* our entry in the table of processes; -1: none */
+
+    struct retention retention;
 
     /* Under the registry's mutex. */
     uint32_t references;

@@ -80,8 +80,10 @@ static int sync_files(struct beck_partition *partition, const struct live_tail *
 {
     int64_t from = atomic_load(&partition->slot->synced_segment);
     int64_t done = from - 1;
+    /* Of an empty segment there is no file yet. */
+    int64_t last = tail->end.segment - (tail->end.position == 0);
     struct segment *segment;
-    int r = sync_next(partition, done, tail->end.segment, &segment, error);
+    int r = sync_next(partition, done, last, &segment, error);
     while (r == 0 && segment) {
         r = sync_segment(partition, segment, ret_refused);
         if (r == 0)
@@ -92,9 +94,9 @@ static int sync_files(struct beck_partition *partition, const struct live_tail *
             (void)report_errno(error, r, "cannot sync segment %s", segment->path);
         segment_unref(segment);
         if (r == 0 || r == -EAGAIN)
-            r = sync_next(partition, done, tail->end.segment, &segment, error);
+            r = sync_next(partition, done, last, &segment, error);
     }
-    if (r == 0 && from != tail->end.segment) {
+    if (r == 0 && from != last) {
         r = sync_directory(partition, ret_refused);
         if (r < 0)
             (void)report_errno(error, r, "cannot sync directory %s", partition->path);
@@ -119,7 +121,7 @@ static int sync_publish(struct beck_partition *partition, const struct log_point
     if (r < 0)
         return r;
     struct live_tail tail = *live_tail_locked(slot);
-    atomic_store(&slot->synced_segment, synced->segment);
+    atomic_store(&slot->synced_segment, synced->segment - (synced->position == 0));
     atomic_store(&slot->synced_offset, synced->offset);
     count_synced(slot, synced_bytes, begin_ms);
     bool moves = live_tail_hides(&tail);

@@ -253,7 +253,7 @@ enum slots_change {
 static bool slot_is_empty(const struct live_slot *slot)
 {
     const struct live_tail *tail = live_tail_locked(slot);
-    return !live_tail_hides(tail) && tail->high.offset <= tail->log_start_offset;
+    return !live_tail_hides(tail) && tail->high.offset <= tail->log_start.offset;
 }
 
 /* -ENOTEMPTY: a slot has records, and the ones before it are closed. */
@@ -410,6 +410,78 @@ int topics_finish_deletions(struct beck_store *store, struct beck_error *error)
         if (delete_finish(store, &topic, error) < 0)
             return 0; /* only room is lost; tried again at the next opening */
     }
+}
+
+/* ---- folders that nobody knows ------------------------------------------------------------- */
+
+/* A look at a folder, and at what is in it. */
+struct orphans {
+    struct beck_store *store;
+    int directory;
+};
+
+/* Returns 1 where there is a file with a byte in it that could be a segment. */
+static int visit_data(void *context, const char *name)
+{
+    const struct orphans *inside = context;
+    const struct io *io = inside->store->io;
+    int64_t base;
+    struct stat info;
+    _cleanup_close_ int fd = io->open(io, inside->directory, name, O_RDONLY, 0);
+    int r = fd < 0 ? fd : io->stat(io, fd, &info);
+    if (r < 0)
+        return r;
+    if (S_ISDIR(info.st_mode)) {
+        struct orphans deeper = {inside->store, fd};
+        return io_list(io, fd, visit_data, &deeper);
+    }
+    return segment_name_parse(name, &base) == 0 && info.st_size > 0;
+}
+
+static int parse_id(const char *name, uint8_t id[BECK_ID_BYTES])
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < (size_t)2 * BECK_ID_BYTES; i++) {
+        const char *digit = name[i] ? strchr(digits, name[i]) : NULL;
+        if (!digit)
+            return -EINVAL;
+        uint8_t value = (uint8_t)(digit - digits);
+        id[i / 2] = (uint8_t)(i % 2 ? id[i / 2] | value : value << 4);
+    }
+    return name[(size_t)2 * BECK_ID_BYTES] == '\0' ? 0 : -EINVAL;
+}
+
+/* Does no record name the id? A damaged one might. */
+static bool is_unknown(struct beck_store *store, const uint8_t id[BECK_ID_BYTES])
+{
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    char topic[BECK_TOPIC_NAME_BYTES + 1];
+    return db_begin(&store->meta, false, &txn, NULL) == 0 &&
+           meta_topic_name_of_id(&store->meta, txn, id, topic) == -ENOENT;
+}
+
+static int orphan_visit(void *context, const char *name)
+{
+    const struct orphans *orphans = context;
+    const struct io *io = orphans->store->io;
+    uint8_t id[BECK_ID_BYTES];
+    if (parse_id(name, id) < 0 || !is_unknown(orphans->store, id))
+        return 0;
+    _cleanup_close_ int fd = io->open(io, orphans->directory, name, O_RDONLY | O_DIRECTORY, 0);
+    struct orphans inside = {orphans->store, fd};
+    /* With data in it, it is rather a record that was lost. */
+    if (fd >= 0 && io_list(io, fd, visit_data, &inside) == 0)
+        (void)remove_tree(io, orphans->directory, name);
+    return 0;
+}
+
+void topics_remove_orphans(struct beck_store *store)
+{
+    _cleanup_close_ int fd =
+        store->io->open(store->io, store->directory, STORE_PATH_TOPICS, O_RDONLY | O_DIRECTORY, 0);
+    struct orphans orphans = {store, fd};
+    if (fd >= 0)
+        (void)io_list(store->io, fd, orphan_visit, &orphans);
 }
 
 /* ---- looking up ---------------------------------------------------------------------------- */

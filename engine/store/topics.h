@@ -15,6 +15,9 @@ int topics_delete(struct beck_store *store, const char *name, struct beck_error 
 int topics_delete_empty(struct beck_store *store, const uint8_t id[BECK_ID_BYTES],
                         struct beck_error *error);
 /* Remove the files of topics whose deletion was committed but not finished. */
+/* Remove the folders of creations that died: ones that no record names, and that have no data. Who
+ * is alone with the store may. */
+void topics_remove_orphans(struct beck_store *store);
 int topics_finish_deletions(struct beck_store *store, struct beck_error *error);
 
 int topics_find(struct beck_store *store, const char *name, struct meta_topic *ret_topic,

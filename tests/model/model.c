@@ -57,15 +57,30 @@ void model_synced(struct model *model)
     model->synced = model->high = (int64_t)model->count;
 }
 
+void model_trim(struct model *model, int64_t offset)
+{
+    if (offset > model->start)
+        model->start = offset;
+}
+
+static size_t view_at(const struct model *model, int64_t offset)
+{
+    return (size_t)offset == model->count ? model->view_bytes : model->records[offset].view_begin;
+}
+
+size_t model_view_begin(const struct model *model)
+{
+    return view_at(model, model->start);
+}
+
 size_t model_view_bytes(const struct model *model)
 {
-    return (size_t)model->high == model->count ? model->view_bytes
-                                               : model->records[model->high].view_begin;
+    return view_at(model, model->high) - view_at(model, model->start);
 }
 
 int64_t model_find_time(const struct model *model, int64_t timestamp_ms)
 {
-    for (int64_t i = 0; i < model->high; i++)
+    for (int64_t i = model->start; i < model->high; i++)
         if (model->records[i].timestamp_ms >= timestamp_ms)
             return i;
     return -1;
@@ -74,7 +89,7 @@ int64_t model_find_time(const struct model *model, int64_t timestamp_ms)
 int64_t model_find_max_time(const struct model *model)
 {
     int64_t found = -1;
-    for (int64_t i = 0; i < model->high; i++)
+    for (int64_t i = model->start; i < model->high; i++)
         if (found < 0 || model->records[i].timestamp_ms > model->records[found].timestamp_ms)
             found = i;
     return found;

@@ -23,7 +23,8 @@ struct model {
     char *view;
     size_t view_bytes;
     size_t view_room;
-    int64_t high;    /* what readers see ends here */
+    int64_t start;   /* what readers see begins here */
+    int64_t high;    /* and ends here */
     int64_t pending; /* end of the last acks=all batch */
     int64_t synced;
 };
@@ -34,7 +35,11 @@ void model_add(struct model *model, const struct beck_record *record);
 void model_appended(struct model *model, enum beck_acks acks);
 void model_synced(struct model *model);
 
-/* Size of the view that readers see. */
+/* The records below the offset go. */
+void model_trim(struct model *model, int64_t offset);
+
+/* Where the view that readers see begins in `view`, and its size. */
+size_t model_view_begin(const struct model *model);
 size_t model_view_bytes(const struct model *model);
 /* The first visible record not before a time; -1: none. */
 int64_t model_find_time(const struct model *model, int64_t timestamp_ms);

@@ -34,6 +34,7 @@ struct run {
         uint32_t count;
         int64_t offset;
     } sent[PRODUCERS][BATCHES]; /* what each producer sent last, the newest first */
+    size_t head;                /* of the model's view: where the reader's positions begin */
     uint64_t random;
     uint32_t operation;
     const char *doing;
@@ -65,17 +66,42 @@ static void check(struct run *run, ssize_t result)
 
 /* ---- opening ------------------------------------------------------------------------------- */
 
+/* Count positions of the view from the present head. */
+static void take_head(struct run *run)
+{
+    struct beck_partition_state now = must_state(run->fixture.partition);
+    beck_reader_view_from(run->reader, &now.view_head);
+    run->head = model_view_begin(&run->model);
+}
+
 static void open_topic(struct run *run)
 {
     struct fixture *f = &run->fixture;
     f->partition = must_open_partition(f->store, "t", 0);
     check(run, beck_reader_new(f->partition, BECK_READ_UNCOMMITTED, &run->reader, &f->error));
+    take_head(run);
 }
 
 static void close_topic(struct run *run)
 {
     run->reader = beck_reader_free(run->reader);
     run->fixture.partition = beck_partition_close(run->fixture.partition);
+}
+
+/* Without index.mdb the store knows of producers what is in the log still. */
+static void forget_trimmed(struct run *run)
+{
+    for (size_t i = 0; i < PRODUCERS; i++) {
+        struct sent *sent = run->sent[i];
+        if (sent[0].count > 0 && sent[0].offset < run->model.start) {
+            int16_t epoch = (int16_t)(sent[0].sender.epoch + 1);
+            memset(sent, 0, sizeof(run->sent[0]));
+            sent[0].sender.epoch = epoch;
+        }
+        for (size_t j = 1; j < BATCHES; j++)
+            if (sent[j].offset < run->model.start)
+                sent[j].count = 0;
+    }
 }
 
 static void reopen(struct run *run)
@@ -89,6 +115,7 @@ static void reopen(struct run *run)
         run->doing = "reopen without index.mdb";
         store_file(&run->fixture, STORE_PATH_INDEX, path);
         (void)unlink(path);
+        forget_trimmed(run);
     } else if (choice == 1) {
         run->doing = "reopen without live";
         store_file(&run->fixture, STORE_PATH_LIVE, path);
@@ -230,6 +257,88 @@ static void maintain(struct run *run)
         model_synced(&run->model);
 }
 
+/* ---- removing ------------------------------------------------------------------------------ */
+
+/* What the store says that the log begins with now. */
+static void take_start(struct run *run)
+{
+    struct beck_partition_state now = must_state(run->fixture.partition);
+    if (now.log_start_offset < run->model.start || now.log_start_offset > now.high_watermark)
+        differs(run, "the log starts at %" PRId64 " after %" PRId64 ", with %" PRId64 " its end",
+                now.log_start_offset, run->model.start, now.high_watermark);
+    model_trim(&run->model, now.log_start_offset);
+}
+
+static void trim(struct run *run)
+{
+    struct fixture *f = &run->fixture;
+    uint32_t records = (uint32_t)(run->model.high - run->model.start);
+    int64_t offset = run->model.start + below(run, below(run, 4) ? records / 4 + 1 : records + 1);
+    int64_t due = offset;
+    int64_t start = -1;
+    run->doing = "trim";
+    if (below(run, 20) == 0) {
+        offset = -1;
+        due = run->model.high;
+    }
+    check(run, beck_trim(f->partition, offset, &start, &f->error));
+    if (start != due)
+        differs(run, "the log starts at %" PRId64 ", not %" PRId64, start, due);
+    model_trim(&run->model, start);
+    /* It may have had to sync. */
+    if (must_state(f->partition).synced_offset == (int64_t)run->model.count)
+        model_synced(&run->model);
+    if (beck_trim(f->partition, run->model.high + 1, &start, &f->error) != -ERANGE)
+        differs(run, "no -ERANGE above the high watermark");
+}
+
+/* Maintain with a setting that is back to what it was afterwards. */
+static void maintain_with(struct run *run, const char *name, const char *value)
+{
+    struct fixture *f = &run->fixture;
+    const struct beck_config_change set = {.name = name, .value = value};
+    const struct beck_config_change reset = {.name = name, .operation = BECK_CONFIG_RESET};
+    uint32_t next_ms;
+    run->doing = name;
+    check(run, beck_topic_alter(f->store, "t", &set, 1, 0, &f->error));
+    check(run, beck_store_maintain(f->store, true, &next_ms, &f->error));
+    check(run, beck_topic_alter(f->store, "t", &reset, 1, 0, &f->error));
+    if (run->model.count > 0)
+        model_synced(&run->model);
+    take_start(run);
+}
+
+static void retain_bytes(struct run *run)
+{
+    struct fixture *f = &run->fixture;
+    char text[32];
+    uint64_t before = 0;
+    uint64_t after = 0;
+    check(run, beck_partition_disk_bytes(f->partition, &before, &f->error));
+    uint64_t limit = random_next(&run->random) % (before + 1);
+    (void)snprintf(text, sizeof(text), "%" PRIu64, below(run, 10) ? limit : 0);
+    maintain_with(run, "retention.bytes", text);
+    check(run, beck_partition_disk_bytes(f->partition, &after, &f->error));
+    if (after > before || (before > 2 * (uint64_t)(1 << 20) && limit < 1 << 20 && after == before))
+        differs(run, "%" PRIu64 " bytes of %" PRIu64 " are left, with a limit of %" PRIu64, after,
+                before, limit);
+}
+
+/* Records before a time go, with the segments that have no other. */
+static void retain_time(struct run *run)
+{
+    char text[32];
+    int64_t now_ms = (int64_t)time(NULL) * 1000;
+    int64_t from =
+        FIXTURE_TIME + (int64_t)(random_next(&run->random) % (run->operation * 10ULL + 1));
+    (void)snprintf(text, sizeof(text), "%" PRId64, now_ms - from);
+    int64_t kept = model_find_time(&run->model, from + 5000);
+    maintain_with(run, "retention.ms", text);
+    if (kept >= 0 && run->model.start > kept)
+        differs(run, "the log starts at %" PRId64 ", but %" PRId64 " is not old enough",
+                run->model.start, kept);
+}
+
 /* ---- reading ------------------------------------------------------------------------------- */
 
 static void compare_record(struct run *run, const struct beck_record *record, int64_t offset)
@@ -248,7 +357,8 @@ static void read_records(struct run *run)
 {
     struct fixture *f = &run->fixture;
     struct beck_record record;
-    int64_t offset = (int64_t)below(run, (uint32_t)run->model.high + 1);
+    int64_t offset =
+        run->model.start + below(run, (uint32_t)(run->model.high - run->model.start) + 1);
     uint32_t count = below(run, 60);
     run->doing = "read records";
     check(run, beck_reader_seek(run->reader, offset, &f->error));
@@ -278,7 +388,8 @@ static void read_batches(struct run *run)
     struct fixture *f = &run->fixture;
     const unsigned char *at = (const unsigned char *)run->buffer + BUFFER_BYTES;
     size_t size = 100 + below(run, below(run, 2) ? 5000 : 200000);
-    int64_t offset = (int64_t)below(run, (uint32_t)run->model.count + 1);
+    int64_t offset =
+        run->model.start + below(run, (uint32_t)((int64_t)run->model.count - run->model.start) + 1);
     run->doing = "read batches";
     ssize_t n = beck_read(f->partition, offset, run->buffer + BUFFER_BYTES, size,
                           BECK_READ_UNCOMMITTED, &f->error);
@@ -302,23 +413,49 @@ static void read_batches(struct run *run)
     }
 }
 
+/* The bytes that were read are those of the model's view. */
+static void compare_view(struct run *run, ssize_t n, size_t at)
+{
+    if (n > 0 && memcmp(run->buffer + BUFFER_BYTES, run->model.view + at, (size_t)n) != 0)
+        differs(run, "the %zd bytes at %zu are others", n, at);
+}
+
+/* Positions that were removed are; the segment that the reader stands in may still be read. */
+static void read_removed_view(struct run *run)
+{
+    struct fixture *f = &run->fixture;
+    size_t begin = model_view_begin(&run->model);
+    if (run->head == begin)
+        return;
+    size_t at = run->head + (size_t)(random_next(&run->random) % (begin - run->head));
+    run->doing = "read removed view";
+    ssize_t n =
+        beck_reader_view(run->reader, at - run->head, run->buffer + BUFFER_BYTES, 5000, &f->error);
+    if (n != -ESTALE) {
+        check(run, n);
+        compare_view(run, n, at);
+    }
+    if (below(run, 2))
+        take_head(run);
+}
+
 static void read_view(struct run *run)
 {
     struct fixture *f = &run->fixture;
-    size_t all = model_view_bytes(&run->model);
-    size_t position = (size_t)(random_next(&run->random) % (all + 1));
+    size_t begin = model_view_begin(&run->model);
+    size_t all = begin + model_view_bytes(&run->model);
+    size_t at = begin + (size_t)(random_next(&run->random) % (all - begin + 1));
     run->doing = "read view";
     for (uint32_t i = below(run, 5); i <= 5; i++) { /* some reads, one after the other */
         size_t size = below(run, 3) ? below(run, 2000) : below(run, 300000);
-        size_t due = size < all - position ? size : all - position;
-        ssize_t n =
-            beck_reader_view(run->reader, position, run->buffer + BUFFER_BYTES, size, &f->error);
+        size_t due = size < all - at ? size : all - at;
+        ssize_t n = beck_reader_view(run->reader, at - run->head, run->buffer + BUFFER_BYTES, size,
+                                     &f->error);
         check(run, n);
         if ((size_t)n != due)
-            differs(run, "%zd bytes at %zu of %zu, not %zu", n, position, all, due);
-        if (due > 0 && memcmp(run->buffer + BUFFER_BYTES, run->model.view + position, due) != 0)
-            differs(run, "the %zu bytes at %zu are others", due, position);
-        position += due;
+            differs(run, "%zd bytes at %zu of %zu, not %zu", n, at, all, due);
+        compare_view(run, n, at);
+        at += due;
         if (below(run, 20) == 0)
             read_records(run);
     }
@@ -348,7 +485,8 @@ static void read_outside(struct run *run)
 {
     struct beck_range range;
     struct fixture *f = &run->fixture;
-    int64_t outside = below(run, 2) ? -1 : (int64_t)run->model.count + 1 + below(run, 5);
+    int64_t outside = below(run, 2) ? run->model.start - 1 - below(run, 3)
+                                    : (int64_t)run->model.count + 1 + below(run, 5);
     run->doing = "read outside";
     int r = beck_read_range(f->partition, outside, 1000, BECK_READ_UNCOMMITTED, &range, &f->error);
     if (r != -ERANGE)
@@ -364,8 +502,8 @@ static void compare_state(struct run *run)
     check(run, beck_partition_state(run->fixture.partition, &now, &run->fixture.error));
     if (now.next_offset != (int64_t)run->model.count || now.high_watermark != run->model.high ||
         now.last_stable_offset != run->model.high ||
-        now.view_bytes != model_view_bytes(&run->model) || now.log_start_offset != 0 ||
-        now.leader_epoch != 0)
+        now.view_bytes != model_view_bytes(&run->model) ||
+        now.log_start_offset != run->model.start || now.leader_epoch != 0)
         differs(run, "next %" PRId64 " high %" PRId64 " view %" PRIu64 ", not %zu %" PRId64 " %zu",
                 now.next_offset, now.high_watermark, now.view_bytes, run->model.count,
                 run->model.high, model_view_bytes(&run->model));
@@ -388,6 +526,16 @@ static void step(struct run *run)
         append_for_producer(run);
     else if (choice < 480)
         read_records(run);
+    else if (choice < 490)
+        trim(run);
+    else if (choice < 493)
+        retain_bytes(run);
+    else if (choice < 495)
+        retain_time(run);
+    else if (choice < 496)
+        maintain_with(run, "segment.ms", "1");
+    else if (choice < 510)
+        read_removed_view(run);
     else if (choice < 630)
         read_batches(run);
     else if (choice < 780)

@@ -27,6 +27,17 @@ static int alter_store(struct fixture *fixture, const char *name, const char *va
     return beck_store_alter(fixture->store, &change, 1, 0, &fixture->error);
 }
 
+/* As every store is: the fixture's keeps old records. */
+static int setup_defaults(void **state)
+{
+    const struct beck_config_change reset = {.name = "retention.ms",
+                                             .operation = BECK_CONFIG_RESET};
+    setup_partition(state);
+    struct fixture *fixture = *state;
+    must(beck_store_alter(fixture->store, &reset, 1, 0, &fixture->error), &fixture->error);
+    return 0;
+}
+
 static struct beck_config_entry topic_entry(struct fixture *fixture, const char *name)
 {
     struct beck_config_entry entry;
@@ -402,7 +413,7 @@ static void the_topics_file_follows(void **state)
     assert_int_equal(access(path, F_OK), -1);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup_partition, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup_defaults, teardown)
 
 int main(void)
 {

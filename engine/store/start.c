@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A walk over the batches before the offset, and over the records of the one that has it. */
+#include "start.h"
+
+#include "record.h"
+#include "report.h"
+
+#include <errno.h>
+
+/* Bytes of the view of a batch's records that are below the offset. */
+static int view_below(struct scan *scan, const struct scan_batch *batch, int64_t offset,
+                      uint64_t *ret_bytes)
+{
+    const struct batch_header *header = &batch->summary.header;
+    struct record_iterator iterator;
+    struct beck_record record;
+    struct decompressor *decompressor;
+    const void *records;
+    size_t size;
+    uint64_t bytes = 0;
+    *ret_bytes = 0;
+    if (header->base_offset >= offset || (header->attributes & BATCH_CONTROL))
+        return 0;
+    int r = scan_decompressor(scan, &decompressor);
+    if (r == 0)
+        r = decompress(decompressor, header->attributes & BATCH_CODEC_MASK,
+                       batch->bytes + BATCH_HEADER_BYTES, batch->size - BATCH_HEADER_BYTES,
+                       BECK_BATCH_BYTES_LIMIT, &records, &size);
+    if (r < 0)
+        return r;
+    record_iterator_init(&iterator, header, records, size);
+    while ((r = record_next(&iterator, &record)) == 1 && record.offset < offset)
+        bytes += (record.value_size > 0 ? (uint64_t)record.value_size : 0) + 1;
+    *ret_bytes = bytes;
+    return r < 0 ? r : 0;
+}
+
+int start_find(struct scan *scan, const struct start_file *file, const struct index_entry *from,
+               int64_t offset, struct log_point *ret_point, struct beck_error *error)
+{
+    struct log_point point = {offset, file->base_offset, from->position, from->view};
+    struct scan_batch batch;
+    uint64_t below = 0;
+    int r;
+    scan_begin(scan, file->io, file->fd, SCAN_RECORDS, from->position, file->limit);
+    while ((r = scan_next(scan, &batch, error)) == 1) {
+        point.position = batch.position;
+        if (batch_next_offset(&batch.summary.header) > offset)
+            break;
+        point.view += batch.summary.view_bytes;
+        point.position = scan->position;
+    }
+    bool found = r != 0;
+    if (r == 1)
+        r = view_below(scan, &batch, offset, &below);
+    if (r < 0 && r != -EBADMSG)
+        return report_errno(error, r, "cannot read up to the log start");
+    point.view += below;
+    *ret_point = point;
+    return found;
+}
