@@ -501,6 +501,22 @@ static int remove_one(const char *path, const struct stat *info, int type, struc
     return remove(path);
 }
 
+int folder_count(const char *path, const char *ending)
+{
+    const struct dirent *entry;
+    size_t ending_size = strlen(ending);
+    int count = 0;
+    DIR *folder = opendir(path);
+    if (!folder)
+        give_up("%s: %s", path, strerror(errno));
+    while ((entry = readdir(folder)) != NULL) {
+        size_t size = strlen(entry->d_name);
+        count += size > ending_size && strcmp(entry->d_name + size - ending_size, ending) == 0;
+    }
+    (void)closedir(folder);
+    return count;
+}
+
 void folder_remove(const char *path)
 {
     (void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);

@@ -119,6 +119,8 @@ char *file_read(const char *path, size_t *ret_size);
 void file_write(const char *path, const void *bytes, size_t size);
 void folder_copy(const char *from, const char *to);
 void folder_remove(const char *path);
+/* How many names in it end so. */
+int folder_count(const char *path, const char *ending);
 
 /* ---- randomness ---------------------------------------------------------------------------- */
 

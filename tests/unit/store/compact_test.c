@@ -10,7 +10,6 @@
 #include "offset_map.h"
 #include "store.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -84,17 +83,7 @@ static int count_files(struct fixture *fixture, const char *ending)
 {
     char path[PATH_MAX];
     partition_folder(fixture, "t", 0, path);
-    DIR *folder = opendir(path);
-    int count = 0;
-    const struct dirent *entry;
-    assert_non_null(folder);
-    while ((entry = readdir(folder)) != NULL) {
-        size_t size = strlen(entry->d_name);
-        count +=
-            size > strlen(ending) && strcmp(entry->d_name + size - strlen(ending), ending) == 0;
-    }
-    (void)closedir(folder);
-    return count;
+    return folder_count(path, ending);
 }
 
 /* All that was complete is clean, and everything agrees. */
