@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Readers in other processes, and in other threads, while one appends and compacts again and again.
+ * Each of them holds what it reads against itself: a value follows from its key and its first
+ * bytes, a time from the offset.
+ */
+#include "batch.h"
+#include "clean.h"
+#include "compact.h"
+#include "compression.h"
+#include "keyed_log.h"
+#include "record.h"
+#include "store.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MIB    (1u << 20)
+#define ROUNDS 8
+
+static struct keyed_log *const keyed = &keyed_log;
+
+/* Shared with the children: is the work over, and how often did each get to the end? */
+static struct shared {
+    atomic_bool is_over;
+    atomic_uint turns[4];
+} * shared;
+
+static int setup_compacted(void **state)
+{
+    const struct beck_config configs[] = {{"cleanup.policy", "compact"},
+                                          {"segment.bytes", "1048576"},
+                                          {"min.cleanable.dirty.ratio", "0"}};
+    const struct beck_topic_options options = {.configs = configs, .config_count = 3};
+    struct beck_topic topic;
+    setup_store(state);
+    struct fixture *fixture = *state;
+    must(beck_topic_create(fixture->store, "t", &options, &topic, &fixture->error),
+         &fixture->error);
+    fixture_close(fixture);
+    shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(shared, MAP_FAILED);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)munmap(shared, sizeof(*shared));
+    return teardown(state);
+}
+
+/* Append and compact, until all readers have come around some times. */
+static void work(struct fixture *fixture, unsigned readers)
+{
+    keyed_log_begin(keyed, 500, 2000, 1);
+    for (unsigned round = 0;; round++) {
+        uint32_t next_ms;
+        struct clean clean = {.store = fixture->store,
+                              .now_ms = FIXTURE_TIME + 3600000 + round * INT64_C(50000000),
+                              .map_bytes = COMPACT_MAP_BYTES};
+        keyed_log_fill(keyed, fixture->partition, MIB + MIB / 2, 10);
+        must(clean_run_with(&clean, &next_ms, &fixture->error), &fixture->error);
+        bool all = round >= ROUNDS;
+        for (unsigned i = 0; i < readers; i++)
+            all = all && atomic_load(&shared->turns[i]) >= 3;
+        if (all || keyed->next_offset > KEYED_RECORDS_MAX - 10000)
+            break;
+    }
+    (void)keyed_log_check(keyed, fixture->partition, 0);
+    assert_int_equal(verify_count(fixture->store, NULL), 0);
+    for (unsigned i = 0; i < readers; i++)
+        assert_true(atomic_load(&shared->turns[i]) > 0);
+}
+
+/* ---- readers ------------------------------------------------------------------------------- */
+
+/* All records, from the first on, with a reader of its own. Returns 0, or a code of its own. */
+static int read_records(struct beck_partition *partition)
+{
+    struct beck_reader *reader = NULL;
+    struct beck_record record;
+    struct beck_error error;
+    int64_t previous = -1;
+    int r;
+    must(beck_reader_new(partition, BECK_READ_UNCOMMITTED, &reader, &error), &error);
+    must(beck_reader_seek(reader, 0, &error), &error);
+    while ((r = (int)must(beck_reader_next(reader, &record, &error), &error)) == 1) {
+        if (record.offset <= previous || !keyed_record_is_right(&record))
+            return 3;
+        previous = record.offset;
+    }
+    beck_reader_free(reader);
+    return r;
+}
+
+static int check_batches(const uint8_t *bytes, size_t size, int64_t *next_offset,
+                         struct decompressor *decompressor)
+{
+    while (size > 0) {
+        struct batch_header header;
+        struct batch_summary summary;
+        if (batch_header_read(bytes, size, &header, NULL) < 0 || batch_bytes(&header) > size ||
+            batch_next_offset(&header) <= *next_offset)
+            return 4;
+        *next_offset = batch_next_offset(&header);
+        if (batch_check(bytes, batch_bytes(&header), BATCH_FROM_LOG, decompressor,
+                        BECK_BATCH_BYTES_LIMIT, &summary, NULL) < 0)
+            return 5;
+        bytes += batch_bytes(&header);
+        size -= batch_bytes(&header);
+    }
+    return 0;
+}
+
+/* All batches, range by range, as a broker's Fetch takes them. */
+static int read_ranges(struct beck_partition *partition)
+{
+    static uint8_t buffer[2 * MIB];
+    struct decompressor *decompressor = NULL;
+    struct beck_range range;
+    struct beck_error error;
+    int64_t offset = 0;
+    int64_t last = 0;
+    int r = decompressor_new(&decompressor);
+    while (r == 0) {
+        must(beck_read_range(partition, offset, 300000, BECK_READ_UNCOMMITTED, &range, &error),
+             &error);
+        if (range.size == 0)
+            break;
+        if (range.size > sizeof(buffer) ||
+            pread(range.fd, buffer, range.size, (off_t)range.position) != (ssize_t)range.size)
+            r = 6;
+        else
+            r = check_batches(buffer, range.size, &last, decompressor);
+        if (r == 0 && range.next_offset <= offset)
+            r = 7;
+        offset = range.next_offset;
+        beck_range_release(&range);
+    }
+    (void)decompressor_free(decompressor);
+    return r;
+}
+
+/* The file view, in pieces; what is before moves meanwhile, so only that it can be read. */
+static int read_view(struct beck_partition *partition)
+{
+    char buffer[50000];
+    struct beck_reader *reader = NULL;
+    struct beck_error error;
+    uint64_t position = 0;
+    ssize_t n;
+    must(beck_reader_new(partition, BECK_READ_COMMITTED, &reader, &error), &error);
+    while ((n = beck_reader_view(reader, position, buffer, sizeof(buffer), &error)) > 0)
+        position += (uint64_t)n;
+    beck_reader_free(reader);
+    return n == -EBADMSG || n == -EIO ? 8 : 0;
+}
+
+static int read_until_over(struct fixture *fixture, unsigned number,
+                           int (*read)(struct beck_partition *partition))
+{
+    struct beck_store *store = must_open(fixture->path, 0);
+    struct beck_partition *partition = must_open_partition(store, "t", 0);
+    int r = 0;
+    while (r == 0 && !atomic_load(&shared->is_over)) {
+        r = read(partition);
+        atomic_fetch_add(&shared->turns[number], 1);
+    }
+    beck_partition_close(partition);
+    beck_store_close(store);
+    return r;
+}
+
+static pid_t start(struct fixture *fixture, unsigned number,
+                   int (*read)(struct beck_partition *partition))
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        _exit(read_until_over(fixture, number, read));
+    }
+    return pid;
+}
+
+/* ---- the tests ----------------------------------------------------------------------------- */
+
+static void other_processes_read_on(void **state)
+{
+    struct fixture *fixture = *state;
+    pid_t pids[3] = {start(fixture, 0, read_records), start(fixture, 1, read_ranges),
+                     start(fixture, 2, read_view)};
+    fixture->store = must_open(fixture->path, 0);
+    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    work(fixture, 3);
+    atomic_store(&shared->is_over, true);
+    for (int i = 0; i < 3; i++) {
+        int status;
+        assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 0);
+    }
+}
+
+struct thread {
+    struct fixture *fixture;
+    unsigned number;
+    int (*read)(struct beck_partition *partition);
+    int result;
+    pthread_t id;
+};
+
+static void *run_thread(void *context)
+{
+    struct thread *thread = context;
+    thread->result = read_until_over(thread->fixture, thread->number, thread->read);
+    return NULL;
+}
+
+static void other_threads_read_on(void **state)
+{
+    struct fixture *fixture = *state;
+    struct thread threads[2] = {{.fixture = fixture, .number = 0, .read = read_records},
+                                {.fixture = fixture, .number = 1, .read = read_ranges}};
+    fixture->store = must_open(fixture->path, 0);
+    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i].id, NULL, run_thread, &threads[i]), 0);
+    work(fixture, 2);
+    atomic_store(&shared->is_over, true);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pthread_join(threads[i].id, NULL), 0);
+        assert_int_equal(threads[i].result, 0);
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup_compacted, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(other_processes_read_on),
+        TEST(other_threads_read_on),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
