@@ -42,7 +42,8 @@ static int make_original(void **state)
     must(beck_topic_create(original.store, "t", &options, &topic, &original.error),
          &original.error);
     original.partition = must_open_partition(original.store, "t", 0);
-    /* Enough keys for more than a segment when all is clean, so that there are several exchanges. */
+    /* Enough keys for more than a segment when all is clean, so that there are several exchanges.
+     */
     keyed_log_begin(keyed, 900, 2500, 1);
     keyed_log_fill(keyed, original.partition, 4 * MIB, 10);
     fixture_close(&original);
