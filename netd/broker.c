@@ -25,7 +25,7 @@ static void cluster_id_set(struct broker *broker, const uint8_t id[BECK_ID_BYTES
 
 static int start_threads(struct broker *broker, struct beck_error *error)
 {
-    int result = workers_start(&broker->workers);
+    int result = workers_start(&broker->workers, (size_t)broker->config->num_io_threads);
     if (result == 0) {
         result = maintenance_start(&broker->maintenance, broker->store);
         if (result == 0) {
@@ -44,6 +44,20 @@ static int start_threads(struct broker *broker, struct beck_error *error)
     return result;
 }
 
+/* Put what was set of the store's entries into it, if it is not there yet. */
+static int set_store_entries(struct broker *broker, struct beck_error *error)
+{
+    const struct broker_config *config = broker->config;
+    struct beck_config_change changes[CONFIG_STORE_ENTRIES];
+    for (size_t i = 0; i < config->store_entry_count; i++)
+        changes[i] = (struct beck_config_change){.name = config->store_entries[i].name,
+                                                 .value = config->store_entries[i].value,
+                                                 .operation = BECK_CONFIG_SET};
+    if (config->store_entry_count == 0)
+        return 0;
+    return beck_store_alter(broker->store, changes, config->store_entry_count, 0, error);
+}
+
 int broker_start(struct broker *broker, const struct broker_config *config,
                  struct beck_error *error)
 {
@@ -57,6 +71,8 @@ int broker_start(struct broker *broker, const struct broker_config *config,
         return result;
     struct beck_store_info info;
     result = beck_store_become_broker(broker->store, error);
+    if (result >= 0)
+        result = set_store_entries(broker, error);
     if (result >= 0)
         result = beck_store_info(broker->store, &info, error);
     if (result >= 0) {

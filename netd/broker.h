@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What all loops and threads of the daemon share: the store, the configuration, which does not
- * change while it runs, the workers, the maintenance and the cleaner. Every loop has a pointer to
+ * What all loops and threads of the daemon share: the store, the configuration, the workers, the
+ * maintenance and the cleaner. Every loop has a pointer to
  * it; there are no globals.
  */
 #ifndef BECK_NETD_BROKER_H
@@ -16,42 +16,20 @@
 #include "cleaner.h"
 #include "groups.h"
 #include "kafka/fetch_session.h"
+#include "listener.h"
 #include "maintenance.h"
+#include "settings.h"
 #include "wake.h"
 #include "workers.h"
 
 #define BROKER_NODE_ID          1
-#define BROKER_CLUSTER_ID_BYTES 22    /* 16 bytes in base64url, without padding */
-#define BROKER_PARTITIONS_MAX   10000 /* what num.partitions may be set to */
-#define BROKER_HOST_BYTES       255
-#define BROKER_LOOPS_MAX        WAKE_BELLS_MAX
+#define BROKER_CLUSTER_ID_BYTES 22 /* 16 bytes in base64url, without padding */
+#define BROKER_HOST_BYTES       CONFIG_HOST_BYTES
 
 struct loop;
 
-struct broker_config {
-    const char *store_path;
-    char listen_host[BROKER_HOST_BYTES + 1];
-    uint16_t listen_port;
-
-    /* Under Kafka's names, with dots: what --set sets. */
-    bool auto_create_topics_enable;
-    int32_t group_initial_rebalance_delay_ms;
-    int32_t group_max_session_timeout_ms;
-    int32_t group_max_size;
-    int32_t group_min_session_timeout_ms;
-    int32_t max_incremental_fetch_session_cache_slots;
-    int32_t num_network_threads; /* loops */
-    int32_t num_partitions;
-    int32_t socket_request_max_bytes;
-    int32_t fetch_max_bytes;
-    int64_t queued_max_request_bytes; /* of all connections together */
-    int64_t connections_max_idle_ms;
-    int64_t max_connections;
-    int64_t store_map_bytes;
-};
-
 struct broker {
-    const struct broker_config *config;
+    const struct broker_config *_Atomic config; /* a new one when it is read anew; none goes away */
     struct beck_store *store;
     char cluster_id[BROKER_CLUSTER_ID_BYTES + 1];
     struct workers workers;
@@ -61,7 +39,9 @@ struct broker {
 
     struct loop *loops; /* the first one listens */
     size_t loop_count;
-    struct groups groups; /* the first loop's */
+    struct listener listeners[LISTENERS_MAX]; /* these two and the groups are the first loop's */
+    size_t listener_count;
+    struct groups groups;
     struct fetch_sessions fetch_sessions;
     size_t loops_running; /* these two are the first loop's */
     size_t next_loop;

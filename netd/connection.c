@@ -147,7 +147,7 @@ static void writable_event(evutil_socket_t fd, short what, void *context)
     loop_settle(connection->loop);
 }
 
-void connection_open(struct loop *loop, int fd, const char *peer)
+void connection_open(struct loop *loop, int fd, const char *peer, const struct listener *listener)
 {
     struct connection *connection = calloc(1, sizeof(*connection));
     if (connection) {
@@ -168,6 +168,7 @@ void connection_open(struct loop *loop, int fd, const char *peer)
         return;
     }
     connection->loop = loop;
+    connection->listener = listener;
     connection->fd = fd;
     connection->reading = true;
     connection->active_ms = clock_ms();

@@ -33,12 +33,14 @@
 #define CONNECTION_NAME_BYTES 64
 
 struct event;
+struct listener;
 struct loop;
 
 struct connection {
     TAILQ_ENTRY(connection) link;      /* loop->connections, or loop->ended */
     TAILQ_ENTRY(connection) answering; /* loop->answering, if `queued` */
     struct loop *loop;
+    const struct listener *listener; /* that it came by; stays */
     int fd;
     struct event *readable;
     struct event *writable;
@@ -59,7 +61,7 @@ struct connection {
 TAILQ_HEAD(connection_list, connection);
 
 /* Takes the socket over, whatever happens. It is counted in the broker already. */
-void connection_open(struct loop *loop, int fd, const char *peer);
+void connection_open(struct loop *loop, int fd, const char *peer, const struct listener *listener);
 
 /* Ends the connection; the memory stays until loop_settle(). `why`, if not NULL, goes into the log.
  */

@@ -2,6 +2,9 @@
  *
  * Listening and accepting; see listener.h. When descriptors run out, listening pauses for a moment
  * rather than spinning on a connection that cannot be taken.
+ *
+ * The socket in the store's directory is left there when the daemon is killed, and taken away by
+ * the next one, which has the broker role then and so is the only one.
  */
 #include "listener.h"
 
@@ -13,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "beck.h"
@@ -44,23 +48,42 @@ static uint16_t address_text(const struct sockaddr_storage *address, char *ret_t
     return ntohs(four->sin_port);
 }
 
+/* How many connections there may be: else they would take the descriptors that the store needs, and
+ * everybody's produces and fetches would fail. */
+static size_t connections_most(const struct broker_config *config)
+{
+    size_t most = (size_t)config->max_connections;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+        return most;
+    size_t all = (size_t)limit.rlim_cur;
+    size_t kept = all / 2 < STORE_DESCRIPTORS ? all / 2 : STORE_DESCRIPTORS;
+    size_t left =
+        all - kept > 2 * OTHER_DESCRIPTORS ? all - kept - OTHER_DESCRIPTORS : OTHER_DESCRIPTORS;
+    return most < left ? most : left;
+}
+
 static void take(struct listener *listener, int fd, const struct sockaddr_storage *address)
 {
-    struct loop *loop = listener->loop;
-    char host[INET6_ADDRSTRLEN];
+    struct broker *broker = listener->broker;
+    char host[INET6_ADDRSTRLEN] = "local";
     char peer[CONNECTION_NAME_BYTES];
-    uint16_t port = address_text(address, host, sizeof(host));
+    uint16_t port = 0;
+    if (address->ss_family != AF_UNIX)
+        port = address_text(address, host, sizeof(host));
     snprintf(peer, sizeof(peer), strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, (unsigned)port);
-    if (atomic_load(&loop->broker->connection_count) >= listener->most) {
-        log_limited(&loop->log_limit, "%s: closed: there are %zu connections already", peer,
-                    listener->most);
+    size_t most = connections_most(broker->config);
+    if (atomic_load(&broker->connection_count) >= most) {
+        log_limited(&broker->loops[0].log_limit, "%s: closed: there are %zu connections already",
+                    peer, most);
         close(fd);
         return;
     }
     int one = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    atomic_fetch_add(&loop->broker->connection_count, 1);
-    loops_take(loop->broker, fd, peer);
+    if (address->ss_family != AF_UNIX)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    atomic_fetch_add(&broker->connection_count, 1);
+    loops_take(broker, fd, peer, listener);
 }
 
 static void pause_listening(struct listener *listener)
@@ -89,7 +112,7 @@ static void readable_event(evutil_socket_t listening, short what, void *context)
         if (fd >= 0) {
             take(listener, fd, &address);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-            log_limited(&listener->loop->log_limit, "cannot take a connection: %s",
+            log_limited(&listener->broker->loops[0].log_limit, "cannot take a connection: %s",
                         strerror(errno));
             pause_listening(listener);
             break;
@@ -97,36 +120,22 @@ static void readable_event(evutil_socket_t listening, short what, void *context)
             break;
         } /* else that client is gone already */
     }
-    loop_settle(listener->loop);
-}
-
-/* How many connections there may be: else they would take the descriptors that the store needs, and
- * everybody's produces and fetches would fail. */
-static size_t connections_most(const struct broker_config *config)
-{
-    size_t most = (size_t)config->max_connections;
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
-        return most;
-    size_t all = (size_t)limit.rlim_cur;
-    size_t kept = all / 2 < STORE_DESCRIPTORS ? all / 2 : STORE_DESCRIPTORS;
-    size_t left =
-        all - kept > 2 * OTHER_DESCRIPTORS ? all - kept - OTHER_DESCRIPTORS : OTHER_DESCRIPTORS;
-    return most < left ? most : left;
+    loop_settle(&listener->broker->loops[0]);
 }
 
 /* Binds the first address of the host that can be bound. */
-static int bind_host(const struct broker_config *config, const char **ret_reason)
+static int bind_host(const struct endpoint *endpoint, const char **ret_reason)
 {
     char port[8];
-    snprintf(port, sizeof(port), "%u", (unsigned)config->listen_port);
+    snprintf(port, sizeof(port), "%u", (unsigned)endpoint->port);
     struct addrinfo hints = {
         .ai_flags = AI_PASSIVE | AI_NUMERICSERV,
         .ai_family = AF_UNSPEC,
         .ai_socktype = SOCK_STREAM,
     };
     struct addrinfo *all = NULL;
-    int result = getaddrinfo(config->listen_host, port, &hints, &all);
+    const char *host = endpoint->host[0] ? endpoint->host : NULL;
+    int result = getaddrinfo(host, port, &hints, &all);
     if (result != 0) {
         *ret_reason = gai_strerror(result);
         return -EADDRNOTAVAIL;
@@ -149,30 +158,69 @@ static int bind_host(const struct broker_config *config, const char **ret_reason
     return fd < 0 ? -failure : fd;
 }
 
-int listener_open(struct listener *listener, struct loop *loop, struct beck_error *error)
+/* Who may open the store may talk to its broker: the directory's mode says who that is. */
+static int bind_store_socket(const char *store_path, const char **ret_reason)
 {
-    const struct broker_config *config = loop->broker->config;
-    const char *reason = "no memory";
-    *listener = (struct listener){.loop = loop, .most = connections_most(config)};
-    listener->fd = bind_host(config, &reason);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int n = snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", store_path,
+                     LISTENER_SOCKET_NAME);
+    if (n < 0 || (size_t)n >= sizeof(address.sun_path)) {
+        *ret_reason = "the path is too long for a socket";
+        return -ENAMETOOLONG;
+    }
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    (void)unlink(address.sun_path);
+    if (fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 &&
+        listen(fd, BACKLOG) == 0)
+        return fd;
+    int failure = errno;
+    *ret_reason = strerror(failure);
+    if (fd >= 0)
+        close(fd);
+    return -failure;
+}
+
+/* ---- one listener ---- */
+
+static int add_events(struct listener *listener)
+{
+    struct event_base *base = listener->broker->loops[0].base;
+    listener->readable =
+        event_new(base, listener->fd, EV_READ | EV_PERSIST, readable_event, listener);
+    listener->again = evtimer_new(base, again_event, listener);
+    bool added = listener->readable && listener->again && event_add(listener->readable, NULL) == 0;
+    return added ? 0 : -ENOMEM;
+}
+
+static void name_listener(struct listener *listener)
+{
+    const struct endpoint *endpoint = listener->endpoint;
     struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
     socklen_t size = sizeof(address);
-    int result = listener->fd < 0 ? listener->fd : 0;
-    if (result == 0 && getsockname(listener->fd, (struct sockaddr *)&address, &size) == 0) {
-        char host[INET6_ADDRSTRLEN];
-        listener->port = address_text(&address, host, sizeof(host));
-        listener->readable =
-            event_new(loop->base, listener->fd, EV_READ | EV_PERSIST, readable_event, listener);
-        listener->again = evtimer_new(loop->base, again_event, listener);
-        if (!listener->readable || !listener->again || event_add(listener->readable, NULL) < 0)
-            result = -ENOMEM;
+    char host[INET6_ADDRSTRLEN];
+    if (!endpoint) {
+        snprintf(listener->name, sizeof(listener->name), "%s", LISTENER_SOCKET_NAME);
+        return;
     }
-    uint16_t port = listener->port ? listener->port : config->listen_port;
+    listener->port = endpoint->port;
+    if (listener->fd >= 0 && getsockname(listener->fd, (struct sockaddr *)&address, &size) == 0)
+        listener->port = address_text(&address, host, sizeof(host));
     snprintf(listener->name, sizeof(listener->name),
-             strchr(config->listen_host, ':') ? "[%s]:%u" : "%s:%u", config->listen_host,
-             (unsigned)port);
+             strchr(endpoint->host, ':') ? "[%s]:%u" : "%s:%u", endpoint->host,
+             (unsigned)listener->port);
+}
+
+static int open_one(struct broker *broker, const struct endpoint *endpoint,
+                    struct beck_error *error)
+{
+    const char *reason = "no memory";
+    struct listener *listener = &broker->listeners[broker->listener_count++];
+    *listener = (struct listener){.broker = broker, .endpoint = endpoint};
+    listener->fd = endpoint ? bind_host(endpoint, &reason)
+                            : bind_store_socket(broker->config->store_path, &reason);
+    name_listener(listener);
+    int result = listener->fd < 0 ? listener->fd : add_events(listener);
     if (result < 0) {
-        listener_close(listener);
         error->code = result;
         snprintf(error->message, sizeof(error->message), "cannot listen on %s: %s", listener->name,
                  reason);
@@ -180,7 +228,7 @@ int listener_open(struct listener *listener, struct loop *loop, struct beck_erro
     return result;
 }
 
-void listener_close(struct listener *listener)
+static void close_one(struct listener *listener)
 {
     if (listener->readable)
         event_free(listener->readable);
@@ -192,18 +240,70 @@ void listener_close(struct listener *listener)
     listener->fd = -1;
 }
 
-void listener_advertise(const struct loop *loop, int fd, char *ret_host, size_t size,
+/* ---- all of them ---- */
+
+int listeners_open(struct broker *broker, struct beck_error *error)
+{
+    const struct broker_config *config = broker->config;
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < config->listeners.count; i++)
+        result = open_one(broker, &config->listeners.list[i], error);
+    if (result < 0) {
+        listeners_close(broker);
+        return result;
+    }
+    struct beck_error refused;
+    if (open_one(broker, NULL, &refused) < 0) /* on a file system without sockets, say */
+        log_line("%s: tools on this machine cannot ask this daemon for anything", refused.message);
+    return 0;
+}
+
+void listeners_close(struct broker *broker)
+{
+    for (size_t i = 0; i < broker->listener_count; i++) {
+        struct listener *listener = &broker->listeners[i];
+        if (!listener->endpoint && listener->fd >= 0) {
+            char path[4200];
+            snprintf(path, sizeof(path), "%s/%s", broker->config->store_path, LISTENER_SOCKET_NAME);
+            (void)unlink(path);
+        }
+        close_one(listener);
+    }
+}
+
+/* What is advertised under the listener's name; NULL: nothing. */
+static const struct endpoint *find_advertised(const struct broker_config *config, const char *name)
+{
+    for (size_t i = 0; i < config->advertised.count; i++)
+        if (strcmp(config->advertised.list[i].name, name) == 0)
+            return &config->advertised.list[i];
+    return NULL;
+}
+
+void listener_advertise(const struct connection *connection, char *ret_host, size_t size,
                         uint16_t *ret_port)
 {
-    const char *asked = loop->broker->config->listen_host;
+    const struct broker *broker = connection->loop->broker;
+    const struct listener *listener = connection->listener;
     struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
     socklen_t address_size = sizeof(address);
     char host[INET6_ADDRSTRLEN] = "";
-    *ret_port = loop->broker->config->listen_port;
-    if (getsockname(fd, (struct sockaddr *)&address, &address_size) == 0)
+    if (!listener->endpoint) /* who came by the store's socket is told of the first address */
+        listener = &broker->listeners[0];
+    const char *asked = listener->endpoint->host;
+    const struct endpoint *advertised = find_advertised(broker->config, listener->endpoint->name);
+    *ret_port = listener->port;
+    if (advertised) {
+        snprintf(ret_host, size, "%s", advertised->host);
+        if (advertised->port != 0)
+            *ret_port = advertised->port;
+        return;
+    }
+    if (getsockname(connection->fd, (struct sockaddr *)&address, &address_size) == 0 &&
+        address.ss_family != AF_UNIX)
         *ret_port = address_text(&address, host, sizeof(host));
     /* localhost may be another address for the client than it was here. */
-    bool vague = strcmp(asked, "0.0.0.0") == 0 || strcmp(asked, "::") == 0 ||
+    bool vague = asked[0] == '\0' || strcmp(asked, "0.0.0.0") == 0 || strcmp(asked, "::") == 0 ||
                  strcmp(asked, "localhost") == 0;
     snprintf(ret_host, size, "%s", vague && host[0] ? host : asked);
 }

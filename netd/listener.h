@@ -1,40 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The socket that takes connections for a loop.
+ * Sockets that take connections for the loops: one for each of the listeners that are configured,
+ * and one in the store's directory, broker.sock, by which programs on this machine reach whoever
+ * has the broker role.
  */
 #ifndef BECK_NETD_LISTENER_H
 #define BECK_NETD_LISTENER_H
 
-#include <netinet/in.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
-#include "connection.h"
+#include "settings.h"
+
+#define LISTENERS_MAX        (CONFIG_LISTENERS_MAX + 1)
+#define LISTENER_SOCKET_NAME "broker.sock"
 
 struct beck_error;
+struct broker;
+struct connection;
 struct event;
-struct loop;
 
 struct listener {
-    struct loop *loop;
+    struct broker *broker;
+    const struct endpoint *endpoint; /* NULL: the store's socket */
     int fd;
     struct event *readable;
     struct event *again; /* listens again after a pause */
     uint16_t port;       /* the real one */
-    size_t most;         /* connections at a time */
     char name[300];      /* HOST:PORT, for people */
 };
 
-/* 0, or a negative errno with the reason. */
-int listener_open(struct listener *listener, struct loop *loop, struct beck_error *error);
-/* Takes no more connections. May be called twice. */
-void listener_close(struct listener *listener);
+/* Open all of them, in the first loop's thread. 0, or a negative errno with the reason. */
+int listeners_open(struct broker *broker, struct beck_error *error);
+/* Take no more connections. May be called twice. */
+void listeners_close(struct broker *broker);
 
-/* The host under which a client that has this connection can reach the daemon: what was asked for
- * with
- * --listen; or, where that names no single address, the one this connection came to. */
-void listener_advertise(const struct loop *loop, int fd, char *ret_host, size_t size,
+/* Where a client that has this connection is told that the daemon is: what is advertised for its
+ * listener; else its host, or, where that names no single address, the one this connection came to.
+ */
+void listener_advertise(const struct connection *connection, char *ret_host, size_t size,
                         uint16_t *ret_port);
 
 #endif

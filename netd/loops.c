@@ -16,6 +16,7 @@
 struct arrival {
     struct work work;
     struct loop *loop;
+    const struct listener *listener;
     int fd;
     char peer[CONNECTION_NAME_BYTES];
 };
@@ -27,21 +28,21 @@ static void arrived(struct work *work)
         atomic_fetch_sub(&arrival->loop->broker->connection_count, 1);
         close(arrival->fd);
     } else {
-        connection_open(arrival->loop, arrival->fd, arrival->peer);
+        connection_open(arrival->loop, arrival->fd, arrival->peer, arrival->listener);
     }
     free(arrival);
 }
 
-void loops_take(struct broker *broker, int fd, const char *peer)
+void loops_take(struct broker *broker, int fd, const char *peer, const struct listener *listener)
 {
     static const struct work none;
     struct loop *loop = &broker->loops[broker->next_loop++ % broker->loop_count];
     struct arrival *arrival = loop->index > 0 ? malloc(sizeof(*arrival)) : NULL;
     if (!arrival) {
-        connection_open(&broker->loops[0], fd, peer);
+        connection_open(&broker->loops[0], fd, peer, listener);
         return;
     }
-    *arrival = (struct arrival){.work = none, .loop = loop, .fd = fd};
+    *arrival = (struct arrival){.work = none, .loop = loop, .listener = listener, .fd = fd};
     arrival->work.done = arrived;
     (void)snprintf(arrival->peer, sizeof(arrival->peer), "%s", peer);
     inbox_post(&loop->inbox, &arrival->work);
@@ -82,8 +83,8 @@ int loops_start(struct broker *broker, struct beck_error *error)
     size_t count = (size_t)broker->config->num_network_threads;
     if (count == 0)
         count = processors < 1 ? 1 : (size_t)processors;
-    if (count > BROKER_LOOPS_MAX)
-        count = BROKER_LOOPS_MAX;
+    if (count > CONFIG_LOOPS_MAX)
+        count = CONFIG_LOOPS_MAX;
     broker->loops = calloc(count, sizeof(*broker->loops));
     int result = broker->loops ? bells_init(&broker->bells, count, broker->store) : -ENOMEM;
     for (size_t i = 0; result == 0 && i < count; i++) {

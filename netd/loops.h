@@ -19,6 +19,6 @@ void loops_stop(struct broker *broker);
 void loops_done(struct broker *broker);
 
 /* In the first loop's thread: give a connection, which is counted already, to some loop. */
-void loops_take(struct broker *broker, int fd, const char *peer);
+void loops_take(struct broker *broker, int fd, const char *peer, const struct listener *listener);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * beckd: serves a store to Kafka clients. Starts everything, says so in one line, and ends cleanly
- * on SIGTERM and SIGINT: with 0 when it ran, 1 when it could not start, 2 when it was called
- * wrongly.
+ * beckd: serves a store to Kafka clients. Starts everything, says so in one line, reads its
+ * configuration anew on SIGHUP, and ends cleanly on SIGTERM and SIGINT: with 0 when it ran, 1 when
+ * it could not start, 2 when it was called wrongly.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -20,11 +21,6 @@
 #include "log.h"
 #include "loops.h"
 #include "options.h"
-
-struct daemon {
-    struct broker broker;
-    struct listener listener;
-};
 
 /* Large buffers go back to the system when they are freed, and threads share one heap: an idle
  * daemon is small again. */
@@ -50,6 +46,17 @@ static int64_t date_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* HOST:PORT of all listeners. */
+static void listener_names(const struct broker *broker, char *to, size_t size)
+{
+    size_t n = 0;
+    to[0] = '\0';
+    for (size_t i = 0; i < broker->listener_count && n < size; i++)
+        if (broker->listeners[i].endpoint)
+            n += (size_t)snprintf(to + n, size - n, "%s%s", i > 0 ? " " : "",
+                                  broker->listeners[i].name);
+}
+
 /* One line for each cut that the opening of the store had to make, and how many there were. */
 static unsigned report_cuts(struct beck_store *store, int64_t since_ms)
 {
@@ -68,32 +75,34 @@ static unsigned report_cuts(struct beck_store *store, int64_t since_ms)
     return count;
 }
 
-static void report_start(const struct daemon *daemon, int64_t since_ms)
+static void report_start(const struct broker *broker, int64_t since_ms)
 {
     struct beck_store_info info;
     struct beck_error error;
-    if (beck_store_info(daemon->broker.store, &info, &error) < 0)
+    if (beck_store_info(broker->store, &info, &error) < 0)
         return;
-    unsigned cuts = report_cuts(daemon->broker.store, since_ms);
+    unsigned cuts = report_cuts(broker->store, since_ms);
     char recovery[64] = "nothing to do";
     if (cuts > 0)
         snprintf(recovery, sizeof(recovery), "cut %u partition%s, see above", cuts,
                  cuts == 1 ? "" : "s");
+    char names[1024];
+    listener_names(broker, names, sizeof(names));
     fprintf(
         stderr,
         "beckd %s: listening on %s, store %s (format %u, %u topic%s), acks=all %s; recovery: %s\n",
-        beck_version(), daemon->listener.name, daemon->broker.config->store_path,
-        (unsigned)info.format_version, (unsigned)info.topic_count, info.topic_count == 1 ? "" : "s",
+        beck_version(), names, broker->config->store_path, (unsigned)info.format_version,
+        (unsigned)info.topic_count, info.topic_count == 1 ? "" : "s",
         info.flush_os ? "does not wait for the disk (flush.policy=os)" : "waits for fdatasync",
         recovery);
 }
 
-static void signal_event(evutil_socket_t number, short what, void *context)
+static void stop_event(evutil_socket_t number, short what, void *context)
 {
     (void)number, (void)what;
-    struct daemon *daemon = context;
-    listener_close(&daemon->listener);
-    loops_stop(&daemon->broker);
+    struct broker *broker = context;
+    listeners_close(broker);
+    loops_stop(broker);
 }
 
 /* Threads that are started while they are blocked never see the signals that the loop handles. */
@@ -105,64 +114,97 @@ static void block_signals(sigset_t *ret_before)
 }
 
 /* Let all loops end. */
-static void end(struct daemon *daemon)
+static void end(struct broker *broker)
 {
-    listener_close(&daemon->listener);
-    loops_stop(&daemon->broker);
-    loops_run(&daemon->broker);
+    listeners_close(broker);
+    loops_stop(broker);
+    loops_run(broker);
+}
+
+/* What the daemon was started with, for reading it anew. */
+struct start {
+    struct broker *broker;
+    int argc;
+    char **argv;
+};
+
+/* SIGHUP: take over what may change while the daemon runs. */
+static void reload_event(evutil_socket_t number, short what, void *context)
+{
+    (void)number, (void)what;
+    const struct start *start = context;
+    struct broker_config *config = malloc(sizeof(*config)); /* stays: others look at the old one */
+    if (!config || options_parse(start->argc, start->argv, config) != OPTIONS_RUN) {
+        log_line("the configuration could not be read anew; it stays as it was");
+        free(config);
+        return;
+    }
+    char names[512];
+    settings_keep(config, start->broker->config, names, sizeof(names));
+    start->broker->config = config;
+    if (names[0])
+        log_line("the configuration was read anew; a restart is needed for %s", names);
+    else
+        log_line("the configuration was read anew");
 }
 
 /* The line that says so comes when the signals are handled: who reads it may send one. */
-static int run(struct daemon *daemon, int64_t since_ms)
+static int run(struct start *start, int64_t since_ms)
 {
-    struct event_base *base = daemon->broker.loops[0].base;
-    struct event *terminate = evsignal_new(base, SIGTERM, signal_event, daemon);
-    struct event *interrupt = evsignal_new(base, SIGINT, signal_event, daemon);
-    int result = -ENOMEM;
-    if (terminate && interrupt && event_add(terminate, NULL) == 0 &&
-        event_add(interrupt, NULL) == 0) {
-        report_start(daemon, since_ms);
-        loops_run(&daemon->broker);
-        listener_close(&daemon->listener);
-        result = 0;
+    struct broker *broker = start->broker;
+    struct event_base *base = broker->loops[0].base;
+    struct event *events[] = {
+        evsignal_new(base, SIGTERM, stop_event, broker),
+        evsignal_new(base, SIGINT, stop_event, broker),
+        evsignal_new(base, SIGHUP, reload_event, start),
+    };
+    size_t count = sizeof(events) / sizeof(events[0]);
+    int result = 0;
+    for (size_t i = 0; i < count; i++)
+        if (!events[i] || event_add(events[i], NULL) < 0)
+            result = -ENOMEM;
+    if (result == 0) {
+        report_start(broker, since_ms);
+        loops_run(broker);
+        listeners_close(broker);
     } else {
-        end(daemon);
+        end(broker);
     }
-    if (terminate)
-        event_free(terminate);
-    if (interrupt)
-        event_free(interrupt);
+    for (size_t i = 0; i < count; i++)
+        if (events[i])
+            event_free(events[i]);
     return result;
 }
 
-static int serve(struct daemon *daemon, const struct broker_config *config,
-                 struct beck_error *error)
+static int serve(struct start *start, const struct broker_config *config, struct beck_error *error)
 {
+    struct broker *broker = start->broker;
     sigset_t before;
     int64_t since_ms = date_ms();
     block_signals(&before);
-    int result = broker_start(&daemon->broker, config, error);
+    int result = broker_start(broker, config, error);
     if (result == 0) {
-        result = loops_start(&daemon->broker, error);
+        result = loops_start(broker, error);
         if (result < 0)
-            broker_stop(&daemon->broker);
+            broker_stop(broker);
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (result < 0)
         return result;
-    result = listener_open(&daemon->listener, &daemon->broker.loops[0], error);
+    result = listeners_open(broker, error);
     if (result >= 0)
-        result = run(daemon, since_ms);
+        result = run(start, since_ms);
     else
-        end(daemon);
-    loops_done(&daemon->broker);
-    broker_stop(&daemon->broker);
+        end(broker);
+    loops_done(broker);
+    broker_stop(broker);
     return result;
 }
 
 int main(int argc, char **argv)
 {
-    struct broker_config config;
+    static struct broker broker;
+    static struct broker_config config;
     switch (options_parse(argc, argv, &config)) {
     case OPTIONS_DONE:
         return fflush(stdout) == 0 ? 0 : 1;
@@ -174,9 +216,9 @@ int main(int argc, char **argv)
     tune_memory();
     raise_descriptor_limit();
     signal(SIGPIPE, SIG_IGN);
-    struct daemon daemon;
+    struct start start = {&broker, argc, argv};
     struct beck_error error = {.message = ""};
-    int result = serve(&daemon, &config, &error);
+    int result = serve(&start, &config, &error);
     if (result < 0) {
         log_line("%s", error.message[0] ? error.message : strerror(-result));
         return 1;

@@ -5,7 +5,7 @@
 #ifndef BECK_NETD_OPTIONS_H
 #define BECK_NETD_OPTIONS_H
 
-#include "broker.h"
+#include "settings.h"
 
 enum options_outcome {
     OPTIONS_RUN,

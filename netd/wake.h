@@ -21,10 +21,12 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "settings.h"
+
 #define WAKE_ARMS    4
 #define WAKE_POLL_MS 10
 /* Loops in one process. */
-#define WAKE_BELLS_MAX 64
+#define WAKE_BELLS_MAX CONFIG_LOOPS_MAX
 
 struct beck_store;
 struct event;

@@ -60,7 +60,7 @@ static void *worker_main(void *argument)
     return NULL;
 }
 
-int workers_start(struct workers *workers)
+int workers_start(struct workers *workers, size_t count)
 {
     *workers = (struct workers){.stopping = false};
     TAILQ_INIT(&workers->queue);
@@ -70,7 +70,7 @@ int workers_start(struct workers *workers)
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, WORKER_STACK_BYTES);
     int error = 0;
-    for (size_t i = 0; i < WORKER_THREADS && error == 0; i++) {
+    for (size_t i = 0; i < count && i < WORKERS_MAX && error == 0; i++) {
         error = pthread_create(&workers->threads[i], &attributes, worker_main, workers);
         if (error == 0)
             workers->thread_count++;

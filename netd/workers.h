@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <sys/queue.h>
 
-#define WORKER_THREADS 4
+#define WORKERS_MAX 256
 
 struct inbox;
 
@@ -41,12 +41,12 @@ struct workers {
     pthread_cond_t available;
     struct work_list queue; /* under lock */
     bool stopping;          /* under lock */
-    pthread_t threads[WORKER_THREADS];
+    pthread_t threads[WORKERS_MAX];
     size_t thread_count;
 };
 
 /* 0 or a negative errno, then with nothing left behind. Signals must be blocked by the caller. */
-int workers_start(struct workers *workers);
+int workers_start(struct workers *workers, size_t count);
 /* Runs what is queued, then ends the threads. */
 void workers_stop(struct workers *workers);
 

@@ -25,7 +25,7 @@ void describe_cluster_handle(struct request *request)
     uint16_t port;
     struct kafka_describe_cluster_response_broker *broker =
         kafka_describe_cluster_response_broker_array(&request->arena, 1);
-    listener_advertise(request->loop, request->connection->fd, host, sizeof(host), &port);
+    listener_advertise(request->connection, host, sizeof(host), &port);
     const char *copy = kafka_arena_copy(&request->arena, host, strlen(host));
     if (!broker || !copy) {
         request->response = NULL;

@@ -24,7 +24,7 @@ void find_coordinator_handle(struct request *request)
     char host[BROKER_HOST_BYTES + 1];
     uint16_t port;
     bool known = body->key_type == KEY_GROUP || body->key_type == KEY_TRANSACTION;
-    listener_advertise(request->loop, request->connection->fd, host, sizeof(host), &port);
+    listener_advertise(request->connection, host, sizeof(host), &port);
     struct kafka_string name = {0};
     uint32_t count = body->coordinator_keys_count;
     response->coordinators =

@@ -190,8 +190,7 @@ void metadata_handle(struct request *request)
         request_ready(request);
         return;
     }
-    listener_advertise(request->loop, request->connection->fd, place->host, sizeof(place->host),
-                       &place->port);
+    listener_advertise(request->connection, place->host, sizeof(place->host), &place->port);
     request->context = place;
     request_submit(request, answer);
 }

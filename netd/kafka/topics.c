@@ -74,7 +74,9 @@ static int check_counts(struct creation *creation)
         return refuse(creation, KAFKA_INVALID_PARTITIONS,
                       "a store has at most %d partitions, not %d", BECK_PARTITIONS_MAX,
                       asked->num_partitions);
-    if (asked->replication_factor != -1 && asked->replication_factor != 1)
+    bool any = creation->request->loop->broker->config->replication_factor_any;
+    if (asked->replication_factor != -1 && asked->replication_factor != 1 &&
+        !(any && asked->replication_factor > 0))
         return refuse(creation, KAFKA_INVALID_REPLICATION_FACTOR,
                       "replication factor %d, but there is 1 broker", asked->replication_factor);
     int32_t initial = creation->request->loop->broker->config->num_partitions;
@@ -219,6 +221,10 @@ static int delete_topic(struct request *request, struct kafka_string name, struc
     int result;
     answer->name = name;
     answer->topic_id = id;
+    if (!request->loop->broker->config->delete_topic_enable) {
+        answer->error_code = KAFKA_TOPIC_DELETION_DISABLED;
+        return 0;
+    }
     if (by_id) {
         result = beck_topic_find_id(store, id.bytes, &topic, &error);
     } else {

@@ -40,7 +40,8 @@ class Daemon:
     def start(self):
         self.lines = []
         self.process = subprocess.Popen(
-            [*self.under, BECKD, '--store', self.store, '--listen', self.listen, *self.options,
+            [*self.under, BECKD, '--store', self.store,
+             *(('--listen', self.listen) if self.listen else ()), *self.options,
              *OPTIONS],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors='replace')
         self.reader = threading.Thread(target=self._read, daemon=True)
@@ -49,7 +50,7 @@ class Daemon:
         if self.first_line is None:
             self.kill()
             raise RuntimeError('beckd did not start: ' + self.log())
-        self.port = int(re.search(r'listening on \S*:(\d+),', self.first_line)[1])
+        self.port = int(re.search(r'listening on \S*:(\d+)[ ,]', self.first_line)[1])
         return self
 
     def _read(self):
