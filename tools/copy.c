@@ -21,6 +21,7 @@ int copy_begin(struct copy *copy, struct source_partition *partition, const char
     if (source_bounds(partition, &copy->bounds, &error) < 0 ||
         source_seek(partition, copy->bounds.start, &error) < 0)
         return tool_failed_error(&error);
+    copy->passed = copy->bounds.start;
     return TOOL_OK;
 }
 
@@ -91,6 +92,19 @@ static bool is_copied(const struct copy *copy, const struct source_batch *batch)
            batch->header.record_count > 0 && batch_next_offset(&batch->header) > copy->bounds.start;
 }
 
+/* All that is there was read: is it all that there should be? 0, or a negative exit code. */
+static int check_end(struct copy *copy)
+{
+    if (copy->bounds.promised <= copy->bounds.end)
+        return 0;
+    copy->damaged = true;
+    int code = tool_failed("%s-%d ends with offset %lld, but its checkpoint says that there was "
+                           "more, up to %lld",
+                           copy->topic, (int)copy->partition->number,
+                           (long long)copy->bounds.end - 1, (long long)copy->bounds.promised - 1);
+    return copy->skip_damaged ? 0 : -code;
+}
+
 /* The next stored batch that is copied: 1; 0: the end. */
 static int next_copied(struct copy *copy, struct source_batch *batch)
 {
@@ -100,6 +114,8 @@ static int next_copied(struct copy *copy, struct source_batch *batch)
     for (;;) {
         if (signals_caught())
             return -tool_failed("stopped before the end");
+        if (copy->passed >= copy->bounds.stable)
+            return check_end(copy);
         int result = source_next_batch(copy->partition, batch, &damage, &error);
         if (result == -EBADMSG && copy->skip_damaged) {
             copy->damaged = true;
@@ -108,7 +124,10 @@ static int next_copied(struct copy *copy, struct source_batch *batch)
         }
         if (result < 0)
             return -tool_failed_error(&error);
-        if (result == 0 || batch->header.base_offset >= copy->bounds.stable)
+        if (result == 0)
+            return check_end(copy);
+        copy->passed = batch_next_offset(&batch->header);
+        if (batch->header.base_offset >= copy->bounds.stable)
             return 0;
         if (is_copied(copy, batch))
             return 1;

@@ -17,6 +17,7 @@ struct copy {
     bool skip_damaged; /* say it, and go on; else it ends there */
     bool damaged;
     struct source_bounds bounds;
+    int64_t passed; /* the offset behind the batch that was read last */
     struct source_records records;
     uint8_t *buffer;
     size_t capacity;

@@ -3,6 +3,7 @@
  * beck stat: what a store is and holds, in lines of words and numbers, and what recovery had to cut
  * since it was last told to forget.
  */
+#include "stat_log_dir.h"
 #include "table.h"
 #include "tool.h"
 
@@ -10,12 +11,14 @@
 #include <stdio.h>
 
 static const char usage[] =
-    "beck stat [TOPIC...] [--forget]\n\n"
+    "beck stat [TOPIC...] [--forget]\n"
+    "       beck stat --log-dir DIR [TOPIC...]\n\n"
     "Show the store, its topics and their partitions (or only the TOPICs), and what recovery had\n"
     "to cut off after a crash.\n\n"
-    "      --forget  forget what recovery did, once it was printed\n";
+    "      --log-dir DIR  show the log directory of a Kafka broker that is stopped\n"
+    "      --forget       forget what recovery did, once it was printed\n";
 
-enum { OPTION_FORGET = TOOL_OPTION_FIRST };
+enum { OPTION_FORGET = TOOL_OPTION_FIRST, OPTION_LOG_DIR };
 
 static int print_store(struct beck_store *store)
 {
@@ -115,8 +118,10 @@ static int run(struct tool *tool, int argc, char **argv)
 {
     static const struct option options[] = {
         {"forget", no_argument, NULL, OPTION_FORGET},
+        {"log-dir", required_argument, NULL, OPTION_LOG_DIR},
         TOOL_LONG_OPTIONS,
     };
+    const char *log_dir = NULL;
     bool forget = false;
     int option;
 
@@ -125,10 +130,18 @@ static int run(struct tool *tool, int argc, char **argv)
             forget = true;
             continue;
         }
+        if (option == OPTION_LOG_DIR) {
+            log_dir = optarg;
+            continue;
+        }
         int code = tool_common_option(tool, option, argv);
         if (code >= 0)
             return code;
     }
+    if (log_dir != NULL && forget)
+        return tool_misused(tool, "--forget is for stores");
+    if (log_dir != NULL)
+        return stat_log_dir(log_dir, argv + optind, argc - optind);
     return print_all(tool, forget, argv + optind, argc - optind);
 }
 

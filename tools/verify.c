@@ -13,6 +13,7 @@
 #include "signals.h"
 #include "tool.h"
 #include "utf8.h"
+#include "verify_log_dir.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -23,12 +24,14 @@
 
 static const char usage[] =
     "beck verify [OPTION]... [TOPIC]\n"
+    "       beck verify --log-dir DIR [OPTION]... [TOPIC]\n"
     "       beck verify [OPTION]... FILE.log...\n\n"
     "Read a store (or one of its topics, or segment files) and check every batch and record, the\n"
     "digests of segments, the order of offsets, the index and the records of topics against the\n"
     "segments. Each damage is one line on standard output, with its place. A name with a slash, "
     "or\n"
     "that ends in .log and is a file, is a file.\n\n"
+    "      --log-dir DIR   check the log directory of a Kafka broker that is stopped\n"
     "  -p, --partition N   this partition of the topic alone\n"
     "      --json          damage and totals as JSON objects, one a line\n"
     "      --threads N     read with so many threads, 1 to 256 (default: one for each processor)\n"
@@ -41,7 +44,8 @@ enum { COULD_NOT_CHECK = 2, THREADS_MAX = 256, LIMIT_MAX_S = 86400 };
 struct verify {
     struct progress progress;
     const char *topic;
-    int64_t partition; /* below 0: all */
+    const char *log_dir; /* NULL: a store, or files */
+    int64_t partition;   /* below 0: all */
     int64_t threads;
     int64_t limit_s;
     bool json;
@@ -261,6 +265,33 @@ static int verify_store(struct tool *tool, struct verify *verify)
     return code;
 }
 
+/* ---- a Kafka log directory ---------------------------------------------------------------- */
+
+static int verify_kafka(struct verify *verify)
+{
+    struct verify_log_dir what = {.path = verify->log_dir,
+                                  .topic = verify->topic,
+                                  .partition = verify->partition,
+                                  .damage = on_damage,
+                                  .progress = on_progress,
+                                  .context = verify};
+    struct beck_verify_totals totals;
+    struct beck_error error;
+
+    int damages = verify_log_dir(&what, &totals, &error);
+    progress_end(&verify->progress);
+    if (damages < 0) {
+        (void)tool_failed_error(&error);
+        return COULD_NOT_CHECK;
+    }
+    if (signals_caught()) {
+        (void)tool_failed("stopped before the end");
+        return COULD_NOT_CHECK;
+    }
+    print_totals(verify, &totals, damages);
+    return damages == 0 ? TOOL_OK : TOOL_FAILED;
+}
+
 /* ---- segment files ------------------------------------------------------------------------ */
 
 /* A segment's name is its first offset, as 20 digits; -1 where the file is named otherwise. */
@@ -346,7 +377,7 @@ static int verify_files(struct verify *verify, char **paths, int count)
 
 /* ---- the command line --------------------------------------------------------------------- */
 
-enum { OPTION_JSON = TOOL_OPTION_FIRST, OPTION_THREADS, OPTION_LIMIT };
+enum { OPTION_JSON = TOOL_OPTION_FIRST, OPTION_THREADS, OPTION_LIMIT, OPTION_LOG_DIR };
 
 /* Returns -1: go on; else the exit code. */
 static int take_option(struct tool *tool, struct verify *verify, int option, char **argv)
@@ -356,6 +387,9 @@ static int take_option(struct tool *tool, struct verify *verify, int option, cha
         if (parse_number(optarg, 0, BECK_PARTITIONS_MAX - 1, &verify->partition))
             return -1;
         return tool_misused(tool, "'%s' is no partition", optarg);
+    case OPTION_LOG_DIR:
+        verify->log_dir = optarg;
+        return -1;
     case OPTION_JSON:
         verify->json = true;
         return -1;
@@ -376,6 +410,7 @@ static int run(struct tool *tool, int argc, char **argv)
 {
     static const struct option options[] = {{"partition", required_argument, NULL, 'p'},
                                             {"json", no_argument, NULL, OPTION_JSON},
+                                            {"log-dir", required_argument, NULL, OPTION_LOG_DIR},
                                             {"threads", required_argument, NULL, OPTION_THREADS},
                                             {"limit", required_argument, NULL, OPTION_LIMIT},
                                             TOOL_LONG_OPTIONS};
@@ -392,7 +427,7 @@ static int run(struct tool *tool, int argc, char **argv)
     argc -= optind;
     argv += optind;
     progress_begin(&verify.progress, "verifying");
-    verify.files = argc > 0 && tool_is_segment_file(argv[0]);
+    verify.files = argc > 0 && verify.log_dir == NULL && tool_is_segment_file(argv[0]);
     if (verify.files)
         return verify_files(&verify, argv, argc);
     if (argc > 1)
@@ -400,7 +435,7 @@ static int run(struct tool *tool, int argc, char **argv)
     if (argc == 0 && verify.partition >= 0)
         return tool_misused(tool, "which topic's partition?");
     verify.topic = argc == 1 ? argv[0] : NULL;
-    return verify_store(tool, &verify);
+    return verify.log_dir != NULL ? verify_kafka(&verify) : verify_store(tool, &verify);
 }
 
 const struct command verify_command = {.name = "verify",

@@ -31,6 +31,7 @@ struct kafka_reader {
     struct source_bounds bounds;
     struct source_records records;
     bool in_batch;            /* `records` has some of the batch that was read last */
+    int64_t passed;           /* the offset behind the batch that was read last */
     int64_t wanted;           /* records before it are not handed out */
     struct beck_error failed; /* code 0: nothing has */
 };
@@ -173,7 +174,10 @@ static int load_partition(const struct kafka_source *source,
         result =
             transactions_load(&reader->segments, reader->bounds.end, &reader->transactions, error);
     reader->bounds.stable = reader->transactions.stable_offset;
-    reader->wanted = reader->bounds.start;
+    if (result == 0 && partition != NULL)
+        (void)kafka_dir_checkpoint(&source->dir, KAFKA_CHECKPOINT_RECOVERY, partition,
+                                   &reader->bounds.promised, NULL);
+    reader->wanted = reader->passed = reader->bounds.start;
     return result;
 }
 
@@ -219,6 +223,7 @@ static int kafka_seek(struct source_partition *base, int64_t offset, struct beck
         return report(error, -ERANGE, "offset %lld is out of range", (long long)offset);
     reader->in_batch = false;
     reader->wanted = offset;
+    reader->passed = offset;
     reader->failed.code = 0;
     return segments_seek(&reader->segments, offset, error);
 }
@@ -232,6 +237,26 @@ static bool is_read(const struct kafka_reader *reader, const struct batch_header
              transactions_aborted(&reader->transactions, header));
 }
 
+/* The log's end, behind the last batch that is whole. What a broker half wrote as it was killed is
+ * not looked at; what it knew to be on disk has to be there. */
+static int at_end(struct kafka_reader *reader, struct beck_error *error)
+{
+    const struct segment_entry *entry;
+    struct segment_step step;
+
+    if (reader->bounds.promised <= reader->bounds.end)
+        return 0;
+    int result = segments_next(&reader->segments, &step, &entry, error);
+    if (result != 0)
+        return result;
+    entry = &reader->segments.entries[reader->segments.count - 1];
+    return report(error, -EBADMSG,
+                  "%s ends with offset %lld, and the broker's checkpoint says that there was more, "
+                  "up to %lld",
+                  entry->path, (long long)reader->bounds.end - 1,
+                  (long long)reader->bounds.promised);
+}
+
 /* Begin with the next batch that has records for us: 1; 0: the end. */
 static int next_batch_of_records(struct kafka_reader *reader, struct beck_error *error)
 {
@@ -240,9 +265,12 @@ static int next_batch_of_records(struct kafka_reader *reader, struct beck_error 
     int result;
 
     do {
+        if (reader->passed >= reader->bounds.end && reader->segments.count > 0)
+            return at_end(reader, error);
         result = segments_next(&reader->segments, &step, &entry, error);
         if (result <= 0)
             return result;
+        reader->passed = batch_next_offset(&step.summary.header);
         if (step.summary.header.base_offset >= source_bounds_end(&reader->base, &reader->bounds))
             return 0;
     } while (!is_read(reader, &step.summary.header));
@@ -337,7 +365,7 @@ static int kafka_offset_for_time(struct source_partition *base, int64_t timestam
     int result;
 
     reader->in_batch = false;
-    reader->wanted = reader->bounds.start;
+    reader->wanted = reader->passed = reader->bounds.start;
     segments_rewind(&reader->segments, 0);
     while ((result = segments_hop(&reader->segments, &step, &entry, error)) > 0) {
         const struct batch_header *header = &step.summary.header;

@@ -32,6 +32,7 @@ struct source_bounds {
     int64_t start;
     int64_t stable; /* the end of what is committed */
     int64_t end;
+    int64_t promised; /* below it, all was known to be on disk: above `end`, something is lost */
 };
 
 /* A batch as it is stored. All is valid until the next call with this partition. */

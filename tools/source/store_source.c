@@ -102,7 +102,8 @@ static int store_bounds(struct source_partition *base, struct source_bounds *ret
     if (result == 0)
         *ret_bounds = (struct source_bounds){.start = state.log_start_offset,
                                              .stable = state.last_stable_offset,
-                                             .end = state.high_watermark};
+                                             .end = state.high_watermark,
+                                             .promised = state.log_start_offset};
     return result;
 }
 
