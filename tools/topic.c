@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* beck topic: create, list, show, add-partitions, delete. */
+/* beck topic: create, list, show, add-partitions, delete-records, delete. */
 #include "parse.h"
 #include "table.h"
 #include "tool.h"
@@ -14,17 +14,24 @@ static const char usage[] =
     "       beck topic list [-l]\n"
     "       beck topic show NAME [-a]\n"
     "       beck topic add-partitions NAME -p COUNT [-n]\n"
+    "       beck topic delete-records NAME -p PARTITION --before OFFSET|end\n"
     "       beck topic delete NAME...\n\n"
-    "  -p, --partitions COUNT  partitions that the topic is to have; of a new one, default: 1\n"
+    "  -p, --partitions COUNT  partitions that the topic is to have; of a new one, default: 1;\n"
+    "                          for delete-records, the number of the partition\n"
+    "      --before OFFSET     the first record that stays; end: none does\n"
     "  -c, --config S=VALUE    a setting under Kafka's name for it, retention.ms say\n"
     "  -l, --long              partitions, records and bytes too\n"
     "  -a, --all               the settings that nobody changed too\n"
     "  -n, --dry-run           check, but add nothing\n\n"
     "A topic that is deleted is gone, with all its records.\n";
 
+enum { OPTION_BEFORE = TOOL_OPTION_FIRST };
+
 struct topic_options {
     struct tool_configs configs;
-    uint32_t partition_count;
+    int64_t partition; /* what -p said; -1: nothing */
+    int64_t before;    /* offset; -1: the end */
+    bool has_before;
     bool is_long;
     bool all;
     bool dry_run;
@@ -34,7 +41,7 @@ static int create(struct tool *tool, struct beck_store *store, const struct topi
                   char **names, int count)
 {
     struct beck_topic_options wanted = {
-        .partition_count = options->partition_count,
+        .partition_count = options->partition > 0 ? (uint32_t)options->partition : 1,
         .configs = options->configs.configs,
         .config_count = options->configs.count,
     };
@@ -43,6 +50,8 @@ static int create(struct tool *tool, struct beck_store *store, const struct topi
 
     if (count != 1)
         return tool_misused(tool, count == 0 ? "which topic?" : "one topic at a time");
+    if (options->partition == 0)
+        return tool_misused(tool, "a topic has at least one partition");
     if (beck_topic_create(store, names[0], &wanted, &topic, &error) < 0)
         return tool_failed_error(&error);
     (void)printf("created topic %s with %u partition%s\n", topic.name, topic.partition_count,
@@ -117,17 +126,43 @@ static int add_partitions(struct tool *tool, struct beck_store *store,
 
     if (count != 1)
         return tool_misused(tool, count == 0 ? "which topic?" : "one topic at a time");
-    if (options->partition_count == 0)
+    if (options->partition < 1)
         return tool_misused(tool, "how many partitions is it to have? -p COUNT");
     int code = tool_find_topic(store, names[0], &topic);
     if (code != TOOL_OK)
         return code;
-    if (beck_topic_add_partitions(store, names[0], options->partition_count, options->dry_run,
+    if (beck_topic_add_partitions(store, names[0], (uint32_t)options->partition, options->dry_run,
                                   &topic, &error) < 0)
         return tool_failed_error(&error);
     (void)printf("topic %s %s %u partitions\n", topic.name, options->dry_run ? "would have" : "has",
                  topic.partition_count);
     return TOOL_OK;
+}
+
+static int delete_records(struct tool *tool, struct beck_store *store,
+                          const struct topic_options *options, char **names, int count)
+{
+    struct beck_partition *partition = NULL;
+    struct beck_topic topic;
+    struct beck_error error;
+    int64_t log_start;
+
+    if (count != 1)
+        return tool_misused(tool, count == 0 ? "which topic?" : "one topic at a time");
+    if (options->partition < 0 || !options->has_before)
+        return tool_misused(tool, "which records? -p PARTITION --before OFFSET");
+    int code = tool_find_topic(store, names[0], &topic);
+    if (code == TOOL_OK)
+        code = tool_open_partition(store, &topic, (int32_t)options->partition, &partition);
+    if (code != TOOL_OK)
+        return code;
+    if (beck_trim(partition, options->before, &log_start, &error) < 0)
+        code = tool_failed_error(&error);
+    else
+        (void)printf("topic %s partition %d begins at offset %lld\n", topic.name,
+                     (int)options->partition, (long long)log_start);
+    (void)beck_partition_close(partition);
+    return code;
 }
 
 static int delete (struct tool *tool, struct beck_store *store, const struct topic_options *options,
@@ -159,21 +194,27 @@ struct action {
 };
 
 static const struct action actions[] = {
-    {"create", TOOL_WRITE, create}, {"list", TOOL_READ, list},
-    {"show", TOOL_READ, show},      {"add-partitions", TOOL_WRITE, add_partitions},
+    {"create", TOOL_WRITE, create},
+    {"list", TOOL_READ, list},
+    {"show", TOOL_READ, show},
+    {"add-partitions", TOOL_WRITE, add_partitions},
+    {"delete-records", TOOL_WRITE, delete_records},
     {"delete", TOOL_WRITE, delete},
 };
 
 static int take_option(struct tool *tool, struct topic_options *options, int option, char **argv)
 {
-    int64_t number;
-
     switch (option) {
     case 'p':
-        if (!parse_number(optarg, 1, BECK_PARTITIONS_MAX, &number))
+        if (!parse_number(optarg, 0, BECK_PARTITIONS_MAX, &options->partition))
             return tool_misused(tool, "'%s' is no number of partitions: 1 to %d", optarg,
                                 BECK_PARTITIONS_MAX);
-        options->partition_count = (uint32_t)number;
+        return -1;
+    case OPTION_BEFORE:
+        options->has_before = true;
+        options->before = -1;
+        if (strcmp(optarg, "end") != 0 && !parse_number(optarg, 0, INT64_MAX, &options->before))
+            return tool_misused(tool, "'%s' is no offset: N, or end", optarg);
         return -1;
     case 'c':
         return tool_take_config(tool, optarg, &options->configs);
@@ -196,8 +237,9 @@ static int perform(struct tool *tool, const struct topic_options *options, int a
     struct beck_store *store = NULL;
 
     if (argc < 1)
-        return tool_misused(tool,
-                            "what about topics? create, list, show, add-partitions or delete");
+        return tool_misused(
+            tool,
+            "what about topics? create, list, show, add-partitions, delete-records or delete");
     for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
         if (strcmp(actions[i].name, argv[0]) != 0)
             continue;
@@ -207,8 +249,7 @@ static int perform(struct tool *tool, const struct topic_options *options, int a
         (void)beck_store_close(store);
         return code;
     }
-    return tool_misused(tool, "'%s' is none of create, list, show, add-partitions and delete",
-                        argv[0]);
+    return tool_misused(tool, "'%s' is nothing that can be done with topics", argv[0]);
 }
 
 static int run(struct tool *tool, int argc, char **argv)
@@ -219,9 +260,10 @@ static int run(struct tool *tool, int argc, char **argv)
         {"long", no_argument, NULL, 'l'},
         {"all", no_argument, NULL, 'a'},
         {"dry-run", no_argument, NULL, 'n'},
+        {"before", required_argument, NULL, OPTION_BEFORE},
         TOOL_LONG_OPTIONS,
     };
-    struct topic_options options = {.partition_count = 0};
+    struct topic_options options = {.partition = -1};
     int option;
 
     while ((option = getopt_long(argc, argv, ":p:c:lan", long_options, NULL)) != -1) {

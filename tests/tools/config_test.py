@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""beck config, and beck topic add-partitions: what operators change while all goes on."""
+"""beck config, beck topic add-partitions and delete-records: what operators change while all goes on."""
 
 import tap
 from programs import Beckd, beck, must
@@ -95,6 +95,29 @@ def add_partitions():
         fails(store('topic', 'add-partitions'), 2, 'which topic', 'add-partitions to nothing')
 
 
+def delete_records():
+    with Store(t=2) as store:
+        must(store('produce', 't', '-p', '1', 'a', 'b', 'c'))
+        prints(store('topic', 'delete-records', 't', '-p', '1', '--before', '2'),
+               'topic t partition 1 begins at offset 2\n', 'delete-records')
+        prints(store('consume', 't'), 'c\n', 'what is before is gone')
+        prints(store('topic', 'delete-records', 't', '-p', '1', '--before', '1'),
+               'topic t partition 1 begins at offset 2\n', 'and does not come back')
+        fails(store('topic', 'delete-records', 't', '-p', '1', '--before', '4'), 1, '4',
+              'delete-records beyond the end')
+        prints(store('topic', 'delete-records', 't', '-p', '1', '--before', 'end'),
+               'topic t partition 1 begins at offset 3\n', 'delete-records of all')
+        prints(store('consume', 't'), '', 'nothing is left')
+        fails(store('topic', 'delete-records', 't', '--before', '1'), 2, '-p PARTITION',
+              'delete-records of no partition')
+        fails(store('topic', 'delete-records', 't', '-p', '1'), 2, '--before',
+              'delete-records without an offset')
+        fails(store('topic', 'delete-records', 't', '-p', '1', '--before', 'x'), 2, "'x'",
+              'delete-records before no offset')
+        fails(store('topic', 'delete-records', 't', '-p', '2', '--before', '1'), 1, 'no partition 2',
+              'delete-records of a partition that is not there')
+
+
 def beside_a_broker():
     """What is changed beside beckd it acts by."""
     with Store(t=1) as store, Beckd(store.path) as daemon:
@@ -104,4 +127,5 @@ def beside_a_broker():
         equal(beck(store.path, 'consume', 't', '-p', '1').out, '', 'and the partition is there')
 
 
-tap.run(set_and_get, of_the_store, dry_run, refused, describe, add_partitions, beside_a_broker)
+tap.run(set_and_get, of_the_store, dry_run, refused, describe, add_partitions, delete_records,
+        beside_a_broker)
