@@ -51,7 +51,7 @@ static int create(struct tool *tool, struct beck_store *store, const struct topi
     if (count != 1)
         return tool_misused(tool, count == 0 ? "which topic?" : "one topic at a time");
     if (options->partition == 0)
-        return tool_misused(tool, "a topic has at least one partition");
+        return tool_misused(tool, "a topic has 1 to %d partitions", BECK_PARTITIONS_MAX);
     if (beck_topic_create(store, names[0], &wanted, &topic, &error) < 0)
         return tool_failed_error(&error);
     (void)printf("created topic %s with %u partition%s\n", topic.name, topic.partition_count,

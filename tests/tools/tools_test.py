@@ -433,6 +433,7 @@ def consume_formats():
 
 def consume_merge():
     with Store(t=3) as store:
+        must(store('config', 'set', '-t', 't', 'retention.ms=-1'))  # these are old times
         for partition in range(3):
             for step in range(10):
                 stamp = 1000 + step * 3 + partition
