@@ -17,7 +17,7 @@
 static const struct command *const commands[] = {
     &store_command,   &topic_command,   &config_command, &group_command,
     &produce_command, &consume_command, &dump_command,   &verify_command,
-    &stat_command,    &export_command,  &import_command,
+    &repair_command,  &stat_command,    &export_command, &import_command,
 };
 
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };

@@ -38,15 +38,28 @@ char *table_time_text(int64_t ms, char text[TABLE_TIME_TEXT])
 }
 
 static void print_partition(const struct beck_topic *topic, int32_t number,
-                            const struct beck_partition_state *state, uint64_t disk_bytes)
+                            const struct beck_partition_state *state, uint64_t disk_bytes,
+                            enum row_form form)
 {
-    (void)printf("partition %s %d start %lld end %lld stable %lld next %lld synced %lld view-bytes "
-                 "%llu disk-bytes %llu epoch %d%s\n",
-                 topic->name, (int)number, (long long)state->log_start_offset,
-                 (long long)state->high_watermark, (long long)state->last_stable_offset,
-                 (long long)state->next_offset, (long long)state->synced_offset,
-                 (unsigned long long)state->view_bytes, (unsigned long long)disk_bytes,
-                 (int)state->leader_epoch, state->failed ? " FAILED" : "");
+    struct row row;
+
+    row_begin(&row, form, "partition");
+    row_key_text(&row, "topic", topic->name);
+    row_key_number(&row, "partition", number);
+    row_number(&row, "start", state->log_start_offset);
+    row_number(&row, "end", state->high_watermark);
+    row_number(&row, "stable", state->last_stable_offset);
+    row_number(&row, "next", state->next_offset);
+    row_number(&row, "synced", state->synced_offset);
+    row_number(&row, "view-bytes", (int64_t)state->view_bytes);
+    row_number(&row, "disk-bytes", (int64_t)disk_bytes);
+    row_number(&row, "epoch", state->leader_epoch);
+    row_number(&row, "unsynced-bytes", (int64_t)state->unsynced_bytes);
+    row_time(&row, "unsynced-since", state->unsynced_since_ms);
+    row_number(&row, "uncheckpointed-bytes", (int64_t)state->uncheckpointed_bytes);
+    row_time(&row, "uncheckpointed-since", state->uncheckpointed_since_ms);
+    row_flag(&row, form == ROW_TEXT ? "FAILED" : "failed", state->failed);
+    row_end(&row);
 }
 
 static int partition_figures(struct beck_store *store, const struct beck_topic *topic,
@@ -66,8 +79,8 @@ static int partition_figures(struct beck_store *store, const struct beck_topic *
     return code;
 }
 
-int table_partitions(struct beck_store *store, const struct beck_topic *topic, bool print,
-                     struct table_totals *totals)
+int table_partitions(struct beck_store *store, const struct beck_topic *topic,
+                     const enum row_form *form, struct table_totals *totals)
 {
     for (int32_t i = 0; (uint32_t)i < topic->partition_count; i++) {
         struct beck_partition_state state;
@@ -75,8 +88,8 @@ int table_partitions(struct beck_store *store, const struct beck_topic *topic, b
         int code = partition_figures(store, topic, i, &state, &disk_bytes);
         if (code != TOOL_OK)
             return code;
-        if (print)
-            print_partition(topic, i, &state, disk_bytes);
+        if (form != NULL)
+            print_partition(topic, i, &state, disk_bytes, *form);
         totals->records += (uint64_t)(state.high_watermark - state.log_start_offset);
         totals->view_bytes += state.view_bytes;
         totals->disk_bytes += disk_bytes;

@@ -7,6 +7,7 @@
 #define TOOLS_TABLE_H
 
 #include "beck.h"
+#include "row.h"
 
 enum { TABLE_ID_TEXT = 37, TABLE_TIME_TEXT = 32 };
 
@@ -24,10 +25,10 @@ struct table_totals {
 };
 
 /*
- * Add up a topic's partitions, and print each where `print`. Says so and returns an exit code when
- * it fails.
+ * Add up a topic's partitions, and print each in `form`, which may be NULL. Says so and returns an
+ * exit code when it fails.
  */
-int table_partitions(struct beck_store *store, const struct beck_topic *topic, bool print,
-                     struct table_totals *totals);
+int table_partitions(struct beck_store *store, const struct beck_topic *topic,
+                     const enum row_form *form, struct table_totals *totals);
 
 #endif

@@ -40,6 +40,7 @@ extern const struct command dump_command;
 extern const struct command export_command;
 extern const struct command import_command;
 extern const struct command verify_command;
+extern const struct command repair_command;
 extern const struct command stat_command;
 
 /* Long options that every subcommand takes, and their values. */

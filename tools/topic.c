@@ -73,7 +73,7 @@ static int list(struct tool *tool, struct beck_store *store, const struct topic_
         struct table_totals totals = {0};
         (void)printf("%s", topic.name);
         if (options->is_long) {
-            int code = table_partitions(store, &topic, false, &totals);
+            int code = table_partitions(store, &topic, NULL, &totals);
             if (code != TOOL_OK)
                 return code;
             (void)printf("\t%u partitions\t%llu records\t%llu bytes", topic.partition_count,
@@ -115,7 +115,8 @@ static int show(struct tool *tool, struct beck_store *store, const struct topic_
                  table_id_text(topic.id, id), topic.partition_count,
                  table_time_text(topic.created_ms, created), topic.uid, topic.gid, topic.mode);
     code = show_settings(store, topic.name, options->all);
-    return code != TOOL_OK ? code : table_partitions(store, &topic, true, &totals);
+    const enum row_form form = ROW_TEXT;
+    return code != TOOL_OK ? code : table_partitions(store, &topic, &form, &totals);
 }
 
 static int add_partitions(struct tool *tool, struct beck_store *store,

@@ -304,20 +304,21 @@ static int fix_partition(struct rebuild *rebuild, const struct beck_topic *topic
 
 /* Does a topic have such a partition? `topic` is the one that was asked for last: keys come in
  * their order. */
-static bool is_wanted(struct rebuild *rebuild, struct meta_topic *topic, const MDB_val *key)
+static bool is_wanted(struct rebuild *rebuild, struct meta_topic *topic, uint32_t topic_number,
+                      uint32_t partition)
 {
-    if (key->mv_size >= 8 && topic->topic.number == load_be32(key->mv_data))
-        return load_be32((const uint8_t *)key->mv_data + 4) < topic->topic.partition_count;
+    if (topic->topic.number == topic_number)
+        return partition < topic->topic.partition_count;
     topic->topic.name[0] = '\0';
-    while (key->mv_size >= 8 &&
-           meta_topic_next(rebuild->meta, rebuild->txn, topic->topic.name, topic) == 1)
-        if (topic->topic.number == load_be32(key->mv_data))
-            return load_be32((const uint8_t *)key->mv_data + 4) < topic->topic.partition_count;
+    while (meta_topic_next(rebuild->meta, rebuild->txn, topic->topic.name, topic) == 1)
+        if (topic->topic.number == topic_number)
+            return partition < topic->topic.partition_count;
     return false;
 }
 
-/* What the copy says of topics that were deleted since goes. */
-static int remove_unwanted(struct rebuild *rebuild, unsigned database)
+/* What the copy says of topics that were deleted since goes. `at`: where in a key topic number and
+ * partition stand. */
+static int remove_unwanted(struct rebuild *rebuild, unsigned database, size_t at)
 {
     _cleanup_free_ struct meta_topic *topic = calloc(1, sizeof(*topic));
     MDB_cursor *cursor;
@@ -327,7 +328,10 @@ static int remove_unwanted(struct rebuild *rebuild, unsigned database)
     if (r < 0)
         return r;
     while ((r = db_errno(mdb_cursor_get(cursor, &key, &value, MDB_NEXT))) == 0) {
-        r = is_wanted(rebuild, topic, &key) ? 0 : db_errno(mdb_cursor_del(cursor, 0));
+        const uint8_t *numbers = (const uint8_t *)key.mv_data + at;
+        if (key.mv_size < at + 8 ||
+            !is_wanted(rebuild, topic, load_be32(numbers), load_be32(numbers + 4)))
+            r = db_errno(mdb_cursor_del(cursor, 0));
         if (r < 0)
             break;
     }
@@ -385,7 +389,11 @@ static int gather(struct rebuild *rebuild)
     if (r == 0)
         r = add_topics(rebuild);
     if (r == 0 && rebuild->from_copy > 0)
-        r = remove_unwanted(rebuild, META_PARTITIONS);
+        r = remove_unwanted(rebuild, META_PARTITIONS, 0);
+    if (r == 0 && rebuild->from_copy > 0)
+        r = remove_unwanted(rebuild, META_EPOCHS, 0);
+    if (r == 0 && rebuild->from_copy > 0)
+        r = remove_unwanted(rebuild, META_OFFSETS, 16);
     if (r == 0)
         r = fix_partitions(rebuild);
     if (r == 0)

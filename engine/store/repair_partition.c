@@ -12,6 +12,7 @@
  */
 #include "check.h"
 #include "cleanup.h"
+#include "exchange.h"
 #include "recover_apply.h"
 #include "recover_partition.h"
 #include "repair.h"
@@ -93,6 +94,10 @@ static int note_name(void *context, const char *name)
         names->segments[names->count++] = base;
         return 0;
     }
+    /* What compaction was making is recovery's to remove. */
+    size_t stem = SEGMENT_NAME_BYTES - 1;
+    if (strlen(name) > stem && strcmp(name + stem, EXCHANGE_SUFFIX) == 0)
+        return 0;
     char(*grown)[256] = reallocarray(names->strays, names->stray_count + 1, sizeof(*grown));
     if (!grown)
         return -ENOMEM;
@@ -332,6 +337,30 @@ static int check_files(struct check *check, const struct names *names)
     return r;
 }
 
+/* Compaction was cut off while it put a new file in the place of others: until that is done the
+ * files are not those that index.mdb speaks of. Returns 1 where they cannot be looked at yet. */
+static int finish_exchange(struct check *check)
+{
+    struct db *index = &check->repair->store.index;
+    struct beck_repair_step step = step_for(check, BECK_REPAIR_REBUILD, check->path);
+    _cleanup_free_ struct cleaning_intent *intent = calloc(1, sizeof(*intent));
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    uint32_t number = (uint32_t)check->number;
+    bool execute = repair_executes(check->repair);
+    if (!intent || !check->repair->has_index)
+        return intent ? 0 : -ENOMEM;
+    int r = db_begin(index, execute, &txn, check->error);
+    if (r == 0 && cleanings_get(index, txn, check->topic->number, number, intent) == -ENOENT)
+        return 0;
+    if (r == 0 && execute)
+        r = exchange_recover(&check->repair->store, txn, check->topic, number, check->error);
+    if (r == 0 && execute)
+        r = db_commit(index, TAKE_POINTER(txn), check->error);
+    if (r == 0)
+        r = repair_tell(check->repair, &step, "compaction was exchanging segments: carried out");
+    return r < 0 ? r : !execute;
+}
+
 /* ---- dropping damage ------------------------------------------------------------------------- */
 
 static int forget_index(struct check *check)
@@ -569,7 +598,10 @@ int repair_partition(struct repair *repair, const struct beck_topic *topic, int3
     store_topic_path(check.path, topic->id, partition);
     if (broken_index)
         check.rebuild = "a value of it is damaged";
-    int r = list_names(repair, check.path, &names);
+    int r = finish_exchange(&check);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = list_names(repair, check.path, &names);
     if (r < 0)
         (void)report_errno(error, r, "%s: cannot be read", check.path);
     if (r == 0)

@@ -32,7 +32,8 @@ def dispatcher():
        'help lists the commands', result)
     equal(beck(None, '--help').out, result.out, '--help is help')
     ok(re.fullmatch(r'beck \d+\.\d+\.\d+\n', beck(None, '--version').out), '--version')
-    for command in ('store', 'topic', 'config', 'group', 'produce', 'consume', 'dump', 'verify', 'stat'):
+    for command in ('store', 'topic', 'config', 'group', 'produce', 'consume', 'dump', 'verify', 'repair',
+                    'stat'):
         one = beck(None, command, '--help')
         ok(one.code == 0 and one.out.startswith(f'usage: beck {command}'), f'{command} --help', one)
         equal(beck(None, 'help', command).out, one.out, f'help {command} is {command} --help')
@@ -659,7 +660,8 @@ def stat():
         ok(re.match(rf'store {re.escape(store.path)}\nid [0-9a-f-]{{36}}\nformat \d+\ntopics 2\npartitions 3\n'
                     r'flush sync\nbroker-pid none\n', result.out), 'stat of the store', result)
         ok(re.search(r'^partition t 1 start 0 end 2 stable 2 next 2 synced 2 view-bytes 7 disk-bytes \d+ '
-                     r'epoch \d+$', result.out, re.M), 'stat of a partition', result)
+                     r'epoch \d+ unsynced-bytes 0 uncheckpointed-bytes 0$', result.out, re.M),
+           'stat of a partition', result)
         ok(re.search(r'^topic t partitions 2 records 2 view-bytes 7 disk-bytes \d+$', result.out, re.M),
            'stat of a topic', result)
         ok('partition t' not in store('stat', 'u').out, 'stat TOPIC')

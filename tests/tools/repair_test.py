@@ -1,0 +1,207 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""beck repair: what it says and does, its exit codes, and that whatever byte of an LMDB file is wrong, all
+records are there again."""
+
+import os
+import random
+import re
+import shutil
+
+import tap
+from programs import Beckd, Folder, beck, must
+from tap import equal, ok
+
+FLIPS = 40  # of each LMDB file
+
+
+def flip(path, at, bit=0x10):
+    with open(path, 'r+b') as file:
+        file.seek(at)
+        byte = file.read(1)[0]
+        file.seek(at)
+        file.write(bytes([byte ^ bit]))
+
+
+def segments(store):
+    found = []
+    for directory, _, files in os.walk(os.path.join(store, 'topics')):
+        found += [os.path.join(directory, name) for name in files if name.endswith('.log')]
+    return sorted(found, key=os.path.getsize)
+
+
+def make(folder):
+    """A store with topic t, whose partition 1 has 100 records, and u."""
+    store = os.path.join(folder, 'store')
+    must(beck(store, 'store', 'create'))
+    must(beck(store, 'topic', 'create', 't', '-p', '2', '--config', 'max.message.bytes=4242'))
+    must(beck(store, 'topic', 'create', 'u'))
+    for n in range(10):
+        must(beck(store, 'produce', 't', '-p', '1', *(f'record {n}{i}' for i in range(10))))
+    must(beck(store, 'produce', 'u', 'one', 'two'))
+    return store
+
+
+def contents(store):
+    return beck(store, 'consume', 't').out, beck(store, 'consume', 'u').out
+
+
+def snapshot(store):
+    """Every file with its size and content."""
+    files = {}
+    for directory, _, names in os.walk(store):
+        for name in names:
+            path = os.path.join(directory, name)
+            if not name.isdigit():  # FIFOs
+                with open(path, 'rb') as file:
+                    files[path] = file.read()
+    return files
+
+
+def sound():
+    with Folder() as folder:
+        store = make(folder)
+        for arguments in ([], ['-x'], ['--execute', '--drop-damaged']):
+            result = beck(store, 'repair', *arguments)
+            ok(result.code == 0 and result.out == 'nothing to do\n',
+               f'repair {" ".join(arguments)}: a sound store needs nothing', result)
+        ok(not [name for name in os.listdir(store) if name.startswith('repair')],
+           'and no folder is made')
+
+
+def command_line():
+    with Folder() as folder:
+        result = beck(os.path.join(folder, 'none'), 'repair')
+        ok(result.code == 2 and result.err.startswith('beck: '), 'no store is exit code 2', result)
+        result = beck(folder, 'repair', '-x')
+        ok(result.code == 2 and 'no store' in result.err and os.listdir(folder) == ['live'] or
+           os.listdir(folder) == [], 'an empty folder is none', result)
+        result = beck(folder, 'repair', 'topic')
+        ok(result.code == 2 and 'as a whole' in result.err, 'an argument is misuse', result)
+
+
+def looking_changes_nothing():
+    with Folder() as folder:
+        store = make(folder)
+        os.remove(os.path.join(store, 'index.mdb'))
+        os.remove(os.path.join(store, 'meta.mdb'))
+        flip(segments(store)[-1], 300)
+        with open(segments(store)[0], 'ab') as file:
+            file.write(b'torn')
+        os.mkdir(os.path.join(store, 'topics', 'stray'))
+        before = snapshot(store)
+        for arguments in ([], ['--drop-damaged']):
+            result = beck(store, 'repair', *arguments)
+            ok(result.code == 1 and 'to do (beck repair --execute)' in result.out,
+               f'repair {" ".join(arguments)}: exit code 1 where there is something to do', result)
+        ok(snapshot(store) == before, 'and nothing was changed by looking')
+        for text in ('would rebuild meta.mdb: ', 'would rebuild index.mdb: ', 'would cut topics/',
+                     'would drop topics/', 'would move topics/stray: '):
+            ok(text in result.out, f'it says: {text}', result)
+
+
+def doing():
+    with Folder() as folder:
+        store = make(folder)
+        before = contents(store)
+        os.remove(os.path.join(store, 'index.mdb'))
+        os.remove(os.path.join(store, 'meta.mdb'))
+        result = beck(store, 'repair', '--execute')
+        ok(result.code == 0 and 'rebuilt meta.mdb: ' in result.out and
+           'rebuilt index.mdb: ' in result.out and '2 done' in result.out,
+           'both databases lost: rebuilt', result)
+        equal(contents(store), before, 'all records are there')
+        ok(beck(store, 'verify').code == 0, 'and verify finds nothing')
+        ok('max.message.bytes=4242' in beck(store, 'topic', 'show', 't').out.replace(' ', '=') or
+           '4242' in beck(store, 'topic', 'show', 't').out, 'settings are there')
+
+
+def dropping():
+    with Folder() as folder:
+        store = make(folder)
+        path = segments(store)[-1]
+        size = os.path.getsize(path)
+        flip(path, size // 2)
+        result = beck(store, 'repair', '-x')
+        ok(result.code == 1 and re.search(r'^damaged topics/\S+ topic t partition 1 offset \d+ byte '
+                                          r'\d+ bytes \d+: ', result.out, re.M) and
+           '--drop-damaged' in result.out, 'damage in the middle is told of and stays', result)
+        equal(os.path.getsize(path), size, 'the file is as it was')
+        result = beck(store, 'repair', '-x', '--drop-damaged')
+        side = re.search(r'what went is in (repair-\S+)$', result.out, re.M)
+        ok(result.code == 0 and side, 'with --drop-damaged it goes', result)
+        kept = [name for _, _, names in os.walk(os.path.join(store, side[1])) for name in names]
+        ok(len(kept) == 1 and re.fullmatch(r'\d{20}\.log@\d+', kept[0]), 'and is kept', kept)
+        equal(len(beck(store, 'consume', 't').out.splitlines()), 99, 'the other batches can be read')
+        ok(beck(store, 'verify').code == 0 and beck(store, 'repair').code == 0,
+           'nothing is damaged then')
+
+
+def busy():
+    with Folder() as folder:
+        store = make(folder)
+        with Beckd(store) as daemon:
+            result = beck(store, 'repair')
+            ok(result.code == 2 and f'beckd ({daemon.process.pid})' in result.err,
+               'a store that is open is left alone, and who has it is named', result)
+
+
+def flips(name):
+    """Whatever byte is wrong: after the repair all is there, and nothing is to be done."""
+    with Folder() as folder:
+        store = make(folder)
+        before = contents(store)
+        copy = os.path.join(folder, 'copy')
+        size = os.path.getsize(os.path.join(store, name))
+        chance = random.Random(size)
+        wrong = []
+        for _ in range(FLIPS):
+            shutil.rmtree(copy, ignore_errors=True)
+            shutil.copytree(store, copy, ignore=shutil.ignore_patterns('wake'))
+            # The first two pages say where the others are; most of the rest is unused.
+            at = chance.choice((chance.randrange(min(size, 8192)), chance.randrange(size)))
+            bit = 1 << chance.randrange(8)
+            flip(os.path.join(copy, name), at, bit)
+            result = beck(copy, 'repair', '-x')
+            again = beck(copy, 'repair')
+            if result.code != 0 or again.code != 0 or contents(copy) != before:
+                wrong.append(f'byte {at} bit {bit}: {result!r}\n{again!r}\n{beck(copy, "stat")!r}')
+        ok(not wrong, f'{FLIPS} times one bit of {name}: all records are there after the repair',
+           '\n'.join(wrong[:3]))
+
+
+def pages(name):
+    """The same with whole pages of it gone."""
+    with Folder() as folder:
+        store = make(folder)
+        before = contents(store)
+        copy = os.path.join(folder, 'copy')
+        count = os.path.getsize(os.path.join(store, name)) // 4096
+        wrong = []
+        for page in range(count):
+            shutil.rmtree(copy, ignore_errors=True)
+            shutil.copytree(store, copy, ignore=shutil.ignore_patterns('wake'))
+            with open(os.path.join(copy, name), 'r+b') as file:
+                file.seek(page * 4096)
+                file.write(bytes(4096))
+            result = beck(copy, 'repair', '-x')
+            again = beck(copy, 'repair')
+            if result.code != 0 or again.code != 0 or contents(copy) != before:
+                wrong.append(f'page {page}: {result!r}\n{again!r}\n{beck(copy, "stat")!r}')
+        ok(count > 0 and not wrong, f'each page of {name} zeroed: all records are there after the repair',
+           '\n'.join(wrong[:3]))
+
+
+def main():
+    sound()
+    command_line()
+    looking_changes_nothing()
+    doing()
+    dropping()
+    busy()
+    for name in ('meta.mdb', 'index.mdb'):
+        flips(name)
+        pages(name)
+
+
+tap.run(main)
