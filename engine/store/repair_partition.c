@@ -47,6 +47,7 @@ struct check {
     char path[STORE_TOPIC_PATH_BYTES];
     struct beck_error *error;
     struct scan scan;
+    int64_t log_start;
 
     bool has_checkpoint;
     struct index_checkpoint checkpoint;
@@ -153,6 +154,20 @@ static int note_record(void *context, const struct segment_record *record)
         return -ENOMEM;
     check->records = grown;
     check->records[check->record_count++] = *record;
+    return 0;
+}
+
+/* What meta.mdb says of the partition. */
+static int load_meta(struct check *check)
+{
+    struct db *meta = &check->repair->store.meta;
+    struct meta_partition record = {0};
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    int r = db_begin(meta, false, &txn, check->error);
+    if (r < 0)
+        return r;
+    (void)meta_partition_get(meta, txn, check->topic->number, (uint32_t)check->number, &record);
+    check->log_start = record.log_start_offset;
     return 0;
 }
 
@@ -506,8 +521,8 @@ static int recover(struct check *check, bool anew, struct recovered *found)
     *found = (struct recovered){0};
     if (anew)
         store->index.env = NULL;
-    int r = recover_partition(store, check->topic, check->number, false, 0, &check->scan, found,
-                              check->error);
+    int r = recover_partition(store, check->topic, check->number, false, check->log_start,
+                              &check->scan, found, check->error);
     store->index = index;
     if (r == 0 && found->is_failed)
         r = report(check->error, -EIO, "the files of the partition cannot be read");
@@ -606,6 +621,8 @@ int repair_partition(struct repair *repair, const struct beck_topic *topic, int3
         (void)report_errno(error, r, "%s: cannot be read", check.path);
     if (r == 0)
         r = move_strays(&check, &names);
+    if (r == 0)
+        r = load_meta(&check);
     if (r == 0)
         r = load_index(&check);
     if (r == 0)
