@@ -259,6 +259,59 @@ static void silent_producers_expire(void **state)
     assert_int_equal(verify_count(f->store, NULL), 0);
 }
 
+/* What is known stays known when its records are trimmed. */
+static void trimming_forgets_no_producer(void **state)
+{
+    struct fixture *f = *state;
+    int64_t log_start;
+    must_create_topic(f->store, "u", 1, "segment.bytes", "1048576");
+    beck_partition_close(f->partition);
+    f->partition = must_open_partition(f->store, "u", 0);
+    must_take(f, 7, 0, 0, 3, 0);
+    for (unsigned i = 0; i < 30; i++)
+        must_append_bytes(f->partition, 100000, i, BECK_ACKS_LEADER);
+    must_take(f, 8, 0, 0, 3, 33);
+    must(beck_trim(f->partition, -1, &log_start, &f->error), &f->error);
+    assert_int_equal(log_start, 36);
+    for (int i = 0; i < 2; i++) {
+        must_know(f, 7, 0, 0, 3, 0);
+        must_know(f, 8, 0, 0, 3, 33);
+        assert_int_equal(verify_count(f->store, NULL), 0);
+        fixture_close(f);
+        f->store = must_open(f->path, 0);
+        f->partition = must_open_partition(f->store, "u", 0);
+    }
+    must_take(f, 7, 0, 3, 1, 36);
+}
+
+/* A process that knew nothing yet goes on from what is left of the log. */
+static int take_after_trim(struct fixture *f)
+{
+    f->store = must_open(f->path, 0);
+    f->partition = must_open_partition(f->store, "u", 0);
+    must_know(f, 7, 0, 1, 1, 31);
+    must_take(f, 7, 0, 2, 1, 32);
+    fixture_close(f);
+    return 0;
+}
+
+static void a_trim_in_between_keeps_nobody_from_following(void **state)
+{
+    struct fixture *f = *state;
+    int64_t log_start;
+    must_create_topic(f->store, "u", 1, "segment.bytes", "1048576");
+    beck_partition_close(f->partition);
+    f->partition = must_open_partition(f->store, "u", 0);
+    must_take(f, 7, 0, 0, 1, 0);
+    for (unsigned i = 0; i < 30; i++)
+        must_append_bytes(f->partition, 100000, i, BECK_ACKS_LEADER);
+    must_take(f, 7, 0, 1, 1, 31);
+    must(beck_trim(f->partition, 31, &log_start, &f->error), &f->error);
+    assert_int_equal(run_in_child(take_after_trim, f), 0);
+    must_know(f, 7, 0, 2, 1, 32);
+    must_take(f, 7, 0, 3, 1, 33);
+}
+
 /* ---- damage -------------------------------------------------------------------------------- */
 
 static struct db_key producer_key_of(struct fixture *f, int64_t id)
@@ -517,6 +570,8 @@ int main(void)
         TEST(what_a_batch_without_a_producer_says_is_not_noted),
         TEST(the_longest_silent_go_first),
         TEST(silent_producers_expire),
+        TEST(trimming_forgets_no_producer),
+        TEST(a_trim_in_between_keeps_nobody_from_following),
         TEST(a_damaged_state_is_found_again_in_the_log),
         TEST(verification_holds_the_state_against_the_log),
         TEST(producers_are_as_the_model_has_them),
