@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * CreatePartitions, DeleteRecords, OffsetForLeaderEpoch and DescribeTopicPartitions: what is asked
- * for, or done to, single partitions of topics. All but the last two write the store; all of them
- * run on a worker.
+ * CreatePartitions, DeleteRecords and OffsetForLeaderEpoch: what is done to partitions of topics,
+ * or asked of them. On a worker: all read or write the store's database.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -97,6 +96,56 @@ static void create_partitions(struct request *request)
 void create_partitions_handle(struct request *request)
 {
     request_submit(request, create_partitions);
+}
+
+/* ---- DeleteRecords ---- */
+
+static int16_t delete_records_of(struct beck_store *store, const char *name,
+                                 const struct kafka_delete_records_request_partition *asked,
+                                 int64_t *ret_low)
+{
+    struct beck_partition *partition;
+    struct beck_error error;
+    int result = beck_partition_open(store, name, asked->partition_index, &partition, &error);
+    if (result < 0)
+        return kafka_error_of(result);
+    result = beck_trim(partition, asked->offset, ret_low, &error);
+    beck_partition_close(partition);
+    return kafka_error_of(result);
+}
+
+static void delete_records(struct request *request)
+{
+    const struct kafka_delete_records_request *body = request->body;
+    struct kafka_delete_records_response *response = request->response;
+    struct kafka_arena *arena = &request->arena;
+    response->topics = kafka_delete_records_response_topic_array(arena, body->topics_count);
+    for (uint32_t i = 0; response->topics && i < body->topics_count; i++) {
+        uint32_t count = body->topics[i].partitions_count;
+        struct kafka_delete_records_response_topic *topic = &response->topics[i];
+        const char *name = topic_text(arena, body->topics[i].name);
+        topic->name = body->topics[i].name;
+        topic->partitions = kafka_delete_records_response_partition_array(arena, count);
+        topic->partitions_count = count;
+        response->topics_count++;
+        for (uint32_t p = 0; name && topic->partitions && p < count; p++) {
+            struct kafka_delete_records_response_partition *one = &topic->partitions[p];
+            one->partition_index = body->topics[i].partitions[p].partition_index;
+            one->low_watermark = -1;
+            one->error_code =
+                delete_records_of(request->loop->broker->store, name,
+                                  &body->topics[i].partitions[p], &one->low_watermark);
+        }
+        if (!name || !topic->partitions)
+            response->topics = NULL;
+    }
+    if (!response->topics)
+        request->response = NULL;
+}
+
+void delete_records_handle(struct request *request)
+{
+    request_submit(request, delete_records);
 }
 
 /* ---- OffsetForLeaderEpoch ---- */

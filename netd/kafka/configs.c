@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * DescribeConfigs, AlterConfigs, IncrementalAlterConfigs and ListConfigResources: topics' and the
+ * broker's configuration. A topic's is the store's matter; the broker's is what it was started
+ * with, and the defaults for topics, which the store keeps and clients may change.
+ *
+ * All run on a worker: they read or write the store's database.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "kafka/errors.h"
+#include "kafka/handlers.h"
+#include "kafka/topic_text.h"
+#include "loop.h"
+
+/* What can be configured, in the protocol's numbers. */
+enum {
+    RESOURCE_TOPIC = 2,
+    RESOURCE_BROKER = 4,
+    RESOURCE_BROKER_LOGGER = 8,
+};
+
+/* Where a value comes from, likewise. */
+enum {
+    SOURCE_TOPIC = 1,
+    SOURCE_DYNAMIC_DEFAULT_BROKER = 3,
+    SOURCE_STATIC_BROKER = 4,
+    SOURCE_DEFAULT = 5,
+};
+
+/* The type that old versions of the protocol know as none. */
+#define TYPE_STRING 2
+
+struct description {
+    struct request *request;
+    const struct kafka_describe_configs_request_resource *asked;
+    struct kafka_describe_configs_response_result *answer;
+    uint32_t room; /* of answer->configs */
+};
+
+static struct kafka_string copy_of(struct request *request, const char *text)
+{
+    return kafka_string_of(kafka_arena_copy(&request->arena, text, strlen(text)));
+}
+
+__attribute__((format(printf, 2, 3))) static struct kafka_string sentence(struct request *request,
+                                                                          const char *format, ...)
+{
+    char text[640];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    return copy_of(request, text);
+}
+
+/* ---- describing ---- */
+
+static bool is_wanted(const struct description *description, const char *name)
+{
+    const struct kafka_describe_configs_request_resource *asked = description->asked;
+    if (!asked->configuration_keys)
+        return true;
+    for (uint32_t i = 0; i < asked->configuration_keys_count; i++)
+        if (kafka_string_equal(asked->configuration_keys[i], kafka_string_of(name)))
+            return true;
+    return false;
+}
+
+/* One more entry of the answer. NULL: no memory. */
+static struct kafka_describe_configs_response_config *add_config(struct description *description)
+{
+    struct kafka_describe_configs_response_result *answer = description->answer;
+    if (answer->configs_count == description->room) {
+        uint32_t more = description->room ? 2 * description->room : 64;
+        struct kafka_describe_configs_response_config *configs =
+            kafka_describe_configs_response_config_array(&description->request->arena, more);
+        if (!configs)
+            return NULL;
+        if (description->room > 0)
+            memcpy(configs, answer->configs, description->room * sizeof(*configs));
+        answer->configs = configs;
+        description->room = more;
+    }
+    return &answer->configs[answer->configs_count++];
+}
+
+/* Where a value would come from if what is above it were not set: best first, the value in force
+ * among them. */
+static int add_synonyms(struct request *request,
+                        struct kafka_describe_configs_response_config *config,
+                        const char *default_value)
+{
+    const struct kafka_describe_configs_request *body = request->body;
+    if (!body->include_synonyms)
+        return 0;
+    config->synonyms = kafka_describe_configs_response_synonym_array(&request->arena, 2);
+    if (!config->synonyms)
+        return -ENOMEM;
+    if (config->config_source != SOURCE_DEFAULT)
+        config->synonyms[config->synonyms_count++] =
+            (struct kafka_describe_configs_response_synonym){config->name, config->value,
+                                                             config->config_source};
+    config->synonyms[config->synonyms_count++] = (struct kafka_describe_configs_response_synonym){
+        config->name, kafka_string_of(default_value), SOURCE_DEFAULT};
+    return 0;
+}
+
+static int8_t source_of(const struct beck_config_entry *entry)
+{
+    switch (entry->source) {
+    case BECK_CONFIG_FROM_TOPIC:
+        return SOURCE_TOPIC;
+    case BECK_CONFIG_FROM_STORE:
+        return SOURCE_DYNAMIC_DEFAULT_BROKER;
+    case BECK_CONFIG_FROM_DEFAULT:
+    default:
+        return SOURCE_DEFAULT;
+    }
+}
+
+static int describe_entry(struct description *description, const struct beck_config_entry *entry,
+                          const char *name)
+{
+    struct request *request = description->request;
+    const struct kafka_describe_configs_request *body = request->body;
+    if (!is_wanted(description, name))
+        return 0;
+    struct kafka_describe_configs_response_config *config = add_config(description);
+    if (!config)
+        return -ENOMEM;
+    config->name = kafka_string_of(name);
+    config->value = copy_of(request, entry->value);
+    config->config_source = source_of(entry);
+    config->config_type = (int8_t)entry->type;
+    if (body->include_documentation)
+        config->documentation = kafka_string_of(entry->documentation);
+    if (!config->value.data)
+        return -ENOMEM;
+    return add_synonyms(request, config, entry->default_value);
+}
+
+static int describe_topic(struct description *description)
+{
+    struct request *request = description->request;
+    struct beck_store *store = request->loop->broker->store;
+    const char *name = topic_text(&request->arena, description->asked->resource_name);
+    struct beck_config_entry entry;
+    struct beck_topic topic;
+    int result = name ? 1 : -ENOMEM;
+    if (result < 0)
+        return result;
+    if (!beck_topic_name_valid(name) || beck_topic_find(store, name, &topic, NULL) < 0) {
+        description->answer->error_code = beck_topic_name_valid(name)
+                                              ? KAFKA_UNKNOWN_TOPIC_OR_PARTITION
+                                              : KAFKA_INVALID_TOPIC_EXCEPTION;
+        description->answer->error_message = sentence(request, "there is no topic '%.249s'", name);
+        return 0;
+    }
+    for (uint32_t i = 0; beck_topic_config(store, name, i, &entry, NULL) == 1; i++)
+        if (describe_entry(description, &entry, entry.name) < 0)
+            return -ENOMEM;
+    return 0;
+}
+
+/* What UIs look for, and is as it is. */
+static const struct {
+    const char *name;
+    const char *value;
+} fixed_entries[] = {
+    {"broker.id", "1"},
+    {"default.replication.factor", "1"},
+    {"inter.broker.protocol.version", "3.9-IV0"},
+    {"log.message.format.version", "3.0-IV1"},
+    {"node.id", "1"},
+    {"offsets.topic.replication.factor", "1"},
+    {"process.roles", "broker,controller"},
+    {"transaction.state.log.replication.factor", "1"},
+};
+
+static int describe_fixed(struct description *description, const char *name, const char *value)
+{
+    if (!is_wanted(description, name))
+        return 0;
+    struct kafka_describe_configs_response_config *config = add_config(description);
+    if (!config)
+        return -ENOMEM;
+    config->name = kafka_string_of(name);
+    config->value = kafka_string_of(value);
+    config->read_only = true;
+    config->config_source = SOURCE_STATIC_BROKER;
+    config->config_type = TYPE_STRING;
+    return add_synonyms(description->request, config, value);
+}
+
+/* An entry of the daemon's own. */
+static int describe_setting(struct description *description, const struct broker_config *settings,
+                            size_t index)
+{
+    struct request *request = description->request;
+    const struct kafka_describe_configs_request *body = request->body;
+    const struct setting *setting = settings_entry_at(index);
+    char value[CONFIG_VALUE_BYTES + 1];
+    if (!is_wanted(description, setting->name))
+        return 0;
+    struct kafka_describe_configs_response_config *config = add_config(description);
+    if (!config)
+        return -ENOMEM;
+    settings_value(settings, index, value);
+    config->name = kafka_string_of(setting->name);
+    config->value = copy_of(request, value);
+    config->read_only = true;
+    config->config_source =
+        settings_is_set(settings, index) ? SOURCE_STATIC_BROKER : SOURCE_DEFAULT;
+    config->config_type = (int8_t)setting->type;
+    if (body->include_documentation)
+        config->documentation = kafka_string_of(setting->documentation);
+    if (!config->value.data)
+        return -ENOMEM;
+    return add_synonyms(request, config, setting->default_value);
+}
+
+/* The broker's name for an entry of the store; NULL: it has none but the store's own. */
+static const char *broker_name_of(const char *store_name)
+{
+    const struct setting *setting;
+    for (size_t i = 0; (setting = settings_entry_at(i)); i++)
+        if (setting->store_name && strcmp(setting->store_name, store_name) == 0 &&
+            setting->type != BECK_CONFIG_INT)
+            return setting->name;
+    for (size_t i = 0; (setting = settings_entry_at(i)); i++)
+        if (setting->store_name && strcmp(setting->store_name, store_name) == 0)
+            return setting->name;
+    return NULL;
+}
+
+static int describe_broker(struct description *description)
+{
+    struct broker *broker = description->request->loop->broker;
+    const struct broker_config *settings = broker->config;
+    struct beck_config_entry entry;
+    int result = 0;
+    for (size_t i = 0; result == 0 && settings_entry_at(i); i++)
+        if (!settings_entry_at(i)->store_name)
+            result = describe_setting(description, settings, i);
+    for (size_t i = 0; result == 0 && i < sizeof(fixed_entries) / sizeof(fixed_entries[0]); i++)
+        result = describe_fixed(description, fixed_entries[i].name, fixed_entries[i].value);
+    for (uint32_t i = 0; result == 0 && beck_store_config(broker->store, i, &entry, NULL) == 1;
+         i++) {
+        const char *name = broker_name_of(entry.name);
+        if (name)
+            result = describe_entry(description, &entry, name);
+    }
+    return result;
+}
+
+static bool is_this_broker(struct kafka_string name)
+{
+    char text[16];
+    int n = snprintf(text, sizeof(text), "%d", BROKER_NODE_ID);
+    return name.length == 0 ||
+           (name.length == (uint32_t)n && memcmp(name.data, text, (size_t)n) == 0);
+}
+
+static int describe_resource(struct description *description)
+{
+    struct kafka_describe_configs_response_result *answer = description->answer;
+    answer->resource_type = description->asked->resource_type;
+    answer->resource_name = description->asked->resource_name;
+    switch (answer->resource_type) {
+    case RESOURCE_TOPIC:
+        return describe_topic(description);
+    case RESOURCE_BROKER:
+        if (is_this_broker(answer->resource_name))
+            return describe_broker(description);
+        answer->error_code = KAFKA_INVALID_REQUEST;
+        answer->error_message =
+            sentence(description->request, "the only broker is %d", BROKER_NODE_ID);
+        return 0;
+    case RESOURCE_BROKER_LOGGER:
+        return 0; /* nothing of it can be set */
+    default:
+        answer->error_code = KAFKA_INVALID_REQUEST;
+        answer->error_message = sentence(description->request, "resources of type %d are not known",
+                                         answer->resource_type);
+        return 0;
+    }
+}
+
+static void describe_configs(struct request *request)
+{
+    const struct kafka_describe_configs_request *body = request->body;
+    struct kafka_describe_configs_response *response = request->response;
+    response->results =
+        kafka_describe_configs_response_result_array(&request->arena, body->resources_count);
+    for (uint32_t i = 0; response->results && i < body->resources_count; i++) {
+        struct description description = {.request = request,
+                                          .asked = &body->resources[i],
+                                          .answer = &response->results[response->results_count++]};
+        if (describe_resource(&description) < 0)
+            response->results = NULL;
+    }
+    if (!response->results)
+        request->response = NULL;
+}
+
+void describe_configs_handle(struct request *request)
+{
+    request_submit(request, describe_configs);
+}
+
+/* ---- altering ---- */
+
+/* What is to be changed of one resource; the two APIs differ in little. */
+struct alteration {
+    struct request *request;
+    int8_t type;
+    struct kafka_string name;
+    struct beck_config_change *changes;
+    uint32_t count;
+    unsigned flags;
+};
+
+struct outcome {
+    int16_t code;
+    struct kafka_string message;
+};
+
+static struct outcome refused(struct request *request, int16_t code, const char *message)
+{
+    return (struct outcome){code, copy_of(request, message)};
+}
+
+static int16_t alter_code(int result)
+{
+    return result == -EINVAL || result == -EMSGSIZE ? KAFKA_INVALID_CONFIG : kafka_error_of(result);
+}
+
+/* An entry under the broker's name as the store has it. NULL: it is the daemon's own. */
+static const char *store_name_of(const char *broker_name)
+{
+    const struct setting *setting;
+    for (size_t i = 0; (setting = settings_entry_at(i)); i++)
+        if (strcmp(setting->name, broker_name) == 0)
+            return setting->store_name;
+    return NULL;
+}
+
+static struct outcome alter_broker(const struct alteration *alteration)
+{
+    struct request *request = alteration->request;
+    struct beck_error error = {.message = ""};
+    if (!is_this_broker(alteration->name))
+        return refused(request, KAFKA_INVALID_REQUEST, "there is no such broker");
+    for (uint32_t i = 0; i < alteration->count; i++) {
+        const char *name = store_name_of(alteration->changes[i].name);
+        if (!name)
+            return (struct outcome){
+                KAFKA_INVALID_REQUEST,
+                sentence(request,
+                         "%.64s cannot be changed while the broker runs; see beckd.conf(5)",
+                         alteration->changes[i].name)};
+        alteration->changes[i].name = name;
+    }
+    int result = beck_store_alter(request->loop->broker->store, alteration->changes,
+                                  alteration->count, alteration->flags, &error);
+    return result < 0 ? refused(request, alter_code(result), error.message)
+                      : (struct outcome){KAFKA_NONE, {0}};
+}
+
+static struct outcome alter(const struct alteration *alteration)
+{
+    struct request *request = alteration->request;
+    struct beck_error error = {.message = ""};
+    if (alteration->type == RESOURCE_BROKER)
+        return alter_broker(alteration);
+    if (alteration->type != RESOURCE_TOPIC)
+        return refused(request, KAFKA_INVALID_REQUEST, "only topics and the broker can be altered");
+    const char *name = topic_text(&request->arena, alteration->name);
+    if (!name || !beck_topic_name_valid(name))
+        return refused(request, KAFKA_INVALID_TOPIC_EXCEPTION, "no topic can have that name");
+    int result = beck_topic_alter(request->loop->broker->store, name, alteration->changes,
+                                  alteration->count, alteration->flags, &error);
+    return result < 0 ? refused(request, alter_code(result), error.message)
+                      : (struct outcome){KAFKA_NONE, {0}};
+}
+
+static void alter_configs(struct request *request)
+{
+    const struct kafka_alter_configs_request *body = request->body;
+    struct kafka_alter_configs_response *response = request->response;
+    response->responses =
+        kafka_alter_configs_response_resource_array(&request->arena, body->resources_count);
+    for (uint32_t i = 0; response->responses && i < body->resources_count; i++) {
+        const struct kafka_alter_configs_request_resource *asked = &body->resources[i];
+        struct kafka_alter_configs_response_resource *answer =
+            &response->responses[response->responses_count++];
+        struct alteration alteration = {
+            .request = request,
+            .type = asked->resource_type,
+            .name = asked->resource_name,
+            .count = asked->configs_count,
+            .flags = BECK_ALTER_REPLACE | (body->validate_only ? BECK_ALTER_VALIDATE_ONLY : 0),
+        };
+        alteration.changes =
+            kafka_arena_alloc(&request->arena, asked->configs_count, sizeof(*alteration.changes));
+        for (uint32_t c = 0; alteration.changes && c < asked->configs_count; c++)
+            alteration.changes[c] = (struct beck_config_change){
+                .name = topic_text(&request->arena, asked->configs[c].name),
+                .value = topic_text(&request->arena, asked->configs[c].value),
+                .operation = asked->configs[c].value.data ? BECK_CONFIG_SET : BECK_CONFIG_RESET,
+            };
+        struct outcome outcome = {0};
+        if (alteration.changes)
+            outcome = alter(&alteration);
+        else
+            response->responses = NULL;
+        answer->error_code = outcome.code;
+        answer->error_message = outcome.message;
+        answer->resource_type = asked->resource_type;
+        answer->resource_name = asked->resource_name;
+    }
+    if (!response->responses)
+        request->response = NULL;
+}
+
+void alter_configs_handle(struct request *request)
+{
+    request_submit(request, alter_configs);
+}
+
+static void incremental_alter_configs(struct request *request)
+{
+    const struct kafka_incremental_alter_configs_request *body = request->body;
+    struct kafka_incremental_alter_configs_response *response = request->response;
+    response->responses = kafka_incremental_alter_configs_response_resource_array(
+        &request->arena, body->resources_count);
+    for (uint32_t i = 0; response->responses && i < body->resources_count; i++) {
+        const struct kafka_incremental_alter_configs_request_resource *asked = &body->resources[i];
+        struct kafka_incremental_alter_configs_response_resource *answer =
+            &response->responses[response->responses_count++];
+        struct alteration alteration = {
+            .request = request,
+            .type = asked->resource_type,
+            .name = asked->resource_name,
+            .count = asked->configs_count,
+            .flags = body->validate_only ? BECK_ALTER_VALIDATE_ONLY : 0,
+        };
+        alteration.changes =
+            kafka_arena_alloc(&request->arena, asked->configs_count, sizeof(*alteration.changes));
+        for (uint32_t c = 0; alteration.changes && c < asked->configs_count; c++)
+            alteration.changes[c] = (struct beck_config_change){
+                .name = topic_text(&request->arena, asked->configs[c].name),
+                .value = topic_text(&request->arena, asked->configs[c].value),
+                .operation = (enum beck_config_operation)asked->configs[c].config_operation,
+            };
+        struct outcome outcome = {0};
+        if (alteration.changes)
+            outcome = alter(&alteration);
+        else
+            response->responses = NULL;
+        answer->error_code = outcome.code;
+        answer->error_message = outcome.message;
+        answer->resource_type = asked->resource_type;
+        answer->resource_name = asked->resource_name;
+    }
+    if (!response->responses)
+        request->response = NULL;
+}
+
+void incremental_alter_configs_handle(struct request *request)
+{
+    request_submit(request, incremental_alter_configs);
+}
+
+void list_config_resources_handle(struct request *request)
+{
+    request_ready(request); /* metrics subscriptions are asked for with it, and there are none */
+}
