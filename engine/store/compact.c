@@ -139,8 +139,8 @@ static int note_producer(void *context, const struct producer *producer)
     return 0;
 }
 
-/* How far each producer came: up to the last checkpoint at least, which is behind all that is
- * catalogued. Where that is not known, the batches of all producers stay. */
+/* How far each producer came: up to the last checkpoint, which is behind all that is catalogued.
+ * Where that is not known, the batches of all producers stay. */
 static int load_producers(struct compaction *compaction)
 {
     const struct beck_partition *partition = compaction->log.partition;
@@ -152,7 +152,7 @@ static int load_producers(struct compaction *compaction)
     if (r == 0)
         r = producers_walk(index, txn, partition->topic.number, (uint32_t)partition->number,
                            note_producer, compaction, &known_to);
-    compaction->knows_producers = r == 0 && known_to >= compaction->log.round_end;
+    compaction->knows_producers = r == 0;
     return r == -ENOENT || r == -EBADMSG || r == -EPROTONOSUPPORT ? 0 : r;
 }
 

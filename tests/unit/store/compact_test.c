@@ -3,6 +3,7 @@
  * Compaction of a store's partitions, held against a plain array of what was appended. The clock is
  * the test's: a run is told when it begins.
  */
+#include "batch.h"
 #include "clean.h"
 #include "cleanings.h"
 #include "compact.h"
@@ -156,21 +157,20 @@ static void a_lost_index_is_made_again(void **state)
     assert_int_equal(verify_count(fixture->store, NULL), 0);
 }
 
-static void the_file_view_is_that_of_the_records(void **state)
+/* The file view is each record's value and a newline, from the log start on. */
+static void check_view(struct fixture *fixture)
 {
-    struct fixture *fixture = *state;
     struct beck_reader *reader = NULL;
     struct beck_record record;
     struct beck_error *error = &fixture->error;
-    keyed_log_fill(keyed, fixture->partition, 3 * MIB, 5);
-    must_clean(fixture, NOW);
-    size_t size = must_state(fixture->partition).view_bytes;
+    struct beck_partition_state partition = must_state(fixture->partition);
+    size_t size = partition.view_bytes;
     char *view = malloc(size + 1);
     size_t at = 0;
     assert_non_null(view);
     must(beck_reader_new(fixture->partition, BECK_READ_COMMITTED, &reader, error), error);
     assert_int_equal(must(beck_reader_view(reader, 0, view, size + 1, error), error), size);
-    must(beck_reader_seek(reader, 0, error), error);
+    must(beck_reader_seek(reader, partition.log_start_offset, error), error);
     while (must(beck_reader_next(reader, &record, error), error) == 1) {
         size_t value_size = record.value_size > 0 ? (size_t)record.value_size : 0;
         assert_true(at + value_size < size);
@@ -181,6 +181,14 @@ static void the_file_view_is_that_of_the_records(void **state)
     assert_int_equal(at, size);
     beck_reader_free(reader);
     free(view);
+}
+
+static void the_file_view_is_that_of_the_records(void **state)
+{
+    struct fixture *fixture = *state;
+    keyed_log_fill(keyed, fixture->partition, 3 * MIB, 5);
+    must_clean(fixture, NOW);
+    check_view(fixture);
 }
 
 /* Ranges for sendfile, one after the other, have the same batches. */
@@ -253,6 +261,113 @@ static void tombstones_go_after_their_time(void **state)
     keyed->keys = 300;
     assert_int_equal(keyed_log_check(keyed, fixture->partition, first_end).tombstones, 0);
     (void)check_clean(fixture);
+}
+
+/* ---- log starts ---------------------------------------------------------------------------- */
+
+static void must_trim(struct fixture *fixture, int64_t offset)
+{
+    int64_t log_start;
+    must(beck_trim(fixture->partition, offset, &log_start, &fixture->error), &fixture->error);
+    assert_int_equal(log_start, offset);
+}
+
+/* Within a segment, and within a batch: what is before is not seen, and all else is. */
+static void a_log_may_begin_anywhere(void **state)
+{
+    struct fixture *fixture = *state;
+    keyed_log_fill(keyed, fixture->partition, 5 * MIB, 10);
+    for (int i = 0; i < 4; i++) {
+        int64_t log_start = must_state(fixture->partition).log_start_offset;
+        log_start += (keyed->next_offset - log_start) / 3;
+        must_trim(fixture, log_start);
+        keyed_log_fill(keyed, fixture->partition, MIB, 10);
+        must_clean(fixture, NOW);
+        (void)check_clean(fixture);
+        check_view(fixture);
+        assert_int_equal(must_state(fixture->partition).log_start_offset, log_start);
+        fixture_reopen(fixture);
+        (void)check_clean(fixture);
+        check_view(fixture);
+    }
+}
+
+/* After compaction an offset may be in no record: the log begins with the next one. */
+static void a_compacted_log_is_trimmed(void **state)
+{
+    struct fixture *fixture = *state;
+    keyed_log_fill(keyed, fixture->partition, 4 * MIB, 10);
+    must_clean(fixture, NOW);
+    for (int64_t at = 1; at < keyed->next_offset; at += keyed->next_offset / 7) {
+        must_trim(fixture, at);
+        (void)keyed_log_check(keyed, fixture->partition, cleaned_to(fixture));
+        check_view(fixture);
+        assert_int_equal(verify_count(fixture->store, NULL), 0);
+    }
+}
+
+/* ---- producers ----------------------------------------------------------------------------- */
+
+/* Append a record of key 1 as producer 7 would; returns its offset, and whether it was there. */
+static int64_t produce(struct fixture *fixture, int32_t sequence, bool *ret_duplicate)
+{
+    struct beck_batch_builder *builder = NULL;
+    struct beck_append_result result;
+    struct beck_record record = {
+        .key = "key 1", .key_size = 5, .value = "x", .value_size = 1, .timestamp_ms = FIXTURE_TIME};
+    struct batch_header header;
+    const void *built;
+    uint8_t batch[256];
+    size_t size;
+    must(beck_batch_builder_new(BECK_COMPRESSION_NONE, 1000, &builder, NULL), NULL);
+    must(beck_batch_builder_add(builder, &record), NULL);
+    must(beck_batch_builder_finish(builder, &built, &size, NULL), NULL);
+    assert_true(size <= sizeof(batch));
+    memcpy(batch, built, size);
+    beck_batch_builder_free(builder);
+    must(batch_header_read(batch, size, &header, NULL), NULL);
+    header.producer_id = 7;
+    header.producer_epoch = 0;
+    header.base_sequence = sequence;
+    batch_header_write(batch, &header);
+    header.crc = batch_crc(batch, size);
+    batch_header_write(batch, &header);
+    must(beck_append(fixture->partition, batch, size, BECK_ACKS_LEADER, &result, &fixture->error),
+         &fixture->error);
+    *ret_duplicate = result.duplicate;
+    return result.base_offset;
+}
+
+/* Its records are obsolete, but not what is known of the producer, were index.mdb lost. */
+static void the_last_batch_of_a_producer_stays(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[PATH_MAX];
+    char bytes[4096];
+    struct batch_header header;
+    bool duplicate;
+    for (int32_t i = 0; i < 3; i++)
+        assert_int_equal(produce(fixture, i, &duplicate), i);
+    keyed_log_fill(keyed, fixture->partition, 3 * MIB, 0);
+    must_clean(fixture, NOW);
+    assert_int_equal(verify_count(fixture->store, NULL), 0);
+    assert_true(beck_read(fixture->partition, 0, bytes, sizeof(bytes), BECK_READ_UNCOMMITTED,
+                          &fixture->error) >= BATCH_HEADER_BYTES);
+    must(batch_header_read(bytes, sizeof(bytes), &header, NULL), NULL);
+    assert_int_equal(header.producer_id, 7);
+    assert_int_equal(header.base_offset, 2);
+    assert_int_equal(header.base_sequence, 2);
+    assert_int_equal(header.record_count, 0);
+
+    fixture_close(fixture);
+    store_file(fixture, STORE_PATH_INDEX, path);
+    assert_int_equal(remove(path), 0);
+    fixture->store = must_open(fixture->path, 0);
+    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    assert_int_equal(produce(fixture, 2, &duplicate), 2);
+    assert_true(duplicate);
+    assert_true(produce(fixture, 3, &duplicate) > 2);
+    assert_false(duplicate);
 }
 
 /* ---- when, and what not -------------------------------------------------------------------- */
@@ -435,6 +550,9 @@ int main(void)
         TEST(ranges_have_all_batches),
         TEST(times_are_found),
         TEST(tombstones_go_after_their_time),
+        TEST(a_log_may_begin_anywhere),
+        TEST(a_compacted_log_is_trimmed),
+        TEST(the_last_batch_of_a_producer_stays),
         TEST_ON(setup_store, other_topics_are_left_alone),
         TEST_ON(setup_store, compact_and_delete_compacts_too),
         TEST(the_active_segment_is_not_touched),
