@@ -61,9 +61,11 @@ struct log {
     int64_t
         used_before; /* the highest offset that earlier runs gave out, lost ones too; -1: none */
     int32_t epoch;   /* of the leader, of this run or the one before it; -1: not seen */
-    uint32_t found;  /* offers that the last check found */
+    uint32_t found;  /* offers that the last check found, or that were trimmed */
     struct committed commits[COMMITS];
     uint32_t commit_count;
+    struct committed trims[COMMITS]; /* offsets that the log was trimmed to, rising */
+    uint32_t trim_count;
     struct idempotent idempotent;
 };
 

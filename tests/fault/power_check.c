@@ -38,7 +38,7 @@ static int64_t highest_used(const struct log *log, uint32_t at)
 }
 
 /* The records that are there are the first of those that were offered. */
-static void check_records(struct checked *c, struct beck_partition *partition)
+static void check_records(struct checked *c, struct beck_partition *partition, int64_t log_start)
 {
     struct beck_error error;
     struct beck_reader *reader = NULL;
@@ -46,8 +46,10 @@ static void check_records(struct checked *c, struct beck_partition *partition)
     struct log *log = c->log;
     const char *name = c->topic->name;
     must(beck_reader_new(partition, BECK_READ_UNCOMMITTED, &reader, &error), &error);
-    must(beck_reader_seek(reader, 0, &error), &error);
+    must(beck_reader_seek(reader, log_start, &error), &error);
     log->found = 0;
+    while (log->found < log->offer_count && log->offers[log->found].offset < log_start)
+        log->found++;
     while (must(beck_reader_next(reader, &record, &error), &error) == 1) {
         uint64_t number;
         memcpy(&number, record.value, sizeof(number));
@@ -65,6 +67,23 @@ static void check_records(struct checked *c, struct beck_partition *partition)
     if (log->found < log->offer_count && log->offers[log->found].offset < promised(log, c->at))
         power_fail(c->power, "%s-%d: offset %" PRId64 " was synced and is lost", name, c->partition,
                    log->offers[log->found].offset);
+}
+
+static void check_log_start(const struct checked *c, int64_t log_start)
+{
+    const struct log *log = c->log;
+    int64_t least = 0;
+    int64_t most = 0;
+    for (uint32_t i = 0; i < log->trim_count; i++) {
+        if (log->trims[i].end <= c->at)
+            least = log->trims[i].offset;
+        if (log->trims[i].begin <= c->at)
+            most = log->trims[i].offset;
+    }
+    if (log_start < least || log_start > most)
+        power_fail(c->power,
+                   "%s-%d: the log starts at %" PRId64 ", and not at %" PRId64 " to %" PRId64,
+                   c->topic->name, c->partition, log_start, least, most);
 }
 
 /* The group's offset is the last that was committed, or one that was being committed; and no record
@@ -181,7 +200,8 @@ static void check_log(struct checked *c)
         state.leader_epoch < c->log->epoch + (was_open && c->log->epoch >= 0))
         power_fail(power, "%s-%d: the leader epoch is %d after %d", c->topic->name, c->partition,
                    state.leader_epoch, c->log->epoch);
-    check_records(c, partition);
+    check_log_start(c, state.log_start_offset);
+    check_records(c, partition, state.log_start_offset);
     check_epoch(c, partition, state.leader_epoch, used);
     check_commits(c);
     check_idempotent(c, partition);

@@ -117,6 +117,12 @@ static void settle_log(struct power *power, struct log *log, uint32_t at)
         log->commits[i].end = log->commits[i].end <= at ? 0 : NEVER;
         log->commits[i].begin = 0;
     }
+    while (log->trim_count > 0 && log->trims[log->trim_count - 1].begin > at)
+        log->trim_count--;
+    for (uint32_t i = 0; i < log->trim_count; i++) {
+        log->trims[i].end = log->trims[i].end <= at ? 0 : NEVER;
+        log->trims[i].begin = 0;
+    }
     log->idempotent.size = 0;
     power->lost += log->offer_count - log->found;
     log->offer_count = log->found;

@@ -168,6 +168,29 @@ static void commit(struct power *power, struct topic *topic, uint32_t p)
     note_promise(power, log, offset.offset);
 }
 
+/* Trim the log to a record that is synced. */
+static void trim(struct power *power, struct topic *topic, uint32_t p)
+{
+    struct beck_error error;
+    struct log *log = &topic->logs[p];
+    int64_t start;
+    if (log->trim_count == COMMITS || log->offer_count == 0)
+        return;
+    int64_t offset = log->offers[random_below(&power->random, log->offer_count)].offset;
+    struct beck_partition *partition =
+        must_open_partition(power->fixture.store, topic->name, (int32_t)p);
+    must(beck_sync(partition, offset + 1, &error), &error);
+    note_promise(power, log, offset + 1);
+    struct beck_partition_state state = must_state(partition);
+    if (offset > state.log_start_offset && offset <= state.high_watermark) {
+        struct committed *own = &log->trims[log->trim_count++];
+        *own = (struct committed){offset, now(power), NEVER};
+        must(beck_trim(partition, offset, &start, &error), &error);
+        own->end = now(power);
+    }
+    beck_partition_close(partition);
+}
+
 static void alter(struct power *power, const struct topic *topic)
 {
     struct beck_error error;
@@ -296,7 +319,7 @@ static void step(struct power *power)
     else if (choice < 97)
         alter(power, topic);
     else if (choice < 98)
-        clean(power);
+        (random_below(&power->random, 3) ? trim(power, topic, p) : clean(power));
     else if (power->close_begin == NEVER) {
         close_store(power);
         open_store(power);

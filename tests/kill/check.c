@@ -78,7 +78,7 @@ static void walk_record(struct walk *walk, const struct beck_record *record)
               record->offset);
         return;
     }
-    if (record->offset != walk->next_offset)
+    if (record->offset != walk->next_offset && !is_jump(walk->next_offset, record->offset))
         fault(walk->ledger, "partition %d: offset %" PRId64 " where %" PRId64 " is due",
               walk->partition, record->offset, walk->next_offset);
     if (walk->batch.count == 0) {

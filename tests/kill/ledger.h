@@ -94,6 +94,13 @@ struct stamp {
     uint32_t count;    /* of the batch */
 };
 
+/* Who is killed while he alone opens the store may leave nothing that shows that no record was
+ * lost: then the log goes on far behind. */
+static inline bool is_jump(int64_t due, int64_t offset)
+{
+    return offset - due >= (int64_t)1 << 25;
+}
+
 uint64_t digest_add(uint64_t digest, int64_t offset, const struct stamp *stamp);
 
 /* The processes' programs. They return when they are told to stop; what fails is told on stderr and
