@@ -4,10 +4,14 @@
 import io
 import socket
 import struct
+import time
 
 PRODUCE, FETCH, LIST_OFFSETS, METADATA, API_VERSIONS = 0, 1, 2, 3, 18
 CREATE_TOPICS, DELETE_TOPICS, INIT_PRODUCER_ID = 19, 20, 22
 TIMEOUT = 20.0
+
+# When the test began: what is older than a week, retention removes.
+NOW_MS = int(time.time() * 1000)
 
 _CRC = []
 for _n in range(256):
@@ -66,7 +70,7 @@ def record(delta, value, key=None, headers=(), timestamp_delta=0):
 
 
 def batch(*values, attributes=0, count=None, last_delta=None, magic=2, payload=None, base=0,
-          producer=(-1, -1, -1), crc=None, timestamp=1700000000000):
+          producer=(-1, -1, -1), crc=None, timestamp=NOW_MS):
     """A RecordBatch of records with these values, wrong where the arguments say so."""
     if payload is None:
         payload = b''.join(record(i, v) for i, v in enumerate(values))
