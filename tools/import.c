@@ -29,7 +29,8 @@ static const char usage[] =
     "from\n"
     "the log directory of a Kafka broker that is stopped (there, without a TOPIC: all but Kafka's\n"
     "own). Of the latter two, what is committed is taken. A topic that is missing is made, except\n"
-    "from JSON lines.\n\n"
+    "from JSON lines, and keeps its records for ever (retention.ms=-1) unless -c says "
+    "otherwise.\n\n"
     "      --log-dir DIR      from the log directory of a Kafka broker\n"
     "      --as NAME          into a topic of this name\n"
     "  -p, --partition N      only this partition; files: into this one, by default 0\n"
@@ -75,6 +76,8 @@ static int import_partition(struct import *import, const struct input *input,
     int code = input_open_partition(input, topic, number, BECK_READ_COMMITTED, &partition);
     if (code == TOOL_OK)
         code = copy_begin(&copy, partition, topic->name, import->skip_damaged);
+    if (code == TOOL_OK)
+        code = store_writer_start_at(writer, to, copy.bounds.start);
     while (code == TOOL_OK && (result = copy_next(&copy, &header, &batch)) > 0)
         code = store_writer_put(writer, to, &header, batch);
     if (result < 0)
@@ -109,15 +112,30 @@ static int finish(struct store_writer *writer, int code)
     return code != TOOL_OK ? code : synced;
 }
 
-/* Look the topic up, and make it where it is missing. */
+/* Is this setting among those that were given? */
+static bool is_set(const struct tool_configs *configs, const char *name)
+{
+    for (size_t i = 0; i < configs->count; i++) {
+        if (strcmp(configs->configs[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Look the topic up, and make it where it is missing. Unless told otherwise, it keeps everything:
+ * old records would else be gone as soon as they are there. */
 static int have_topic(const struct import *import, struct beck_store *store, const char *name,
                       uint32_t partition_count, struct beck_topic *ret_topic)
 {
-    struct beck_topic_options options = {.partition_count = partition_count,
-                                         .configs = import->configs.configs,
-                                         .config_count = import->configs.count};
+    struct tool_configs configs = import->configs;
     struct beck_error error;
 
+    if (!is_set(&configs, "retention.ms") && configs.count < TOOL_CONFIGS_MAX)
+        configs.configs[configs.count++] =
+            (struct beck_config){.name = "retention.ms", .value = "-1"};
+    struct beck_topic_options options = {.partition_count = partition_count,
+                                         .configs = configs.configs,
+                                         .config_count = configs.count};
     int result = beck_topic_find(store, name, ret_topic, &error);
     if (result == -ENOENT)
         result = beck_topic_create(store, name, &options, ret_topic, &error);

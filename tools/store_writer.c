@@ -142,6 +142,16 @@ int store_writer_put(struct store_writer *writer, int32_t partition, struct batc
     return TOOL_OK;
 }
 
+int store_writer_start_at(struct store_writer *writer, int32_t partition, int64_t offset)
+{
+    struct store_writer_lane *lane;
+
+    int code = open_lane(writer, partition, &lane);
+    if (code == TOOL_OK && writer->keep_offsets && lane->next_offset == 0)
+        lane->start_offset = offset;
+    return code;
+}
+
 int store_writer_end_at(struct store_writer *writer, int32_t partition, int64_t offset)
 {
     struct store_writer_lane *lane;
@@ -159,7 +169,13 @@ int store_writer_sync(struct store_writer *writer)
 
     for (uint32_t i = 0; i < writer->topic.partition_count; i++) {
         struct store_writer_lane *lane = &writer->lanes[i];
-        if (lane->partition != NULL && beck_sync(lane->partition, lane->next_offset, &error) < 0)
+        if (lane->partition == NULL)
+            continue;
+        if (beck_sync(lane->partition, lane->next_offset, &error) < 0)
+            return tool_failed_error(&error);
+        int64_t start =
+            lane->start_offset < lane->next_offset ? lane->start_offset : lane->next_offset;
+        if (start > 0 && beck_trim(lane->partition, start, &start, &error) < 0)
             return tool_failed_error(&error);
     }
     /* So many offsets may have been given out that recovery should know of them. */

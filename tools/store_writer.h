@@ -15,6 +15,7 @@
 struct store_writer_lane {
     struct beck_partition *partition; /* NULL: not opened yet */
     int64_t next_offset;
+    int64_t start_offset; /* where the log is to begin once all is there */
     int64_t first_offset; /* of what was written; -1: nothing was */
     int64_t last_offset;
     uint64_t records;
@@ -42,10 +43,14 @@ int store_writer_next_offset(struct store_writer *writer, int32_t partition, int
 int store_writer_put(struct store_writer *writer, int32_t partition, struct batch_header *header,
                      uint8_t *batch);
 
+/* Where offsets are kept: let a partition that has nothing yet begin at `offset`. Before the first
+ * batch. */
+int store_writer_start_at(struct store_writer *writer, int32_t partition, int64_t offset);
+
 /* Where offsets are kept: let a partition end at `offset`, if it does not go beyond it. */
 int store_writer_end_at(struct store_writer *writer, int32_t partition, int64_t offset);
 
-/* Wait until all of it survives the loss of power. */
+/* Wait until all of it survives the loss of power; then logs begin where they should. */
 int store_writer_sync(struct store_writer *writer);
 
 /* Print a line for each partition that got something, or one that says that none did. */

@@ -342,6 +342,7 @@ def importing():
         result = beck(World.store, 'export', topic)
         ok(records_of(result.out) == World.committed[topic], f'{topic}: import keeps everything', result)
     ok(beck(World.store, 'verify').code == 0, 'the store is sound')
+    ok('partition deleted 0 start 13 end 20 ' in beck(World.store, 'stat').out, 'a log begins where it did')
     before = beck(None, 'dump', 'codecs', '--log-dir', World.kafka.logs, '--batches').out
     after = beck(World.store, 'dump', 'codecs', '--batches').out
     equal(re.findall(r'batch (\S+) .* codec (\w+)', after), re.findall(r'batch (\S+) .* codec (\w+)', before),
