@@ -32,7 +32,8 @@ struct handle {
     struct node *node; /* held */
     struct beck_partition *log;
     int flags;
-    struct handle *previous; /* these two under the mount's handles_lock */
+    struct beck_view_head head; /* where the file began when it was opened: positions keep it */
+    struct handle *previous;    /* these two under the mount's handles_lock */
     struct handle *next;
 
     pthread_mutex_t readers_lock;
@@ -147,9 +148,14 @@ int file_open(struct fs *fs, struct node *node, int flags, struct handle **ret_h
     result = inode_log(fs->store, node, &log, &error);
     if (result < 0)
         return answer_for(node, result, &error);
+    struct beck_partition_state state;
+    result = beck_partition_state(log, &state, &error);
+    if (result < 0)
+        return answer_for(node, result, &error);
     struct handle *handle = calloc(1, sizeof(*handle));
     if (handle == NULL)
         return -ENOMEM;
+    handle->head = state.view_head;
     handle->fs = fs;
     handle->node = node;
     handle->log = log;
@@ -208,8 +214,12 @@ static int reader_take(struct handle *handle, uint64_t position, struct beck_rea
             handle->parked[i] = handle->parked[i + 1];
     }
     pthread_mutex_unlock(&handle->readers_lock);
-    if (reader == NULL)
-        return beck_reader_new(handle->log, BECK_READ_COMMITTED, ret_reader, error);
+    if (reader == NULL) {
+        int result = beck_reader_new(handle->log, BECK_READ_COMMITTED, &reader, error);
+        if (result < 0)
+            return result;
+        beck_reader_view_from(reader, &handle->head);
+    }
     *ret_reader = reader;
     return 0;
 }

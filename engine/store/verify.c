@@ -138,6 +138,11 @@ static int list_segments(struct verify_worker *worker, size_t topic)
         verify->all_bytes += segment_limit(segment, &worker->tail.end);
         before = segment;
     }
+    if (r >= 0 && partition->segment_count > 0 &&
+        partition->segments[0]->base_offset != worker->tail.log_start.segment)
+        verify_tell(worker, STORE_PATH_INDEX, worker->tail.log_start.offset, -1,
+                    "segment %" PRId64 ", which the log starts in, is not in the catalogue",
+                    worker->tail.log_start.segment);
     segments_unlock(partition);
     return r < 0 ? r : 1;
 }

@@ -62,6 +62,7 @@ struct verify_worker {
     bool is_catalogued;
     struct index_checkpoint checkpoint; /* where it is in this segment */
     bool has_checkpoint;
+    bool has_log_start; /* the log starts in the middle of this segment, and that was not met yet */
     struct index_entry *entries;
     size_t entry_count;
     size_t entry_room;

@@ -52,6 +52,8 @@ static int load_index(struct verify_worker *worker)
     worker->is_catalogued = r == 0;
     r = index_checkpoint_get(index, txn, topic, number, &worker->checkpoint);
     worker->has_checkpoint = r == 0 && worker->checkpoint.end.segment == base;
+    worker->has_log_start =
+        worker->tail.log_start.segment == base && worker->tail.log_start.offset > base;
     if (r == -EBADMSG)
         verify_tell(worker, STORE_PATH_INDEX, -1, -1, "the checkpoint is damaged");
     r = index_entries(index, txn, topic, number, base, note_entry, worker);
@@ -118,6 +120,15 @@ static void check_entries(struct verify_worker *worker, const struct scan_batch 
     }
 }
 
+/* Does the sum end where records are said to? Ones that a power cut took from below the log start
+ * are not missed. */
+static bool ends_at(const struct verify_worker *worker, const struct live_tail *sum,
+                    int64_t records_end)
+{
+    return sum->end.offset == records_end ||
+           (sum->end.offset < records_end && records_end == worker->tail.log_start.offset);
+}
+
 /* The checkpoint stands where the log before it has come to, and says what that has. */
 static void check_checkpoint(struct verify_worker *worker, const struct live_tail *sum)
 {
@@ -131,12 +142,32 @@ static void check_checkpoint(struct verify_worker *worker, const struct live_tai
         verify_tell(worker, STORE_PATH_INDEX, checkpoint->end.offset,
                     (int64_t)checkpoint->end.position,
                     "the checkpoint stands in %s where no batch ends", worker->segment->path);
-    else if (checkpoint->records_end != sum->end.offset || checkpoint->end.view != sum->end.view ||
+    else if (!ends_at(worker, sum, checkpoint->records_end) ||
+             checkpoint->end.view != sum->end.view ||
              checkpoint->max_timestamp_ms != sum->max_timestamp_ms)
         verify_tell(worker, STORE_PATH_INDEX, checkpoint->end.offset,
                     (int64_t)checkpoint->end.position,
                     "the checkpoint's offset, view position or timestamp is not that of %s",
                     worker->segment->path);
+}
+
+/* The log start stands at a batch, and has a part of its view before it. */
+static void check_log_start(struct verify_worker *worker, const struct scan_batch *batch,
+                            const struct live_tail *sum)
+{
+    const struct log_point *start = &worker->tail.log_start;
+    if (!worker->has_log_start || batch->position < start->position)
+        return;
+    worker->has_log_start = false;
+    if (batch->position != start->position ||
+        batch_next_offset(&batch->summary.header) <= start->offset)
+        verify_tell(worker, worker->segment->path, start->offset, (int64_t)start->position,
+                    "the log starts where no batch with its first record stands");
+    else if (start->view < sum->end.view || start->view > sum->end.view + batch->summary.view_bytes)
+        verify_tell(worker, worker->segment->path, start->offset, (int64_t)start->position,
+                    "the view begins at byte %" PRIu64
+                    ", the log start's batch has it from %" PRIu64 " on",
+                    start->view, sum->end.view);
 }
 
 static void add_batch(struct verify_worker *worker, const struct scan_batch *batch,
@@ -193,6 +224,8 @@ static int read_batches(struct verify_worker *worker, int fd, uint64_t limit, st
                 verify_producers_pass(worker, batch.summary.header.base_offset);
             after_damage = false;
             check_entries(worker, &batch, sum, whole);
+            if (whole)
+                check_log_start(worker, &batch, sum);
             add_batch(worker, &batch, sum);
             if (whole)
                 check_checkpoint(worker, sum);
@@ -222,7 +255,7 @@ static void check_end(struct verify_worker *worker, const struct live_tail *sum)
     const struct live_tail *tail = &worker->tail;
     int64_t records_end = live_tail_hides(tail) ? tail->end.offset : tail->high.offset;
     if (sum->end.position > 0 &&
-        (sum->end.offset != records_end || sum->end.view != tail->end.view))
+        (!ends_at(worker, sum, records_end) || sum->end.view != tail->end.view))
         verify_tell(worker, worker->segment->path, sum->end.offset, (int64_t)sum->end.position,
                     "the last batch ends at offset %" PRId64 " and byte %" PRIu64
                     " of the view, the log at %" PRId64 " and %" PRIu64,
