@@ -19,10 +19,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define RETENTION_LOOK_MS 1000   /* between two looks at all slots */
-#define RETENTION_SOON_MS 20     /* when to go on, where a look was cut short */
-#define RETENTION_MOST_MS 300000 /* a partition is looked at this often, at least */
-#define RETENTION_AT_ONCE 256    /* partitions that are looked at before others get the lock */
+#define RETENTION_FIRST_MS 30000  /* after opening: time for who wants to change a setting first */
+#define RETENTION_LOOK_MS  1000   /* between two looks at all slots */
+#define RETENTION_SOON_MS  20     /* when to go on, where a look was cut short */
+#define RETENTION_MOST_MS  300000 /* a partition is looked at this often, at least */
+#define RETENTION_AT_ONCE  256    /* partitions that are looked at before others get the lock */
 
 /* A segment as retention sees it. */
 struct aged {
@@ -286,6 +287,11 @@ int retention_run(struct beck_store *store, bool all, struct beck_error *error)
     atomic_store(&retention->look_ms,
                  store_monotonic_ms() + (cut_short ? RETENTION_SOON_MS : RETENTION_LOOK_MS));
     return result;
+}
+
+void retention_init(struct beck_store *store)
+{
+    atomic_store(&store->retention.look_ms, store_monotonic_ms() + RETENTION_FIRST_MS);
 }
 
 void retention_done(struct beck_store *store)

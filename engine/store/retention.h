@@ -13,7 +13,8 @@
 bool retention_is_due(struct beck_store *store, bool all, uint32_t *next_ms);
 int retention_run(struct beck_store *store, bool all, struct beck_error *error);
 
-/* Under no lock, when the store is closed. */
+/* When the store is opened and closed. */
+void retention_init(struct beck_store *store);
 void retention_done(struct beck_store *store);
 
 #endif

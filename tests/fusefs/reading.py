@@ -119,6 +119,27 @@ def sort_tac_and_split_read_it(topic):
 
 
 @test
+def cat_begins_at_the_head_and_the_size_is_of_what_is_there(topic):
+    topic.produce("one", "two", "three")
+    topic.place.helper("trim", topic.name, 0, 1)
+    equal(run("cat", topic.path(0)), b"two\nthree\n", "cat")
+    equal(os.stat(topic.path(0)).st_size, 10, "size")
+    equal(run("tail", "-c", "6", topic.path(0)), b"three\n", "tail")
+
+
+@test
+def an_open_file_keeps_its_positions_when_the_head_goes(topic):
+    topic.produce("one", "two", "three")
+    with open(topic.path(0), "rb", buffering=0) as file:
+        equal(os.pread(file.fileno(), 4, 0), b"one\n", "before")
+        topic.place.helper("trim", topic.name, 0, 2)
+        equal(os.pread(file.fileno(), 6, 8), b"three\n", "what is there still")
+        with refused(errno.ESTALE):
+            os.pread(file.fileno(), 2, 5)
+    equal(run("cat", topic.path(0)), b"three\n", "opened anew")
+
+
+@test
 def less_shows_it_through_a_pipe(topic):
     need("less")
     topic.append(TEXT)

@@ -7,6 +7,7 @@
  *     topic DIR TOPIC COUNT [CONFIG=VALUE]    make a topic of COUNT partitions
  *     topics DIR PREFIX COUNT                 make COUNT topics, PREFIX0 and so on
  *     delete DIR TOPIC                        delete it
+ *     trim DIR TOPIC PARTITION OFFSET         remove the records below the offset
  *     produce DIR TOPIC PARTITION VALUE...    append records; the VALUE @null is a null value
  *     fill DIR TOPIC PARTITION BYTES LINE     append about BYTES of lines of LINE bytes, newline
  * included pending DIR TOPIC PARTITION VALUE       append with acks=all, print "pending", wait for
@@ -165,6 +166,14 @@ static void delete (struct beck_store *store, char **arguments)
     check(beck_topic_delete(store, arguments[0], &error));
 }
 
+static void trim(struct beck_store *store, char **arguments)
+{
+    struct beck_partition *partition = open_partition(store, arguments);
+    int64_t log_start;
+    check(beck_trim(partition, atoll(arguments[2]), &log_start, &error));
+    beck_partition_close(partition);
+}
+
 static const struct command {
     const char *name;
     int arguments;
@@ -172,7 +181,7 @@ static const struct command {
 } commands[] = {
     {"topic", 2, make_topic}, {"topics", 2, make_topics}, {"delete", 1, delete},
     {"produce", 3, produce},  {"fill", 4, fill},          {"pending", 3, pending},
-    {"records", 2, records},  {"batches", 2, batches},
+    {"records", 2, records},  {"batches", 2, batches},    {"trim", 3, trim},
 };
 
 int main(int argc, char **argv)

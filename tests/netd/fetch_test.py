@@ -314,5 +314,19 @@ def offsets():
         equal(client.list_offsets('u', -1)['error'], 3, 'an unknown topic')
 
 
-run(limits, session_errors, sessions, session_limit, topic_ids, waiting, hundred_waiters, offsets,
+def removed_head():
+    with Daemon() as daemon, Raw(daemon.port) as client:
+        client.metadata('t')
+        for i in range(5):
+            client.produce('t', batch(b'x'))
+        other('trim', daemon.store, 't', 0, 3)
+        equal(client.list_offsets('t', -2)['offset'], 3, 'earliest is where the log starts by now')
+        equal(client.list_offsets('t', 0)['offset'], 3, 'a time before all: the first that is there')
+        equal(client.fetch('t', version=5, offset=2)['parts'][0]['error'], 1, 'below it: out of range')
+        found = client.fetch('t', version=5, offset=3)['parts'][0]
+        equal((found['error'], found['start'], found['high']), (0, 3, 5), 'from it on')
+        ok(found['size'] > 0, 'there are records')
+
+
+run(removed_head, limits, session_errors, sessions, session_limit, topic_ids, waiting, hundred_waiters, offsets,
     another_process, two_who_have_seen_different_ends, quiet_after_a_flood)

@@ -4,6 +4,7 @@
  *
  *     other_process append STORE TOPIC PARTITION ACKS VALUE...    prints the base offset
  *     other_process flood STORE TOPIC PARTITION COUNT             appends so many, one by one
+ *     other_process trim STORE TOPIC PARTITION OFFSET             removes the records below it
  *     other_process wait STORE TOPIC PARTITION OFFSET             prints "waiting", then "there"
  * when the offset can be read
  */
@@ -54,13 +55,23 @@ static int wait_for(struct beck_partition *partition, int64_t offset)
     return 0;
 }
 
+static int trim(struct beck_partition *partition, int64_t offset)
+{
+    struct beck_error error;
+    int64_t log_start;
+    if (beck_trim(partition, offset, &log_start, &error) < 0)
+        errx(1, "%s", error.message);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct beck_store *store = NULL;
     struct beck_partition *partition = NULL;
     struct beck_error error;
     if (argc < 6)
-        errx(2, "usage: other_process append|flood|wait STORE TOPIC PARTITION NUMBER [VALUE...]");
+        errx(2,
+             "usage: other_process append|flood|trim|wait STORE TOPIC PARTITION NUMBER [VALUE...]");
     if (beck_store_open(argv[2], 0, NULL, &store, &error) < 0 ||
         beck_partition_open(store, argv[3], atoi(argv[4]), &partition, &error) < 0)
         errx(1, "%s", error.message);
@@ -69,6 +80,8 @@ int main(int argc, char **argv)
         code = append(partition, atoi(argv[5]), argv + 6, (size_t)(argc - 6));
     else if (strcmp(argv[1], "flood") == 0)
         code = flood(partition, atoi(argv[5]));
+    else if (strcmp(argv[1], "trim") == 0)
+        code = trim(partition, atoll(argv[5]));
     else
         code = wait_for(partition, atoll(argv[5]));
     beck_partition_close(partition);
