@@ -130,8 +130,9 @@ struct beck_config {
 /* Zero means the default, for each. */
 struct beck_store_options {
     uint64_t map_bytes; /* LMDB's address space for each of its two files; default 1 TiB */
-    /* What beck_store_clean() may use for keys, 24 bytes each; default 64 MiB, at least 1 MiB. A
-     * topic with more keys than there is room for is read that many times more often. */
+    /* What beck_store_clean() may use for keys, 20 bytes each; default 128 MiB, at least 1 MiB. It
+     * takes no more than it needs. Where there are more keys than room, parts of the topic are
+     * compacted one after the other, each with all that is before it. */
     uint64_t compaction_bytes;
     /* When the store is made: what its topics have where they set nothing themselves. */
     const struct beck_config *configs;

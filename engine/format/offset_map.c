@@ -1,24 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Open addressing with linear probing, filled to four fifths. Entries are never taken out. An entry
- * whose offset is 0 is free: what is kept is the offset and one.
+ * Open addressing with linear probing, filled to four fifths. Entries are never taken out. Of the
+ * hash 64 bits choose the slot, and the other 64, with 16 of the first, stand in the entry beside
+ * 48 bits for the offset: what is kept is how far it is above the begin, and one. Of a free entry
+ * that is 0.
  *
- * Two keys of one hash would be taken for one, and the earlier record lost: with 2^24 keys that is
- * one in 2^80, and who wanted it to happen would have to know the seed.
+ * Two keys that look the same in all of this, and come to stand near each other, would be taken for
+ * one, and the earlier record lost: with ten million keys that is one in 2^50, and who wanted it to
+ * happen would have to know the seed.
  */
 #include "offset_map.h"
 
 #include "check.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <xxhash.h>
 
+#define OFFSET_BITS 48
+#define OFFSET_MASK ((UINT64_C(1) << OFFSET_BITS) - 1)
+
 struct entry {
-    XXH128_hash_t hash;
-    uint64_t offset; /* and one; 0: free */
+    uint64_t hash;
+    uint64_t rest; /* more of the hash, and the offset */
 };
 
 _Static_assert(sizeof(struct entry) == OFFSET_MAP_ENTRY_BYTES, "the size of an entry is promised");
@@ -29,9 +36,10 @@ struct offset_map {
     uint64_t room;
     uint64_t count;
     uint64_t seed;
+    int64_t begin;
 };
 
-int offset_map_new(size_t bytes, uint64_t keys, struct offset_map **ret_map)
+int offset_map_new(size_t bytes, uint64_t keys, int64_t begin, struct offset_map **ret_map)
 {
     uint64_t slots = bytes / sizeof(struct entry);
     if (slots < 3)
@@ -52,6 +60,7 @@ int offset_map_new(size_t bytes, uint64_t keys, struct offset_map **ret_map)
     map->entries = entries;
     map->slots = slots;
     map->room = slots - slots / 5 - 1;
+    map->begin = begin;
     if (getrandom(&map->seed, sizeof(map->seed), GRND_NONBLOCK) != sizeof(map->seed))
         map->seed = (uint64_t)(uintptr_t)entries; /* early at boot: an address is not known, too */
     *ret_map = map;
@@ -76,6 +85,11 @@ uint64_t offset_map_count(const struct offset_map *map)
     return map->count;
 }
 
+static bool is_free(const struct entry *entry)
+{
+    return (entry->rest & OFFSET_MASK) == 0;
+}
+
 /* The key's entry, or the free one where it would stand. There always is a free one. */
 static struct entry *find(const struct offset_map *map, XXH128_hash_t hash)
 {
@@ -83,7 +97,8 @@ static struct entry *find(const struct offset_map *map, XXH128_hash_t hash)
     uint64_t slot = (uint64_t)((wide)hash.high64 * map->slots >> 64);
     for (;;) {
         struct entry *entry = &map->entries[slot];
-        if (entry->offset == 0 || XXH128_isEqual(entry->hash, hash))
+        if (is_free(entry) || (entry->hash == hash.low64 &&
+                               ((entry->rest ^ hash.high64 << OFFSET_BITS) & ~OFFSET_MASK) == 0))
             return entry;
         slot = slot + 1 < map->slots ? slot + 1 : 0;
     }
@@ -91,21 +106,24 @@ static struct entry *find(const struct offset_map *map, XXH128_hash_t hash)
 
 int offset_map_put(struct offset_map *map, const void *key, size_t size, int64_t offset)
 {
-    CHECK(offset >= 0);
+    CHECK(offset >= map->begin);
     XXH128_hash_t hash = XXH3_128bits_withSeed(key, size, map->seed);
     struct entry *entry = find(map, hash);
-    if (entry->offset == 0) {
+    uint64_t above = (uint64_t)(offset - map->begin) + 1;
+    if (above > OFFSET_MASK)
+        return -ENOSPC;
+    if (is_free(entry)) {
         if (map->count >= map->room)
             return -ENOSPC;
         map->count++;
-        entry->hash = hash;
     }
-    entry->offset = (uint64_t)offset + 1;
+    entry->hash = hash.low64;
+    entry->rest = hash.high64 << OFFSET_BITS | above;
     return 0;
 }
 
 int64_t offset_map_get(const struct offset_map *map, const void *key, size_t size)
 {
     const struct entry *entry = find(map, XXH3_128bits_withSeed(key, size, map->seed));
-    return (int64_t)entry->offset - 1;
+    return is_free(entry) ? -1 : (int64_t)((entry->rest & OFFSET_MASK) - 1) + map->begin;
 }

@@ -237,7 +237,7 @@ static int map_build(struct compaction *compaction, struct beck_error *error)
     uint64_t keys = (uint64_t)(log->round_end - log->first_dirty);
     compaction->map = offset_map_free(compaction->map);
     compaction->map_end = log->first_dirty;
-    int r = offset_map_new(compaction->clean->map_bytes, keys, &compaction->map);
+    int r = offset_map_new(compaction->clean->map_bytes, keys, log->first_dirty, &compaction->map);
     if (r < 0)
         return report_errno(error, r, "no memory for the keys");
     for (size_t i = 0; r == 0 && i < log->segment_count; i++) {

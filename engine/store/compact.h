@@ -9,7 +9,7 @@
 
 #include "clean.h"
 
-#define COMPACT_MAP_BYTES     ((size_t)64 << 20) /* for keys: 2.2 million at a time */
+#define COMPACT_MAP_BYTES     ((size_t)128 << 20) /* for keys: 6.7 million at a time */
 #define COMPACT_MAP_BYTES_MIN ((size_t)1 << 20)
 
 /* What the store was opened with. */

@@ -32,7 +32,7 @@ static char kept[256]; /* of the batch that was cleaned last: its records, as te
 static int begin(void **state)
 {
     (void)state;
-    assert_int_equal(offset_map_new(1 << 16, UINT64_MAX, &map), 0);
+    assert_int_equal(offset_map_new(1 << 16, UINT64_MAX, 0, &map), 0);
     assert_int_equal(filter_new(&filter), 0);
     assert_int_equal(decompressor_new(&decompressor), 0);
     mapped = (struct cleaned_transactions){0};
@@ -190,7 +190,7 @@ static void test_a_full_map_ends_before_the_first_key_that_it_has_no_room_for(vo
     (void)state;
     struct offset_map *small = NULL;
     int64_t map_end = 0;
-    assert_int_equal(offset_map_new((size_t)4 * OFFSET_MAP_ENTRY_BYTES, UINT64_MAX, &small), 0);
+    assert_int_equal(offset_map_new((size_t)4 * OFFSET_MAP_ENTRY_BYTES, UINT64_MAX, 0, &small), 0);
     assert_int_equal(offset_map_room(small), 3);
     make(0, "a1 b1 c1 a2 d1 e1");
     assert_int_equal(

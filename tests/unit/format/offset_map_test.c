@@ -14,7 +14,7 @@
 static struct offset_map *new_map(size_t bytes, uint64_t keys)
 {
     struct offset_map *map = NULL;
-    assert_int_equal(offset_map_new(bytes, keys, &map), 0);
+    assert_int_equal(offset_map_new(bytes, keys, 0, &map), 0);
     return map;
 }
 
@@ -59,13 +59,23 @@ static void test_an_empty_key_is_a_key(void **state)
     (void)offset_map_free(map);
 }
 
-static void test_takes_the_largest_offset(void **state)
+/* Up to 2^48 offsets above where it begins, wherever that is. */
+static void test_takes_offsets_from_its_begin_on(void **state)
 {
     (void)state;
-    struct offset_map *map = new_map(1 << 20, UINT64_MAX);
-    assert_int_equal(put(map, 1, INT64_MAX - 1), 0);
-    assert_int_equal(get(map, 1), INT64_MAX - 1);
-    (void)offset_map_free(map);
+    static const int64_t most = (INT64_C(1) << 48) - 2;
+    static const int64_t begins[] = {0, 1, INT64_C(1) << 60, INT64_MAX - most - 2};
+    for (size_t i = 0; i < 4; i++) {
+        struct offset_map *map = NULL;
+        assert_int_equal(offset_map_new(1 << 20, UINT64_MAX, begins[i], &map), 0);
+        assert_int_equal(put(map, 1, begins[i]), 0);
+        assert_int_equal(put(map, 2, begins[i] + most), 0);
+        assert_int_equal(put(map, 3, begins[i] + most + 1), -ENOSPC);
+        assert_int_equal(get(map, 1), begins[i]);
+        assert_int_equal(get(map, 2), begins[i] + most);
+        assert_int_equal(get(map, 3), -1);
+        (void)offset_map_free(map);
+    }
 }
 
 /* Whatever its size: a full map refuses new keys, goes on with those it has, and finds all. */
@@ -107,7 +117,7 @@ static void test_too_little_memory_is_refused(void **state)
 {
     (void)state;
     struct offset_map *map = NULL;
-    assert_int_equal(offset_map_new(2 * OFFSET_MAP_ENTRY_BYTES, 1, &map), -EINVAL);
+    assert_int_equal(offset_map_new(2 * OFFSET_MAP_ENTRY_BYTES, 1, 0, &map), -EINVAL);
     assert_null(map);
 }
 
@@ -117,7 +127,7 @@ int main(void)
         cmocka_unit_test(test_has_the_last_offset_of_each_key),
         cmocka_unit_test(test_does_not_have_other_keys),
         cmocka_unit_test(test_an_empty_key_is_a_key),
-        cmocka_unit_test(test_takes_the_largest_offset),
+        cmocka_unit_test(test_takes_offsets_from_its_begin_on),
         cmocka_unit_test(test_full_refuses_new_keys_only),
         cmocka_unit_test(test_has_room_for_the_keys_that_were_announced),
         cmocka_unit_test(test_too_little_memory_is_refused),

@@ -7,6 +7,7 @@
 #include "clean.h"
 #include "cleanings.h"
 #include "compact.h"
+#include "forge.h"
 #include "keyed_log.h"
 #include "offset_map.h"
 #include "store.h"
@@ -370,6 +371,74 @@ static void the_last_batch_of_a_producer_stays(void **state)
     assert_false(duplicate);
 }
 
+/* ---- transactions -------------------------------------------------------------------------- */
+
+static struct forge forge;
+
+/* Add a batch with one record to a file: of a producer's transaction, where it is not -1. */
+static void write_batch(const char *path, int64_t offset, const char *key, int64_t producer_id)
+{
+    const struct beck_record record = {
+        .key = key, .key_size = 5, .value = "value", .value_size = 5};
+    forge_begin(&forge);
+    forge_record(&forge, &record, 0, 0);
+    forge.header.base_offset = offset;
+    forge.header.producer_id = producer_id;
+    forge.header.producer_epoch = producer_id < 0 ? -1 : 0;
+    forge.header.attributes = producer_id < 0 ? 0 : BATCH_TRANSACTIONAL;
+    forge_seal(&forge);
+    file_append(path, forge.bytes, forge.size);
+}
+
+static void write_marker(const char *path, int64_t offset, int64_t producer_id, uint8_t type)
+{
+    const uint8_t key[4] = {0, 0, 0, type};
+    const struct beck_record record = {
+        .key = key, .key_size = sizeof(key), .value = "\0\0\0\0\0", .value_size = 6};
+    forge_begin(&forge);
+    forge_record(&forge, &record, 0, 0);
+    forge.header.base_offset = offset;
+    forge.header.producer_id = producer_id;
+    forge.header.producer_epoch = 0;
+    forge.header.attributes = BATCH_TRANSACTIONAL | BATCH_CONTROL;
+    forge_seal(&forge);
+    file_append(path, forge.bytes, forge.size);
+}
+
+/* Segments of another broker, put into the folder: what was aborted makes nothing obsolete. */
+static void records_of_aborted_transactions_go(void **state)
+{
+    struct fixture *fixture = *state;
+    char folder[PATH_MAX];
+    char first[PATH_MAX + 32];
+    char second[PATH_MAX + 32];
+    char buffer[4096];
+    partition_folder(fixture, "t", 0, folder);
+    fixture_close(fixture);
+    (void)snprintf(first, sizeof(first), "%s/%020d.log", folder, 0);
+    (void)snprintf(second, sizeof(second), "%s/%020d.log", folder, 5);
+    (void)remove(first);
+    write_batch(first, 0, "key 1", -1);
+    write_batch(first, 1, "key 1", 7);
+    write_marker(first, 2, 7, 0);
+    write_batch(first, 3, "key 2", 7);
+    write_marker(first, 4, 7, 1);
+    write_batch(second, 5, "key 3", -1);
+    store_file(fixture, STORE_PATH_INDEX, buffer);
+    assert_int_equal(remove(buffer), 0);
+    fixture->store = must_open(fixture->path, 0);
+    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    int64_t before = file_size(first);
+    must_clean(fixture, NOW);
+    assert_int_equal(cleaned_to(fixture), 5);
+    assert_value(fixture->partition, 0, "value");
+    assert_value(fixture->partition, 3, "value");
+    /* One batch went; both markers stay: the one's time is not over, the other's records are there.
+     */
+    assert_true(file_size(first) < before);
+    assert_int_equal(count_records(fixture->partition, 0), 3);
+}
+
 /* ---- when, and what not -------------------------------------------------------------------- */
 
 static void other_topics_are_left_alone(void **state)
@@ -553,6 +622,7 @@ int main(void)
         TEST(a_log_may_begin_anywhere),
         TEST(a_compacted_log_is_trimmed),
         TEST(the_last_batch_of_a_producer_stays),
+        TEST(records_of_aborted_transactions_go),
         TEST_ON(setup_store, other_topics_are_left_alone),
         TEST_ON(setup_store, compact_and_delete_compacts_too),
         TEST(the_active_segment_is_not_touched),
