@@ -65,6 +65,8 @@
 extern "C" {
 #endif
 
+/* ---- version ------------------------------------------------------------------------------ */
+
 #define BECK_VERSION_MAJOR 0
 #define BECK_VERSION_MINOR 1
 #define BECK_VERSION_PATCH 0

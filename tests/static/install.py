@@ -3,11 +3,12 @@
 """What `meson install` installs: the files a distribution wants, and a library that programs can be built
 against, shared and static.
 
-    install.py BUILD-ROOT
+    install.py BUILD-ROOT SOURCE-ROOT
 """
 
 import glob
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ import tempfile
 import tap
 from tap import ok
 
-BUILD = sys.argv[1]
+BUILD, SOURCE = sys.argv[1:3]
 PROGRAM = r'''
 #include <beck.h>
 #include <stdio.h>
@@ -47,13 +48,19 @@ def check(root):
         return glob.glob(f'{root}/**/{pattern}', recursive=True)
     for pattern in ('bin/beck', 'bin/beckd', 'bin/beckfs', 'include/beck.h', 'libbeck.so', 'libbeck.so.0',
                     'libbeck.a', 'pkgconfig/libbeck.pc', 'man/man1/beck.1', 'man/man8/beckd.8',
-                    'man/man8/beckfs.8'):
+                    'man/man8/beckfs.8', 'man/man3/libbeck.3', 'man/man3/libbeck_append.3',
+                    'man/man3/beck_append.3'):
         ok(len(find(pattern)) == 1, f'installs {pattern}', find(pattern))
     library = os.path.dirname(find('libbeck.so')[0])
     package = find('libbeck.pc')[0]
-    symbols = run('nm', '-D', '--defined-only', find('libbeck.so')[0])[1].split()[2::3]
-    foreign = [name for name in symbols if not name.startswith('beck_')]
-    ok(symbols and not foreign, 'the library exports beck_... and nothing else', foreign)
+    symbols = re.findall(r' T (\S+)', run('nm', '-D', '--defined-only', find('libbeck.so')[0])[1])
+    with open(os.path.join(SOURCE, 'engine/libbeck.map'), encoding='utf-8') as file:
+        listed = re.findall(r'^    (beck_\w+);$', file.read(), re.M)
+    wanted = sorted(f'{name}@@BECK_0' for name in listed)
+    ok(listed and sorted(symbols) == wanted, 'the library exports what libbeck.map says, and nothing else',
+       sorted(set(symbols) ^ set(wanted)))
+    ok('[libbeck.so.0]' in run('readelf', '-d', find('libbeck.so')[0])[1], 'its soname is libbeck.so.0')
+    check_pages(find('man3')[0], listed)
 
     prefix = package[:package.index('/lib')]
     pkg_config = ('pkg-config', f'--define-variable=prefix={prefix}')
@@ -72,6 +79,50 @@ def check(root):
             code, output = run(program, os.path.join(root, f'store-{name}'),
                                LD_LIBRARY_PATH='' if options else library)
             ok(code == 0, 'and runs', output)
+        if not options:
+            check_examples(root, library, flags)
+    version = run(*pkg_config, '--modversion', 'libbeck', PKG_CONFIG_PATH=os.path.dirname(package))[1]
+    ok(run(program, os.path.join(root, 'store-version'), LD_LIBRARY_PATH=library)[1] == version,
+       'pkg-config and the library say the same version', version)
+
+
+def check_pages(directory, functions):
+    missing = [name for name in functions if not os.path.exists(os.path.join(directory, name + '.3'))]
+    ok(not missing, 'each function has a page in the manual', missing)
+    with open(os.path.join(directory, 'beck_append.3'), encoding='utf-8') as file:
+        ok(file.read() == '.so man3/libbeck_append.3\n', 'which leads to that of its group')
+
+
+def run_examples(programs, root, library):
+    """What they say of one store."""
+    store = os.path.join(root, 'example-store')
+    lines = 'a line\nanother line\nthe end\n'
+
+    def example(name, *arguments, text=''):
+        done = subprocess.run([programs[name], store, 'topic', *arguments], input=text, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=60,
+                              env={**os.environ, 'LD_LIBRARY_PATH': library})
+        return done.returncode, done.stdout
+    made = example('produce', text=lines)
+    ok(made == (0, 'synced up to offset 3\n'), 'the example produce appends lines', made)
+    followed = example('follow', '3')
+    ok(followed[0] == 0 and '"offset":1,' in followed[1] and '"value":"the end"' in followed[1],
+       'the example follow prints them', followed)
+    found = example('index', 'line')
+    ok(found == (0, '0\n1\n'), 'the example index finds them', found)
+
+
+def check_examples(root, library, flags):
+    sources = sorted(glob.glob(os.path.join(SOURCE, 'engine/examples/*.c')))
+    programs = {}
+    for source in sources:
+        name = os.path.basename(source)[:-2]
+        program = os.path.join(root, 'example-' + name)
+        code, output = run('cc', '-Wall', '-Wextra', '-Werror', source, '-o', program, *flags)
+        if ok(code == 0, f'the example {name} is built by what pkg-config says', output):
+            programs[name] = program
+    if len(programs) == 3:
+        run_examples(programs, root, library)
 
 
 def installed():

@@ -95,6 +95,72 @@ def check_cplusplus():
     return code == 0, output
 
 
+def functions_of(header):
+    """Name and declaration of each function."""
+    with open(os.path.join(ROOT, header), encoding='utf-8') as file:
+        text = re.sub(r'/\*.*?\*/', '', file.read(), flags=re.S)
+    text = re.sub(r'^#([^\n]*\\\n)*[^\n]*$', '', text, flags=re.M)
+    return {match[1]: plain(match[0]) for match in
+            re.finditer(r'[\w \n*]+?\b(beck_\w+)\([^;{}]*\);', text)}
+
+
+def plain(declaration):
+    """Without what makes no difference."""
+    text = re.sub(r'\s+', ' ', declaration).strip().replace('( ', '(')
+    return re.sub(r'\* ', '*', text)
+
+
+def check_map():
+    with open(os.path.join(ROOT, 'engine/libbeck.map'), encoding='utf-8') as file:
+        listed = re.findall(r'^    (beck_\w+);$', file.read(), re.M)
+    public = set(functions_of('engine/beck.h'))
+    wrong = [f'not in engine/libbeck.map: {name}' for name in sorted(public - set(listed))]
+    wrong += [f'not in beck.h: {name}' for name in sorted(set(listed) - public)]
+    if listed != sorted(listed):
+        wrong.append('engine/libbeck.map is not sorted')
+    return bool(public) and not wrong, '\n'.join(wrong)
+
+
+def library_pages(directory):
+    """The manual's section 3, made in a directory. Returns what went wrong, and the pages."""
+    code, output = run(['/usr/bin/python3', 'engine/man/pages.py', 'engine/beck.h', 'engine/man',
+                        directory])
+    names = [name for name in sorted(os.listdir(directory)) if name.startswith('libbeck')]
+    return (output if code else ''), [os.path.join(directory, name) for name in names]
+
+
+def page_functions(path):
+    """As functions_of(), of a page's synopsis."""
+    with open(path, encoding='utf-8') as file:
+        text = file.read().split('.Sh SYNOPSIS')[1].split('.Sh DESCRIPTION')[0]
+    found = []
+    for kind, name, arguments in re.findall(r'^\.Ft "([^"]*)"\n\.Fo (\w+)\n(.*?)^\.Fc$', text, re.M | re.S):
+        parts = re.findall(r'^\.Fa "(.*)"$', arguments, re.M)
+        found.append((name, plain(f'{kind} {name}({", ".join(parts)});')))
+    return found
+
+
+def check_library_pages():
+    with tempfile.TemporaryDirectory() as directory:
+        wrong, paths = library_pages(directory)
+        documented = [function for path in paths for function in page_functions(path)]
+    public = functions_of('engine/beck.h')
+    names = [name for name, _ in documented]
+    wrong = [wrong] if wrong else []
+    wrong += [f'in no page: {name}' for name in sorted(set(public) - set(names))]
+    wrong += [f'in {names.count(name)} pages: {name}' for name in sorted(set(names))
+              if names.count(name) > 1]
+    wrong += [f'{text}\nis in beck.h: {public.get(name)}' for name, text in documented
+              if public.get(name) != text]
+    return bool(public) and not wrong, '\n'.join(wrong)
+
+
+def check_library_pages_lint():
+    with tempfile.TemporaryDirectory() as directory:
+        wrong, paths = library_pages(directory)
+        return (False, wrong) if wrong else each(paths, check_manual)
+
+
 def check_includes(path):
     with open(os.path.join(ROOT, path), encoding='utf-8', errors='replace') as file:
         wrong = [line for line in file if re.match(r'\s*#\s*include\s*"[^"]*\.\./', line)]
@@ -189,6 +255,9 @@ def checks():
         yield (f'{directory} sees no more than it may',
                lambda d=directory, a=allowed: check_sight(flags, d, a))
     yield 'manual pages are sound', lambda: each(sources('.1', '.3', '.5', '.7', '.8'), check_manual)
+    yield 'engine/libbeck.map has the functions of beck.h', check_map
+    yield 'each function of beck.h is in one page of the manual', check_library_pages
+    yield 'these pages are sound', check_library_pages_lint
     yield 'shell scripts have no syntax errors', lambda: each(shell, check_syntax)
     yield 'shellcheck finds nothing', lambda: each(shell, check_shell)
 
