@@ -64,7 +64,10 @@ int broker_start(struct broker *broker, const struct broker_config *config,
     *broker = (struct broker){.config = config};
     fetch_sessions_init(&broker->fetch_sessions,
                         (uint32_t)config->max_incremental_fetch_session_cache_slots);
-    struct beck_store_options options = {.map_bytes = (uint64_t)config->store_map_bytes};
+    struct beck_store_options options = {
+        .map_bytes = (uint64_t)config->store_map_bytes,
+        .compaction_bytes = (uint64_t)config->log_cleaner_dedupe_buffer_size,
+    };
     int result =
         beck_store_open(config->store_path, BECK_OPEN_CREATE, &options, &broker->store, error);
     if (result < 0)

@@ -82,6 +82,8 @@ static const struct row rows[] = {
         "Where to listen: NAME://HOST:PORT, ... An IPv6 address stands in brackets; without a host "
         "all "
         "addresses are meant; with port 0 any free one is taken."),
+    OWN("log.cleaner.dedupe.buffer.size", LONG, INT64, log_cleaner_dedupe_buffer_size, 1 << 20,
+        INT64_MAX, "134217728", false, "Memory for the keys of a topic that is being compacted."),
     STORE("log.cleaner.delete.retention.ms", "delete.retention.ms", LONG,
           FOR_TOPICS "delete.retention.ms."),
     STORE("log.cleaner.max.compaction.lag.ms", "max.compaction.lag.ms", LONG,

@@ -63,6 +63,7 @@ struct broker_config {
     int32_t num_partitions;
     int32_t socket_request_max_bytes;
     int64_t connections_max_idle_ms;
+    int64_t log_cleaner_dedupe_buffer_size;
     int64_t max_connections;
     int64_t max_connections_per_ip;
     int64_t queued_max_request_bytes;  /* of all connections together */
