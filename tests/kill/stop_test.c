@@ -306,28 +306,33 @@ static void stop(const struct worker *worker)
         supervisor.hits[place]++;
 }
 
-static bool may_wait(const struct worker *worker, const struct worker *stopped)
+/* Who has done nothing since `before`, though he need not wait; NULL: nobody. Who belongs to no
+ * partition was perhaps stopped with the lock of one: then all of that one may wait. */
+static const struct worker *who_waits(const struct worker *stopped, const uint64_t before[WORKERS])
 {
-    return worker == stopped || worker->partition == NOBODYS ||
-           worker->partition == stopped->partition;
-}
-
-/* Everybody who need not wait must have done something since `before`. */
-static void see_progress(const struct worker *stopped, const uint64_t before[WORKERS])
-{
+    int32_t partition = stopped->partition;
     for (uint32_t i = 0; i < supervisor.count; i++) {
         const struct worker *worker = &supervisor.workers[i];
-        char name[80];
-        uint32_t place = atomic_load(&stopped->points->place);
-        if (may_wait(worker, stopped))
+        if (worker == stopped || worker->partition == NOBODYS || worker->partition == partition ||
+            atomic_load(&shared->progress[i].done) != before[i])
             continue;
-        for (int tries = 0; atomic_load(&shared->progress[i].done) == before[i]; tries++) {
-            if (tries == END_SECONDS * 1000)
-                give_up("%s (%d) does not get on while %s (%d) is stopped %s", worker->name,
-                        worker->pid, stopped->name, stopped->pid,
-                        place == NOWHERE ? "" : place_name(place, name));
-            usleep(1000);
-        }
+        if (partition != NOBODYS)
+            return worker;
+        partition = worker->partition;
+    }
+    return NULL;
+}
+
+static void see_progress(const struct worker *stopped, const uint64_t before[WORKERS])
+{
+    const struct worker *waits;
+    char name[80] = "";
+    for (int tries = 0; (waits = who_waits(stopped, before)); tries++) {
+        uint32_t place = atomic_load(&stopped->points->place);
+        if (tries == END_SECONDS * 1000)
+            give_up("%s (%d) does not get on while %s (%d) is stopped %s", waits->name, waits->pid,
+                    stopped->name, stopped->pid, place == NOWHERE ? "" : place_name(place, name));
+        usleep(1000);
     }
 }
 
