@@ -5,6 +5,7 @@
 #include "parse.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static int add_match(struct filter_match *match, const char *text, bool regex, char *ret_wrong)
@@ -13,11 +14,14 @@ static int add_match(struct filter_match *match, const char *text, bool regex, c
         match->exact = text;
         return 0;
     }
-    int failed = regcomp(&match->regex, text, REG_EXTENDED | REG_NOSUB);
-    if (failed != 0) {
-        (void)regerror(failed, &match->regex, ret_wrong, FILTER_TEXT);
+    (void)re_set_syntax(RE_SYNTAX_POSIX_EXTENDED | RE_NO_SUB);
+    const char *wrong = re_compile_pattern(text, strlen(text), &match->regex);
+    if (wrong != NULL) {
+        (void)snprintf(ret_wrong, FILTER_TEXT, "%s", wrong);
+        regfree(&match->regex);
         return -EINVAL;
     }
+    match->regex.newline_anchor = 0; /* as regcomp(3) has it */
     match->has_regex = true;
     return 0;
 }
@@ -60,19 +64,18 @@ void filter_done(struct filter *filter)
     *filter = (struct filter){0};
 }
 
-/* Null matches nothing. */
-static bool matches(const struct filter_match *match, const void *data, int32_t size)
+/* Null matches nothing. GNU's functions are told how long a text is; POSIX's end at a NUL. */
+static bool matches(struct filter_match *match, const void *data, int32_t size)
 {
     if (size < 0)
         return false;
     if (!match->has_regex)
         return strlen(match->exact) == (size_t)size &&
                memcmp(match->exact, data, (size_t)size) == 0;
-    regmatch_t range = {.rm_so = 0, .rm_eo = size};
-    return regexec(&match->regex, size > 0 ? data : "", 1, &range, REG_STARTEND) == 0;
+    return re_search(&match->regex, size > 0 ? data : "", size, 0, size, NULL) >= 0;
 }
 
-static bool has_header(const struct filter_header *wanted, const struct beck_record *record)
+static bool has_header(struct filter_header *wanted, const struct beck_record *record)
 {
     struct beck_header header;
     size_t position = 0;
@@ -86,7 +89,7 @@ static bool has_header(const struct filter_header *wanted, const struct beck_rec
     return false;
 }
 
-bool filter_passes(const struct filter *filter, const struct beck_record *record)
+bool filter_passes(struct filter *filter, const struct beck_record *record)
 {
     if (filter->has_key && !matches(&filter->key, record->key, record->key_size))
         return false;

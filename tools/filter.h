@@ -17,7 +17,7 @@ enum { FILTER_HEADERS_MAX = 16 };
 struct filter_match {
     const char *exact; /* NULL: by the expression */
     bool has_regex;
-    regex_t regex;
+    struct re_pattern_buffer regex;
 };
 
 struct filter_header {
@@ -50,7 +50,7 @@ static inline bool filter_is_empty(const struct filter *filter)
 }
 
 /* Does the record pass? */
-bool filter_passes(const struct filter *filter, const struct beck_record *record);
+bool filter_passes(struct filter *filter, const struct beck_record *record);
 
 /* A place in a partition: an offset, or the first record at a time. */
 struct filter_place {

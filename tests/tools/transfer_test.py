@@ -195,6 +195,8 @@ def filters():
         equal(offsets('--from', '2023-11-14T22:13:25Z', '--to', '2023-11-14T23:13:27.5+01:00'), [5, 6, 7],
               'times in the forms of RFC 3339')
         equal(offsets('--from', '@1700000018000'), [18, 19], 'and in milliseconds')
+        must(place('produce', 't', '--json', stdin='{"key":"nul\\u0000behind","value":""}\n'))
+        equal(offsets('--key-regex', 'behind$'), [20], 'an expression sees what is behind a NUL')
         out = place('dump', 't', '--key', 'key 3').out
         ok(out.startswith('batch 3..3 ') and out.count('\n') == 2, 'only batches that have some', out)
         equal(place('dump', 't', '--key-regex', '(').code, 2, 'what is no expression')
