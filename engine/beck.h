@@ -345,6 +345,36 @@ int beck_store_repair(const char *path, unsigned flags, const struct beck_store_
                       void *context, struct beck_repair_totals *ret_totals,
                       struct beck_error *error);
 
+/* Zero means the default, for each. */
+struct beck_backup_options {
+    /* Copy every byte: share neither files nor blocks with the store. */
+    bool copy;
+    /* Called now and then, with bytes of segments done and in all, about. May be NULL. Non-zero:
+     * stop. */
+    int (*progress)(void *context, uint64_t done_bytes, uint64_t all_bytes);
+    void *context;
+};
+
+/*
+ * Make a backup in `directory`, which is missing or empty: a store of its own, that is opened as it
+ * is, or restored by copying all of it. Everything may go on meanwhile. It has every record that
+ * was acknowledged, and every offset that was committed, before the call; of what comes during the
+ * call each partition has a part of its own, from its begin on. Topics that are made meanwhile are
+ * left out, and so are those that are deleted.
+ *
+ * On a file system that can, files share the store's blocks; else, on the same file system,
+ * complete segments are further names of the store's files, which are replaced and removed but
+ * never changed: so it takes little time and room, and does not protect from a disk that goes bad.
+ * Other bytes are copied. The backup survives power loss when this returns 0, and is no store yet
+ * if it fails. Where it is opened, offsets go on behind those that the store may have given out
+ * since, in a new leader epoch.
+ *
+ * -ENOTEMPTY. -ENOSPC. -EBADMSG: what is to be copied is damaged; the error says where. -ECANCELED:
+ * progress() wanted no more. -EIO, -EACCES.
+ */
+int beck_store_backup(struct beck_store *store, const char *directory,
+                      const struct beck_backup_options *options, struct beck_error *error);
+
 /* ---- producer ids ------------------------------------------------------------------------- */
 
 /*

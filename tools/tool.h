@@ -39,6 +39,7 @@ extern const struct command consume_command;
 extern const struct command dump_command;
 extern const struct command export_command;
 extern const struct command import_command;
+extern const struct command backup_command;
 extern const struct command verify_command;
 extern const struct command repair_command;
 extern const struct command stat_command;

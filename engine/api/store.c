@@ -2,6 +2,7 @@
 /* beck.h: stores. Checks arguments and handles; the store layer does the work. */
 #include "beck.h"
 
+#include "backup.h"
 #include "check.h"
 #include "clean.h"
 #include "cleanup.h"
@@ -174,6 +175,16 @@ BECK_PUBLIC int beck_store_clean(struct beck_store *store, bool (*stop)(void *co
 {
     int r = store_check_writable(store, error);
     return r < 0 ? r : clean_run(store, stop, context, ret_next_ms, error);
+}
+
+BECK_PUBLIC int beck_store_backup(struct beck_store *store, const char *directory,
+                                  const struct beck_backup_options *options,
+                                  struct beck_error *error)
+{
+    int r = store_check(store, error);
+    if (r == 0 && (!directory || directory[0] == '\0'))
+        r = report(error, -EINVAL, "a backup needs a directory");
+    return r < 0 ? r : backup_run(store, directory, options, error);
 }
 
 /* Take the next block of ids, durable before one of them is given out. */

@@ -8,9 +8,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/statfs.h>
 #include <unistd.h>
@@ -143,6 +145,20 @@ static int system_remove(const struct io *io, int directory, const char *name, b
     return unlinkat(directory, name, is_directory ? AT_REMOVEDIR : 0) < 0 ? -errno : 0;
 }
 
+static int system_link(const struct io *io, int fd, int directory, const char *name)
+{
+    char path[32];
+    (void)io;
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return linkat(AT_FDCWD, path, directory, name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
+}
+
+static int system_clone(const struct io *io, int from, int to)
+{
+    (void)io;
+    return ioctl(to, FICLONE, from) < 0 ? -errno : 0;
+}
+
 static struct flock lock_range(uint64_t byte, enum io_lock lock)
 {
     return (struct flock){
@@ -198,6 +214,8 @@ const struct io io_system = {
     .make_fifo = system_make_fifo,
     .rename = system_rename,
     .remove = system_remove,
+    .link = system_link,
+    .clone = system_clone,
     .lock = system_lock,
     .lock_is_held = system_lock_is_held,
     .map = system_map,

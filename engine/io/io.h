@@ -48,6 +48,12 @@ struct io {
     int (*rename)(const struct io *io, int directory, const char *from, const char *to);
     int (*remove)(const struct io *io, int directory, const char *name, bool is_directory);
 
+    /* Give the file of a descriptor one more name. */
+    int (*link)(const struct io *io, int fd, int directory, const char *name);
+    /* Have `to` be what `from` is, sharing its blocks until either changes, where the file system
+     * can do that: else -EOPNOTSUPP, -EXDEV, -EINVAL or the like. */
+    int (*clone)(const struct io *io, int from, int to);
+
     /* Lock one byte of a file for this open file description: gone when it is closed, by whatever
      * death. -EAGAIN: another has it, and `wait` is false. */
     int (*lock)(const struct io *io, int fd, uint64_t byte, enum io_lock lock, bool wait);

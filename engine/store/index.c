@@ -348,6 +348,32 @@ int index_entries(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_
     return db_walk(txn, index->dbis[INDEX_ENTRIES], &prefix, entries_visit_pair, &each);
 }
 
+struct copy_visit {
+    MDB_txn *txn;
+    MDB_dbi dbi;
+};
+
+static int copy_visit_pair(void *context, const MDB_val *key, const MDB_val *value)
+{
+    const struct copy_visit *to = context;
+    MDB_val k = *key;
+    MDB_val v = *value;
+    return db_errno(mdb_put(to->txn, to->dbi, &k, &v, 0));
+}
+
+int index_copy(struct db *from, MDB_txn *from_txn, struct db *to, MDB_txn *to_txn,
+               uint32_t topic_number, uint32_t partition)
+{
+    struct db_key prefix = db_key_partition(topic_number, partition);
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < INDEX_DATABASES; i++) {
+        struct copy_visit each = {.txn = to_txn, .dbi = to->dbis[i]};
+        if (i != INDEX_STATE && i != INDEX_CLEANINGS)
+            r = db_walk(from_txn, from->dbis[i], &prefix, copy_visit_pair, &each);
+    }
+    return r;
+}
+
 int index_forget(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition)
 {
     struct db_key key = db_key_partition(topic_number, partition);

@@ -110,6 +110,11 @@ int index_entries(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_
 int index_segment_delete(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,
                          int64_t base_offset);
 
+/* Copy all of a partition into another file, that has nothing of it, as it is; but what is under
+ * way (`cleanings`). */
+int index_copy(struct db *from, MDB_txn *from_txn, struct db *to, MDB_txn *to_txn,
+               uint32_t topic_number, uint32_t partition);
+
 /* Forget all of a partition; its segments below a base offset; the entries of a segment. */
 int index_forget(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition);
 int index_forget_below(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,

@@ -33,16 +33,15 @@ static int topic_file_text(const struct meta_topic *topic, char text[TEXT_BYTES]
     return n < TEXT_BYTES ? n : -EMSGSIZE;
 }
 
-static int write_new(struct beck_store *store, const char *path, char *text, size_t size)
+static int write_new(const struct io *io, int directory, const char *path, char *text, size_t size,
+                     bool durable)
 {
-    const struct io *io = store->io;
-    _cleanup_close_ int fd =
-        io->open(io, store->directory, path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    _cleanup_close_ int fd = io->open(io, directory, path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
     if (fd < 0)
         return fd;
     struct iovec vector = {.iov_base = text, .iov_len = size};
     int r = io->write(io, fd, &vector, 1, 0);
-    return r < 0 ? r : io->sync_data(io, fd);
+    return r < 0 || !durable ? r : io->sync_data(io, fd);
 }
 
 int topic_file_write(struct beck_store *store, const struct meta_topic *topic)
@@ -57,7 +56,7 @@ int topic_file_write(struct beck_store *store, const struct meta_topic *topic)
     store_topic_path(directory, topic->topic.id, -1);
     (void)snprintf(path, sizeof(path), "%s/topic", directory);
     (void)snprintf(new_path, sizeof(new_path), "%s/topic.new", directory);
-    int r = write_new(store, new_path, text, (size_t)size);
+    int r = write_new(store->io, store->directory, new_path, text, (size_t)size, true);
     if (r == 0)
         r = store->io->rename(store->io, store->directory, new_path, path);
     return r < 0 ? r : topic_file_sync_path(store, directory);
@@ -162,6 +161,19 @@ int topic_file_read(struct beck_store *store, const uint8_t id[BECK_ID_BYTES],
         memcmp(ret_topic->topic.id, id, BECK_ID_BYTES) != 0)
         return -EBADMSG;
     return 0;
+}
+
+int topic_file_put(const struct io *io, int directory, const struct meta_topic *topic)
+{
+    char folder[STORE_TOPIC_PATH_BYTES];
+    char path[PATH_BYTES];
+    char text[TEXT_BYTES];
+    int size = topic_file_text(topic, text);
+    if (size < 0)
+        return size;
+    store_topic_path(folder, topic->topic.id, -1);
+    (void)snprintf(path, sizeof(path), "%s/topic", folder);
+    return write_new(io, directory, path, text, (size_t)size, false);
 }
 
 int topic_file_sync_path(struct beck_store *store, const char *path)

@@ -283,6 +283,14 @@ static int slots_change(struct beck_store *store, MDB_txn *txn, const struct bec
     return refused ? -ENOTEMPTY : 0;
 }
 
+int topics_forget(struct db *meta, MDB_txn *txn, const struct beck_topic *topic)
+{
+    int r = meta_topic_delete(meta, txn, topic);
+    for (uint32_t i = 0; r == 0 && i < topic->partition_count; i++)
+        r = meta_partition_delete(meta, txn, topic->number, i);
+    return r < 0 ? r : meta_deleted_put(meta, txn, topic);
+}
+
 static int delete_commit(struct beck_store *store, const struct beck_topic *topic,
                          struct beck_error *error)
 {
@@ -294,11 +302,7 @@ static int delete_commit(struct beck_store *store, const struct beck_topic *topi
     r = meta_topic_get(&store->meta, txn, topic->name, &now);
     if (r < 0 || memcmp(now.topic.id, topic->id, BECK_ID_BYTES) != 0)
         return report(error, -ENOENT, "topic %s was deleted by somebody else", topic->name);
-    r = meta_topic_delete(&store->meta, txn, topic);
-    for (uint32_t i = 0; r == 0 && i < topic->partition_count; i++)
-        r = meta_partition_delete(&store->meta, txn, topic->number, i);
-    if (r == 0)
-        r = meta_deleted_put(&store->meta, txn, topic);
+    r = topics_forget(&store->meta, txn, topic);
     if (r < 0)
         return report_errno(error, r, "meta.mdb: cannot delete topic %s", topic->name);
     store_topics_changed(store);

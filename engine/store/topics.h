@@ -29,4 +29,8 @@ int topics_next(struct beck_store *store, const char *after, struct beck_topic *
 int topics_set_access(struct beck_store *store, const char *name, uid_t uid, gid_t gid, mode_t mode,
                       struct beck_error *error);
 
+/* What a deletion commits to meta.mdb: the topic has no records any more, but one that says that
+ * its files are still to be removed. */
+int topics_forget(struct db *meta, MDB_txn *txn, const struct beck_topic *topic);
+
 #endif

@@ -33,7 +33,7 @@ def dispatcher():
     equal(beck(None, '--help').out, result.out, '--help is help')
     ok(re.fullmatch(r'beck \d+\.\d+\.\d+\n', beck(None, '--version').out), '--version')
     for command in ('store', 'topic', 'config', 'group', 'produce', 'consume', 'dump', 'verify', 'repair',
-                    'stat'):
+                    'stat', 'backup'):
         one = beck(None, command, '--help')
         ok(one.code == 0 and one.out.startswith(f'usage: beck {command}'), f'{command} --help', one)
         equal(beck(None, 'help', command).out, one.out, f'help {command} is {command} --help')

@@ -172,5 +172,22 @@ def sealed_by_beckd():
         equal(beck(store, 'verify').code, 0, 'the store is sound')
 
 
+def backup():
+    with Folder() as folder:
+        store = make(folder, 3)
+        target = os.path.join(folder, 'backup')
+        with Beckd(store):
+            result = beck(store, 'backup', target)
+        ok(result.code == 0 and target in result.out, 'a backup beside a running beckd', result)
+        result = beck(target, 'verify')
+        ok(result.code == 0 and ' 3102 records' in result.out, 'is a sound store', result)
+        result = beck(store, 'backup', target)
+        ok(result.code == 1 and 'is not empty' in result.err, 'not over another one', result)
+        equal(beck(store, 'backup').code, 2, 'where?')
+        result = beck(store, 'backup', '--copy', target + '-2')
+        ok(result.code == 0 and all(os.stat(path).st_nlink == 1 for path in segments(target + '-2')),
+           '--copy shares nothing', result)
+
+
 tap.run(sound_json, damage_json, parts, threads, no_store, hang, flipped_meta, flipped_index,
-        sealed_by_beckd)
+        sealed_by_beckd, backup)
