@@ -106,6 +106,8 @@ static const struct row rows[] = {
     STORE("log.message.timestamp.type", "message.timestamp.type", STRING,
           FOR_TOPICS "message.timestamp.type."),
     STORE("log.retention.bytes", "retention.bytes", LONG, FOR_TOPICS "retention.bytes."),
+    STORE("log.retention.check.interval.ms", "log.retention.check.interval.ms", LONG,
+          "How often the store is looked through for segments that are too old or too many."),
     STORE_TIME("log.retention.hours", "retention.ms", 3600000,
                FOR_TOPICS "retention.ms, in hours."),
     STORE_TIME("log.retention.minutes", "retention.ms", 60000,

@@ -107,6 +107,22 @@ int alter_store(struct beck_store *store, const struct beck_config_change *chang
                  : commit(store, &txn, error);
 }
 
+int alter_resolve(struct beck_store *store, struct config_store *ret_config,
+                  struct beck_error *error)
+{
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    _cleanup_free_ struct meta_store *record = malloc(sizeof(*record));
+    int r = record ? db_begin(&store->meta, false, &txn, error)
+                   : report(error, -ENOMEM, "out of memory");
+    if (r < 0)
+        return r;
+    r = meta_store_get(&store->meta, txn, record);
+    if (r < 0)
+        return report(error, r, "meta.mdb: the store's record is damaged");
+    config_resolve_store(&record->configs, ret_config);
+    return 0;
+}
+
 int alter_entry(struct beck_store *store, const char *topic, uint32_t index,
                 struct beck_config_entry *ret_entry, struct beck_error *error)
 {

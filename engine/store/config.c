@@ -487,5 +487,6 @@ void config_resolve_store(const struct config_set *set, struct config_store *ret
         .offset_metadata_max_bytes =
             (uint32_t)resolve_number(set, NULL, "offset.metadata.max.bytes"),
         .producer_id_expiration_ms = resolve_number(set, NULL, "producer.id.expiration.ms"),
+        .retention_check_ms = resolve_number(set, NULL, "log.retention.check.interval.ms"),
     };
 }

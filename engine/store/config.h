@@ -51,6 +51,7 @@ struct config_store {
     int64_t offsets_retention_ms;
     uint32_t offset_metadata_max_bytes;
     int64_t producer_id_expiration_ms;
+    int64_t retention_check_ms;
 };
 
 /* Put an entry into the set, instead of an earlier one of its name; NULL takes it out. -EINVAL:

@@ -101,6 +101,10 @@ static const struct config_row rows[] = {
     ROW("unclean.leader.election.enable", "false", BOOLEAN, BOOLEAN, NULL, 0, 0,
         "Kept for Kafka's tools; there is one copy."),
 
+    STORE_ROW(
+        "log.retention.check.interval.ms", "300000", LONG, 1, MOST,
+        "How often each process that maintains the store looks for segments that are too old or "
+        "too many."),
     STORE_ROW("offset.metadata.max.bytes", "4096", INT, 0, BECK_OFFSET_METADATA_BYTES,
               "The longest text that may stand beside a committed offset."),
     STORE_ROW("offsets.retention.minutes", "10080", INT, 1, INT32_MAX,

@@ -6,6 +6,7 @@
  */
 #include "groups_expire.h"
 
+#include "alter.h"
 #include "check.h"
 #include "cleanup.h"
 #include "meta_groups.h"
@@ -200,22 +201,6 @@ static int expire_groups(struct expiry *expiry, struct beck_error *error)
 
 /* ---- runs ---------------------------------------------------------------------------------- */
 
-static int load_retention(struct expiry *expiry, struct beck_error *error)
-{
-    _cleanup_txn_ MDB_txn *txn = NULL;
-    struct meta_store record;
-    struct config_store config;
-    int r = db_begin(&expiry->store->meta, false, &txn, error);
-    if (r < 0)
-        return r;
-    r = meta_store_get(&expiry->store->meta, txn, &record);
-    if (r < 0)
-        return report(error, r, "meta.mdb: the store's record is damaged");
-    config_resolve_store(&record.configs, &config);
-    expiry->retention_ms = config.offsets_retention_ms;
-    return 0;
-}
-
 int groups_expire(struct beck_store *store, int64_t now_ms, struct beck_error *error)
 {
     _cleanup_free_ struct expiry *expiry = calloc(1, sizeof(*expiry));
@@ -223,7 +208,10 @@ int groups_expire(struct beck_store *store, int64_t now_ms, struct beck_error *e
         return report(error, -ENOMEM, "out of memory");
     expiry->store = store;
     expiry->now_ms = now_ms;
-    int r = load_retention(expiry, error);
+    struct config_store config;
+    int r = alter_resolve(store, &config, error);
+    if (r == 0)
+        expiry->retention_ms = config.offsets_retention_ms;
     if (r == 0)
         r = expire_offsets(expiry, error);
     return r < 0 ? r : expire_groups(expiry, error);

@@ -286,7 +286,6 @@ static int store_new(const char *path, unsigned flags, const struct io *io, int 
     store->io = io;
     store->directory = directory;
     store->live_fd = -1;
-    retention_init(store);
     store->live.fd = -1;
     store->process = -1;
     store->read_only = flags & BECK_OPEN_READ_ONLY;

@@ -6,6 +6,7 @@
  */
 #include "producers_expire.h"
 
+#include "alter.h"
 #include "bytes.h"
 #include "cleanup.h"
 #include "producers.h"
@@ -80,23 +81,6 @@ static int delete_due(struct expiry *expiry, struct beck_error *error)
     return db_commit(expiry->index, TAKE_POINTER(txn), error);
 }
 
-static int load_expiration(struct beck_store *store, int64_t *ret_ms, struct beck_error *error)
-{
-    _cleanup_txn_ MDB_txn *txn = NULL;
-    _cleanup_free_ struct meta_store *record = calloc(1, sizeof(*record));
-    struct config_store config;
-    int r = record ? db_begin(&store->meta, false, &txn, error)
-                   : report(error, -ENOMEM, "out of memory");
-    if (r < 0)
-        return r;
-    r = meta_store_get(&store->meta, txn, record);
-    if (r < 0)
-        return report(error, r, "meta.mdb: the store's record is damaged");
-    config_resolve_store(&record->configs, &config);
-    *ret_ms = config.producer_id_expiration_ms;
-    return 0;
-}
-
 int producers_expire(struct beck_store *store, int64_t now_ms, int64_t expiration_ms,
                      struct beck_error *error)
 {
@@ -130,9 +114,10 @@ bool producers_expire_is_due(struct beck_store *store, bool all, uint32_t *next_
 
 int producers_expire_run(struct beck_store *store, bool all, struct beck_error *error)
 {
-    int64_t expiration_ms = 0;
+    struct config_store config;
     (void)all;
     atomic_store(&store->producers_expired_ms, store_monotonic_ms());
-    int r = load_expiration(store, &expiration_ms, error);
-    return r < 0 ? r : producers_expire(store, store_now_ms(), expiration_ms, error);
+    int r = alter_resolve(store, &config, error);
+    return r < 0 ? r
+                 : producers_expire(store, store_now_ms(), config.producer_id_expiration_ms, error);
 }

@@ -9,6 +9,7 @@
  */
 #include "retention.h"
 
+#include "alter.h"
 #include "append.h"
 #include "check.h"
 #include "lookup.h"
@@ -19,8 +20,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define RETENTION_FIRST_MS 30000  /* after opening: time for who wants to change a setting first */
-#define RETENTION_LOOK_MS  1000   /* between two looks at all slots */
+#define RETENTION_LEAST_MS 1000   /* the soonest that a partition is due again */
+#define RETENTION_FIRST_MS 30000  /* after opening, the first look at all slots, at the latest */
 #define RETENTION_SOON_MS  20     /* when to go on, where a look was cut short */
 #define RETENTION_MOST_MS  300000 /* a partition is looked at this often, at least */
 #define RETENTION_AT_ONCE  256    /* partitions that are looked at before others get the lock */
@@ -145,7 +146,7 @@ static int64_t next_due_ms(const struct look *look, size_t gone)
         most = look->retention_ms;
     if (segment_ms < most)
         most = segment_ms;
-    int64_t due = look->now_ms + (most > RETENTION_LOOK_MS ? most : RETENTION_LOOK_MS);
+    int64_t due = look->now_ms + (most > RETENTION_LEAST_MS ? most : RETENTION_LEAST_MS);
     if (gone < look->count && look->retention_ms >= 0) {
         int64_t oldest = time_of(look, &look->segments[gone]);
         int64_t left = look->retention_ms - (look->now_ms - oldest) + 1;
@@ -259,8 +260,18 @@ static int slot_look(struct beck_store *store, uint32_t number, bool all, struct
     return r < 0 ? r : 1;
 }
 
+/* When to look at all slots again: records must not be gone at once because their times are old. */
+static int64_t next_look_ms(struct beck_store *store, int64_t most)
+{
+    struct config_store config;
+    int64_t interval = alter_resolve(store, &config, NULL) < 0 ? most : config.retention_check_ms;
+    return store_monotonic_ms() + (interval < most ? interval : most);
+}
+
 bool retention_is_due(struct beck_store *store, bool all, uint32_t *next_ms)
 {
+    if (atomic_load(&store->retention.look_ms) == 0)
+        atomic_store(&store->retention.look_ms, next_look_ms(store, RETENTION_FIRST_MS));
     int64_t left = atomic_load(&store->retention.look_ms) - store_monotonic_ms();
     if (left > 0 && left < *next_ms)
         *next_ms = (uint32_t)left;
@@ -284,14 +295,9 @@ int retention_run(struct beck_store *store, bool all, struct beck_error *error)
             result = r;
     }
     bool cut_short = retention->slot < slots;
-    atomic_store(&retention->look_ms,
-                 store_monotonic_ms() + (cut_short ? RETENTION_SOON_MS : RETENTION_LOOK_MS));
+    atomic_store(&retention->look_ms, cut_short ? store_monotonic_ms() + RETENTION_SOON_MS
+                                                : next_look_ms(store, INT64_MAX / 2));
     return result;
-}
-
-void retention_init(struct beck_store *store)
-{
-    atomic_store(&store->retention.look_ms, store_monotonic_ms() + RETENTION_FIRST_MS);
 }
 
 void retention_done(struct beck_store *store)

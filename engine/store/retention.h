@@ -13,8 +13,7 @@
 bool retention_is_due(struct beck_store *store, bool all, uint32_t *next_ms);
 int retention_run(struct beck_store *store, bool all, struct beck_error *error);
 
-/* When the store is opened and closed. */
-void retention_init(struct beck_store *store);
+/* When the store is closed. */
 void retention_done(struct beck_store *store);
 
 #endif
