@@ -209,13 +209,22 @@ static void slot_fill(struct live_slot *slot, const struct beck_topic *topic, ui
     struct live_tail copy = *tail;
     slot->topic_number = topic->number;
     slot->partition = partition;
-    memcpy(slot->topic_id, topic->id, sizeof(slot->topic_id));
+    uint64_t id[2];
+    memcpy(id, topic->id, sizeof(id));
+    words_store(slot->topic_id, id, sizeof(id));
     atomic_store(&slot->synced_offset, tail->end.offset);
     /* Of an empty segment the file may not be there, or not in a synced directory. */
     atomic_store(&slot->synced_segment, tail->end.segment - (tail->end.position == 0));
     atomic_store(&slot->checkpoint_offset, tail->end.offset);
     atomic_store(&slot->log_start_offset, tail->log_start.offset);
     live_tail_publish(slot, &copy);
+}
+
+void live_slot_topic_id(const struct live_slot *slot, uint8_t ret_id[16])
+{
+    uint64_t id[2];
+    words_load(id, slot->topic_id, sizeof(id));
+    memcpy(ret_id, id, sizeof(id));
 }
 
 /* The slot is all zero. */

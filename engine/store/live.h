@@ -93,7 +93,7 @@ struct live_slot {
     _Atomic int64_t log_start_offset; /* the tail's, for a quick look; moves just before it */
     _Atomic uint32_t topic_number;    /* whose slot this is; 0: nobody's yet */
     _Atomic uint32_t partition;
-    uint8_t topic_id[16];
+    _Alignas(8) uint8_t topic_id[16];
     struct live_tail tails[2]; /* under append_mutex */
 
     pthread_mutex_t sync_mutex;     /* held by who is at fdatasync */
@@ -224,6 +224,9 @@ int live_slot_init(struct live_slot *slot, const struct beck_topic *topic, uint3
  * had it, its locks stay, because a handle to that one may be just about to find out. */
 int live_slot_take(struct live_slot *slot, const struct beck_topic *topic, uint32_t partition,
                    const struct live_tail *tail);
+
+/* Whose slot it is, or was: where it is just being taken, maybe neither. */
+void live_slot_topic_id(const struct live_slot *slot, uint8_t ret_id[16]);
 
 /* Lock a robust mutex. Returns 1 where the owner before died with it (it is made consistent), or 0.
  */

@@ -159,11 +159,13 @@ int partition_open_slot(struct beck_store *store, uint32_t number,
 {
     const struct live_slot *slot = live_slot(&store->live, number);
     char name[BECK_TOPIC_NAME_BYTES + 1];
+    uint8_t id[BECK_ID_BYTES];
+    live_slot_topic_id(slot, id);
     {
         _cleanup_txn_ MDB_txn *txn = NULL;
         int r = db_begin(&store->meta, false, &txn, error);
         if (r == 0)
-            r = meta_topic_name_of_id(&store->meta, txn, slot->topic_id, name);
+            r = meta_topic_name_of_id(&store->meta, txn, id, name);
         if (r < 0)
             return r == -ENOENT ? r : report(error, r, "meta.mdb: a topic's id is damaged");
     }

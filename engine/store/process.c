@@ -190,13 +190,18 @@ int process_lock_next(struct beck_store *store, uint32_t *position, struct beck_
     while (*position < 2 * slots - 1) {
         struct beck_lock lock = {.partition = -1};
         const struct live_slot *slot = live_slot(live, (*position + 1) / 2);
+        /* Until somebody has a slot its locks are not there. */
+        if (*position > 0 && atomic_load(&slot->topic_number) == 0) {
+            (*position)++;
+            continue;
+        }
         lock.thread = mutex_owner(lock_at(live, (*position)++, &lock.kind));
         if (lock.thread == 0)
             continue;
         lock.pid = process_of_thread(lock.thread);
         if (lock.kind != BECK_LOCK_MAINTENANCE) {
             lock.partition = (int32_t)atomic_load(&slot->partition);
-            memcpy(lock.topic_id, slot->topic_id, sizeof(lock.topic_id));
+            live_slot_topic_id(slot, lock.topic_id);
         }
         *ret_lock = lock;
         return 1;
