@@ -115,6 +115,7 @@ struct sweep {
     int64_t acknowledged; /* records of "t" that were acknowledged */
     char *value;          /* of 2,000 bytes */
     struct beck_error error;
+    unsigned backups;
 };
 
 struct operation {
@@ -329,6 +330,33 @@ static int verify(struct sweep *sweep)
     return r < 0 ? r : 0;
 }
 
+/* A backup for each time that this is called: the last one's path. */
+static void backup_path(struct sweep *sweep, char to[PATH_MAX])
+{
+    (void)snprintf(to, PATH_MAX, "%s/backup-%u", sweep->fixture.folder, sweep->backups);
+}
+
+static int back_up(struct sweep *sweep)
+{
+    char path[PATH_MAX];
+    sweep->backups++;
+    backup_path(sweep, path);
+    return beck_store_backup(sweep->fixture.store, path, NULL, &sweep->error);
+}
+
+/* A backup that was made although something failed. */
+static void see_that_backup_is_well(struct sweep *sweep, unsigned k)
+{
+    char path[PATH_MAX];
+    backup_path(sweep, path);
+    struct beck_store *store = must_open(path, 0);
+    struct beck_partition *partition = must_open_partition(store, "t", 0);
+    if (count_records(partition, 0) < sweep->acknowledged || verify_count(store, NULL) != 0)
+        fail_msg("back up, call %u: the backup is not whole", k);
+    beck_partition_close(partition);
+    beck_store_close(store);
+}
+
 static int create_store(struct sweep *sweep)
 {
     char path[PATH_MAX];
@@ -356,6 +384,7 @@ static const struct operation operations[] = {
     {"clean", rolled_and_catalogued, clean},
     {"take a producer id", reopen_with_faults, new_producer_id},
     {"verify", rolled_and_catalogued, verify},
+    {"back up", rolled_and_catalogued, back_up},
     {"create a store", prepare_nothing, create_store},
 };
 
@@ -398,6 +427,8 @@ static void see_that_all_is_well(struct sweep *sweep, const struct operation *op
     if (verify_count(f->store, &damage) != 0)
         fail_msg("%s, call %u: %s %s-%d byte %lld: %s", operation->name, k, damage.file,
                  damage.topic, damage.partition, (long long)damage.byte, damage.what);
+    if (operation->run == back_up && tolerated)
+        see_that_backup_is_well(sweep, k);
     if (operation->run == open_store || operation->run == open_partition || tolerated)
         return;
     int r = operation->run(sweep);

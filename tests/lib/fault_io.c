@@ -116,6 +116,17 @@ static int fault_remove(const struct io *io, int directory, const char *name, bo
                    .call = FAULT_REMOVE, .fd = -1, .name = name);
 }
 
+static int fault_link(const struct io *io, int fd, int directory, const char *name)
+{
+    return ASK_AND(io, io_system.link(&io_system, fd, directory, name), .call = FAULT_LINK,
+                   .fd = fd, .name = name);
+}
+
+static int fault_clone(const struct io *io, int from, int to)
+{
+    return ASK_AND(io, io_system.clone(&io_system, from, to), .call = FAULT_CLONE, .fd = to);
+}
+
 static int fault_lock(const struct io *io, int fd, uint64_t byte, enum io_lock lock, bool wait)
 {
     if (lock == IO_LOCK_NONE) /* unlocking does not fail */
@@ -154,6 +165,8 @@ void fault_io_init(struct fault_io *fault)
     fault->io.make_fifo = fault_make_fifo;
     fault->io.rename = fault_rename;
     fault->io.remove = fault_remove;
+    fault->io.link = fault_link;
+    fault->io.clone = fault_clone;
     fault->io.lock = fault_lock;
     fault->io.lock_is_held = fault_lock_is_held;
     fault->io.map = fault_map;

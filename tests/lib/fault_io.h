@@ -27,6 +27,8 @@ enum fault_call {
     FAULT_MAKE_FIFO,
     FAULT_RENAME,
     FAULT_REMOVE,
+    FAULT_LINK,
+    FAULT_CLONE,
     FAULT_LOCK,
     FAULT_LOCK_IS_HELD,
     FAULT_MAP,
