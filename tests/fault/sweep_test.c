@@ -309,6 +309,27 @@ static void rolled_and_catalogued(struct sweep *sweep)
     assert_int_equal(maintain(sweep), 0);
 }
 
+/* Into the second segment. */
+static int trim(struct sweep *sweep)
+{
+    int64_t start;
+    return beck_trim(sweep->fixture.partition, 25, &start, &sweep->error);
+}
+
+static void trimmed_and_closed(struct sweep *sweep)
+{
+    dirty_and_rolled(sweep);
+    assert_int_equal(trim(sweep), 0);
+    close_all(sweep);
+}
+
+static void dirty_and_nothing_may_stay(struct sweep *sweep)
+{
+    struct beck_config_change change = {.name = "retention.bytes", .value = "0"};
+    dirty_and_rolled(sweep);
+    assert_int_equal(beck_topic_alter(sweep->fixture.store, "t", &change, 1, 0, &sweep->error), 0);
+}
+
 static int new_producer_id(struct sweep *sweep)
 {
     int64_t id;
@@ -382,6 +403,9 @@ static const struct operation operations[] = {
     {"alter a topic", prepare_nothing, alter},
     {"add partitions", make, add_partitions},
     {"clean", rolled_and_catalogued, clean},
+    {"trim", dirty_and_rolled, trim},
+    {"open what was trimmed", trimmed_and_closed, open_store},
+    {"remove all by retention", dirty_and_nothing_may_stay, maintain},
     {"take a producer id", reopen_with_faults, new_producer_id},
     {"verify", rolled_and_catalogued, verify},
     {"back up", rolled_and_catalogued, back_up},
@@ -420,7 +444,8 @@ static void see_that_all_is_well(struct sweep *sweep, const struct operation *op
     fixture_close(f);
     f->store = must_open_io(f->path, 0, &sweep->fault.io);
     f->partition = must_open_partition(f->store, "t", 0);
-    int64_t count = count_records(f->partition, 0);
+    int64_t start = must_state(f->partition).log_start_offset;
+    int64_t count = start + count_records(f->partition, start);
     if (count < sweep->acknowledged)
         fail_msg("%s, call %u: %lld records of %lld are left", operation->name, k, (long long)count,
                  (long long)sweep->acknowledged);
