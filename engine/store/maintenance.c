@@ -13,6 +13,7 @@
 #include "meta_copy.h"
 #include "producers_expire.h"
 #include "retention.h"
+#include "segments.h"
 
 #include <errno.h>
 
@@ -62,10 +63,21 @@ static int run_parts(struct beck_store *store, size_t count, bool all, uint32_t 
     return result;
 }
 
+/* Each process for itself, whoever has the lock. */
+static void let_go(struct beck_store *store, bool all)
+{
+    int64_t now_ms = store_monotonic_ms();
+    if (!all && now_ms < atomic_load(&store->let_go_ms))
+        return;
+    atomic_store(&store->let_go_ms, now_ms + MAINTENANCE_IDLE_MS);
+    segments_let_go(store);
+}
+
 int maintenance_run(struct beck_store *store, bool all, uint32_t *ret_next_ms,
                     struct beck_error *error)
 {
     *ret_next_ms = MAINTENANCE_IDLE_MS;
+    let_go(store, all);
     return run_parts(store, ELEMENTS(parts), all, ret_next_ms, error);
 }
 

@@ -377,3 +377,30 @@ int segments_stale(struct beck_partition *partition, struct segment *segment, in
     CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
     return -EAGAIN;
 }
+
+static struct beck_partition *hold_open(struct beck_store *store, uint32_t slot)
+{
+    CHECK(pthread_mutex_lock(&store->mutex) == 0);
+    struct beck_partition *partition = store->partitions[slot];
+    if (partition)
+        partition->references++;
+    CHECK(pthread_mutex_unlock(&store->mutex) == 0);
+    return partition;
+}
+
+void segments_let_go(struct beck_store *store)
+{
+    uint32_t slots = atomic_load(&live_store(&store->live)->slots);
+    for (uint32_t i = 1; i < slots; i++) {
+        struct beck_partition *partition = hold_open(store, i);
+        struct live_tail tail;
+        if (!partition)
+            continue;
+        CHECK(pthread_mutex_lock(&partition->mutex) == 0);
+        bool has_list = partition->segment_count > 0;
+        CHECK(pthread_mutex_unlock(&partition->mutex) == 0);
+        if (has_list && segments_lock(partition, &tail, NULL) == 0)
+            segments_unlock(partition);
+        partition_close(partition);
+    }
+}

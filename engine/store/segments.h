@@ -5,7 +5,7 @@
  * replaced by compaction. Who holds a struct segment keeps what he has: a replaced segment gets a
  * new struct, and a descriptor that is pinned can be read on when its file is gone.
  *
- * All but the first two functions are called under the partition's `mutex`.
+ * What comes behind segments_let_go() is called under the partition's `mutex`.
  */
 #ifndef STORE_SEGMENTS_H
 #define STORE_SEGMENTS_H
@@ -26,6 +26,10 @@ void segments_unlock(struct beck_partition *partition);
  */
 int segments_stale(struct beck_partition *partition, struct segment *segment, int code,
                    struct beck_error *error);
+
+/* Take the lists of all open partitions anew where they have changed, so that this process does not
+ * keep the room of files that are gone, because it has them open. */
+void segments_let_go(struct beck_store *store);
 
 /* Have the list for a tail. -EAGAIN: the catalogue is newer than the tail. */
 int segments_refresh(struct beck_partition *partition, const struct live_tail *tail,

@@ -111,6 +111,7 @@ struct beck_store {
     int process; /* our entry in the table of processes; -1: none */
 
     struct retention retention;
+    _Atomic int64_t let_go_ms; /* monotonic: when to let go of files that are gone (segments.h) */
 
     /* Under the registry's mutex. */
     uint32_t references;

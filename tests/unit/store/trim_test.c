@@ -380,6 +380,33 @@ static void another_process_sees_it_at_once(void **state)
     assert_int_equal(count_records(fixture->partition, 25), 10);
 }
 
+/* Open descriptors of this process whose file was removed. */
+static int removed_files_open(void)
+{
+    int count = 0;
+    for (int fd = 0; fd < 256; fd++) {
+        char path[64];
+        char target[PATH_MAX];
+        (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        ssize_t n = readlink(path, target, sizeof(target) - 1);
+        target[n > 0 ? n : 0] = '\0';
+        count += strstr(target, ".log (deleted)") != NULL;
+    }
+    return count;
+}
+
+static void maintaining_lets_go_of_removed_files(void **state)
+{
+    struct fixture *fixture = *state;
+    uint32_t next_ms;
+    append_large(fixture->partition, 35);
+    assert_int_equal(count_records(fixture->partition, 0), 35);
+    assert_int_equal(run_in_child(trim_elsewhere, fixture), 0);
+    assert_true(removed_files_open() > 0);
+    must(beck_store_maintain(fixture->store, true, &next_ms, &fixture->error), &fixture->error);
+    assert_int_equal(removed_files_open(), 0);
+}
+
 /* In a child: a look at a store that nobody had open, which another trims then. */
 static int look_while_trimmed(struct fixture *fixture)
 {
@@ -436,6 +463,7 @@ int main(void)
         TEST(positions_of_the_view_keep_their_meaning),
         TEST(a_reader_of_the_view_goes_on_where_it_was),
         TEST(another_process_sees_it_at_once),
+        TEST(maintaining_lets_go_of_removed_files),
         TEST(who_may_only_read_follows),
         TEST(a_read_only_store_is_not_trimmed),
     };
