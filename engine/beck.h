@@ -159,7 +159,7 @@ int beck_store_create(const char *path, const struct beck_store_options *options
  * which this one understands nothing, or not enough to write (the message says that it can be
  * opened read-only then).
  * -ENODEV: on a network file system, or open in another pid namespace. -EACCES. -EBADMSG: meta.mdb
- * is damaged (see beck-repair). -ENOSPC: no room for the slots.
+ * is damaged (see beck_store_repair()). -ENOSPC: no room for the slots.
  */
 int beck_store_open(const char *path, unsigned flags, const struct beck_store_options *options,
                     struct beck_store **ret_store, struct beck_error *error);

@@ -17,7 +17,6 @@
 
 #define REPAIR_SIDE_BYTES 48
 #define REPAIR_PATH_BYTES 320
-#define REPAIR_META_COPY  "meta.mdb.copy"
 
 struct repair {
     struct beck_store store; /* what of it the lower layers need: files, meta and index */

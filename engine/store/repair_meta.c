@@ -382,8 +382,8 @@ static int gather(struct rebuild *rebuild)
         r = repair_walk(repair->store.path, STORE_PATH_META, &meta_layout, repair->map_bytes, true,
                         take_own, rebuild, &rebuild->walk);
     if (r == 0)
-        r = repair_walk(repair->store.path, REPAIR_META_COPY, &meta_layout, repair->map_bytes, true,
-                        take_copied, rebuild, &rebuild->copy);
+        r = repair_walk(repair->store.path, STORE_PATH_META_COPY, &meta_layout, repair->map_bytes,
+                        true, take_copied, rebuild, &rebuild->copy);
     if (r == 0)
         r = fix_known_topics(rebuild);
     if (r == 0)

@@ -198,6 +198,26 @@ static void killed_at_any_call_leaves_a_good_store(void **state)
     assert_in_range(at, 12, 500); /* it was killed at all: two exchanges, at least */
 }
 
+static void killed_at_any_call_a_repair_takes_nothing_for_damage(void **state)
+{
+    struct fixture *fixture = *state;
+    unsigned at = 0;
+    bool killed;
+    do {
+        struct beck_repair_totals totals;
+        begin_run(fixture);
+        killed = wait_for(start_cleaner(fixture, ++at, NULL));
+        must(beck_store_repair(fixture->path, BECK_REPAIR_EXECUTE | BECK_REPAIR_DROP_DAMAGED,
+                               &fixture_options, NULL, NULL, &totals, &fixture->error),
+             &fixture->error);
+        assert_int_equal(totals.left, 0);
+        assert_string_equal(totals.side, "");
+        open_store(fixture);
+        check_log(fixture);
+        fixture_close(fixture);
+    } while (killed);
+}
+
 static void killed_at_any_call_others_go_on_reading(void **state)
 {
     struct fixture *fixture = *state;
@@ -257,6 +277,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(killed_at_any_call_leaves_a_good_store),
+        TEST(killed_at_any_call_a_repair_takes_nothing_for_damage),
         TEST(killed_at_any_call_others_go_on_reading),
         TEST(refused_at_any_call_nothing_is_lost),
     };

@@ -308,6 +308,7 @@ static void a_lost_meta_is_made_anew_from_the_topics_files(void **state)
     struct fixture *fixture = *state;
     leave_ten(fixture);
     remove_store_file(fixture, STORE_PATH_META);
+    remove_store_file(fixture, STORE_PATH_META_COPY);
     assert_repaired(fixture, 0, 1);
     assert_sound(fixture);
     assert_ten(fixture);
@@ -334,6 +335,7 @@ static void both_databases_lost_are_made_anew(void **state)
     struct fixture *fixture = *state;
     leave_ten(fixture);
     remove_store_file(fixture, STORE_PATH_META);
+    remove_store_file(fixture, STORE_PATH_META_COPY);
     remove_store_file(fixture, STORE_PATH_INDEX);
     remove_store_file(fixture, STORE_PATH_LIVE);
     assert_repaired(fixture, 0, 2);
@@ -348,7 +350,7 @@ static void copy_meta(struct fixture *fixture)
     char to[PATH_MAX];
     size_t size;
     store_file(fixture, STORE_PATH_META, from);
-    store_file(fixture, "meta.mdb.copy", to);
+    store_file(fixture, STORE_PATH_META_COPY, to);
     char *bytes = file_read(from, &size);
     file_write(to, bytes, size);
     free(bytes);
@@ -409,6 +411,31 @@ static void one_damaged_record_of_meta_costs_no_other(void **state)
     must(beck_topic_find(fixture->store, "t", &topic, &fixture->error), &fixture->error);
     assert_int_equal(topic.uid, 11);
     assert_int_equal(must_state(fixture->partition).leader_epoch, 0);
+}
+
+static void committed_offsets_are_in_the_copy(void **state)
+{
+    struct fixture *fixture = *state;
+    struct beck_offset offset;
+    struct beck_offset_commit commit = {.group = "group",
+                                        .group_size = 5,
+                                        .topic = "t",
+                                        .offset = 7,
+                                        .leader_epoch = -1,
+                                        .expire_ms = -1};
+    leave_ten(fixture);
+    open_again(fixture);
+    must(beck_offsets_commit(fixture->store, &commit, 1, &fixture->error), &fixture->error);
+    fixture_close(fixture);
+    remove_store_file(fixture, STORE_PATH_META);
+    assert_repaired(fixture, 0, 1);
+    open_again(fixture);
+    assert_int_equal(
+        must(beck_offset_fetch(fixture->store, "group", 5, "t", 0, &offset, &fixture->error),
+             &fixture->error),
+        1);
+    assert_int_equal(offset.offset, 7);
+    assert_int_equal(verify_count(fixture->store, NULL), 0);
 }
 
 /* ---- segments ------------------------------------------------------------------------------- */
@@ -745,6 +772,7 @@ int main(void)
         TEST(both_databases_lost_are_made_anew),
         TEST(the_copy_of_meta_is_brought_up_to_date),
         TEST(one_damaged_record_of_meta_costs_no_other),
+        TEST(committed_offsets_are_in_the_copy),
         TEST(a_torn_end_is_kept_and_cut_off),
         TEST(damage_in_the_middle_stays_unless_it_is_to_be_dropped),
         TEST(damage_in_the_middle_is_dropped_and_kept),
