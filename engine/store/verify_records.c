@@ -17,12 +17,15 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
-#define KEY_BYTES_MAX 511 /* LMDB's */
-#define BITE          1024
+#define KEY_BYTES_MAX     511 /* LMDB's */
+#define BITE              1024
+#define FILE_GROWTH_BYTES ((uint64_t)256 << 20)
 
 /* ---- a walk over a database ---------------------------------------------------------------- */
 
@@ -471,6 +474,17 @@ static int walk_one(struct db *db, MDB_dbi dbi, struct file_walk *file)
     return walk_database(&walk);
 }
 
+/* Address space for a file that may grow a little meanwhile. */
+static uint64_t map_bytes_of(const char *path, const char *name)
+{
+    char file[PATH_MAX];
+    struct stat info;
+    int n = snprintf(file, sizeof(file), "%s/%s", path, name);
+    if (n < 0 || (size_t)n >= sizeof(file) || stat(file, &info) < 0)
+        return 0;
+    return ((uint64_t)info.st_size / FILE_GROWTH_BYTES + 2) * FILE_GROWTH_BYTES;
+}
+
 int verify_walk(const char *path, const char *name, void (*tick)(void *context), void *context,
                 struct beck_error *error)
 {
@@ -478,7 +492,7 @@ int verify_walk(const char *path, const char *name, void (*tick)(void *context),
     const struct db_layout *layout =
         strcmp(name, STORE_PATH_META) == 0 ? &meta_layout : &index_layout;
     struct db db;
-    int r = db_open(&db, path, name, DB_OPEN_READ_ONLY, 0, layout, error);
+    int r = db_open(&db, path, name, DB_OPEN_READ_ONLY, map_bytes_of(path, name), layout, error);
     if (r < 0)
         return r;
     for (size_t i = 0; r == 0 && i < layout->count; i++)
