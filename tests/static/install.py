@@ -20,6 +20,10 @@ BUILD, SOURCE = sys.argv[1:3]
 PROGRAM = r'''
 #include <beck.h>
 #include <stdio.h>
+/* Names that the library uses inside. */
+void report(void);
+void report(void) { }
+int store_open;
 int main(int argc, char **argv)
 {
     struct beck_store *store = NULL;

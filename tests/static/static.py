@@ -116,8 +116,8 @@ def check_map():
     public = set(functions_of('engine/beck.h'))
     wrong = [f'not in engine/libbeck.map: {name}' for name in sorted(public - set(listed))]
     wrong += [f'not in beck.h: {name}' for name in sorted(set(listed) - public)]
-    if listed != sorted(listed):
-        wrong.append('engine/libbeck.map is not sorted')
+    if listed != sorted(set(listed)):
+        wrong.append('engine/libbeck.map is not sorted, or has a name twice')
     return bool(public) and not wrong, '\n'.join(wrong)
 
 
