@@ -16,6 +16,9 @@
 #include "log.h"
 #include "loop.h"
 
+#define SWEEP_SECONDS     60
+#define SWEEP_ARENA_BYTES ((size_t)1 << 30) /* of the names of all groups */
+
 static int64_t date_ms(void)
 {
     struct timespec now;
@@ -144,6 +147,67 @@ static void timer_event(evutil_socket_t fd, short what, void *context)
     loop_settle(groups->loop);
 }
 
+/* ---- groups that are not any more ---- */
+
+int group_ids_read(struct beck_store *store, struct kafka_arena *arena, struct group_ids *ret_ids)
+{
+    struct beck_group *group = calloc(1, sizeof(*group));
+    struct group_ids ids = {.count = 0};
+    size_t room = 0;
+    int result = group ? 1 : -ENOMEM;
+    while (result == 1 || result == -EBADMSG) {
+        result = beck_group_next(store, group, NULL);
+        if (result != 1)
+            continue;
+        if (ids.count == room) {
+            room = room ? 2 * room : 256;
+            struct kafka_string *grown = kafka_arena_alloc(arena, room, sizeof(*grown));
+            if (grown && ids.count > 0)
+                memcpy(grown, ids.list, ids.count * sizeof(*grown));
+            ids.list = grown;
+        }
+        const char *id = ids.list ? kafka_arena_copy(arena, group->id, group->id_size) : NULL;
+        if (id)
+            ids.list[ids.count++] = (struct kafka_string){id, (uint32_t)group->id_size};
+        else
+            result = -ENOMEM;
+    }
+    free(group);
+    if (result == 0)
+        *ret_ids = ids;
+    return result;
+}
+
+/* On a worker. */
+static void sweep_run(struct work *work)
+{
+    struct groups *groups = (struct groups *)((char *)work - offsetof(struct groups, sweep_work));
+    groups->sweep_result =
+        group_ids_read(groups->broker->store, &groups->sweep_arena, &groups->sweep_ids);
+}
+
+static void sweep_done(struct work *work)
+{
+    struct groups *groups = (struct groups *)((char *)work - offsetof(struct groups, sweep_work));
+    struct coordinator *coordinator = groups_begin(groups);
+    if (groups->sweep_result == 0)
+        coordinator_match(coordinator, groups->sweep_ids.list, groups->sweep_ids.count);
+    groups_end(groups);
+    kafka_arena_done(&groups->sweep_arena);
+    groups->sweeping = false;
+}
+
+static void sweep_event(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd, (void)what;
+    struct groups *groups = context;
+    if (groups->sweeping || groups->loop->stopping || groups->coordinator.group_count == 0)
+        return;
+    groups->sweeping = true;
+    kafka_arena_init(&groups->sweep_arena, SWEEP_ARENA_BYTES);
+    workers_submit(&groups->broker->workers, &groups->loop->inbox, &groups->sweep_work);
+}
+
 /* ---- the begin and the end ---- */
 
 /* `state` has room for any. */
@@ -198,8 +262,12 @@ int groups_init(struct groups *groups, struct loop *loop, struct beck_error *err
     TAILQ_INIT(&groups->queue);
     TAILQ_INIT(&groups->running);
     coordinator_init(&groups->coordinator, &environment, &settings);
+    groups->sweep_work.run = sweep_run;
+    groups->sweep_work.done = sweep_done;
     groups->timer = evtimer_new(loop->base, timer_event, groups);
-    if (!groups->timer)
+    groups->sweep = event_new(loop->base, -1, EV_PERSIST, sweep_event, groups);
+    struct timeval each = {.tv_sec = SWEEP_SECONDS};
+    if (!groups->timer || !groups->sweep || event_add(groups->sweep, &each) < 0)
         return -ENOMEM;
     (void)groups_begin(groups);
     int result = load(groups, error);
@@ -220,5 +288,7 @@ void groups_done(struct groups *groups)
     coordinator_done(&groups->coordinator);
     if (groups->timer)
         event_free(groups->timer);
-    groups->timer = NULL;
+    if (groups->sweep)
+        event_free(groups->sweep);
+    groups->timer = groups->sweep = NULL;
 }

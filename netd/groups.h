@@ -36,11 +36,23 @@ struct group_save {
 
 TAILQ_HEAD(group_saves, group_save);
 
+/* The groups that the store knows. */
+struct group_ids {
+    struct kafka_string *list; /* in an arena */
+    size_t count;
+};
+
 struct groups {
     struct broker *broker;
     struct loop *loop; /* the first */
     struct coordinator coordinator;
     struct event *timer;
+    struct event *sweep; /* forgets groups that expired, or never came to anything */
+    struct work sweep_work;
+    struct kafka_arena sweep_arena;
+    struct group_ids sweep_ids;
+    int sweep_result;
+    bool sweeping;
     struct commits commits;
     struct work work;           /* of the saves that a worker has */
     struct group_saves queue;   /* not begun */
@@ -56,6 +68,9 @@ void groups_done(struct groups *groups);
  * that what is due next will be. */
 struct coordinator *groups_begin(struct groups *groups);
 void groups_end(struct groups *groups);
+
+/* Read them; on any thread. -ENOMEM. */
+int group_ids_read(struct beck_store *store, struct kafka_arena *arena, struct group_ids *ret_ids);
 
 /* Answer all who wait: the daemon ends. */
 void groups_stop(struct groups *groups);

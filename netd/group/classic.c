@@ -559,7 +559,7 @@ void coordinator_join(struct coordinator *coordinator, struct group_join *join)
         group = coordinator_make(coordinator, join->group_id);
         error = group ? KAFKA_NONE : KAFKA_COORDINATOR_NOT_AVAILABLE;
     }
-    if (error == KAFKA_NONE && group->state == GROUP_DEAD)
+    if (error == KAFKA_NONE && (group->state == GROUP_DEAD || coordinator->is_stopping))
         error = KAFKA_COORDINATOR_NOT_AVAILABLE;
     if (error == KAFKA_NONE && !group_supports(group, join))
         error = KAFKA_INCONSISTENT_GROUP_PROTOCOL;
@@ -595,7 +595,7 @@ static int16_t sync_check(const struct group *group, const struct group_sync *sy
 {
     if (!group)
         return KAFKA_UNKNOWN_MEMBER_ID;
-    if (group->state == GROUP_DEAD)
+    if (group->state == GROUP_DEAD || group->coordinator->is_stopping)
         return KAFKA_COORDINATOR_NOT_AVAILABLE;
     int16_t error = find_member(group, sync->member_id, sync->instance_id, ret_member);
     if (error != KAFKA_NONE)

@@ -176,6 +176,41 @@ int coordinator_load(struct coordinator *coordinator, struct kafka_string group_
     return result;
 }
 
+/* ---- the store's groups ---- */
+
+struct unknown {
+    struct group **groups;
+    size_t count;
+};
+
+static bool note_unknown(void *context, struct group *group)
+{
+    struct unknown *unknown = context;
+    bool idle = group->state == GROUP_EMPTY && group->pending_count == 0 && group->saves == 0;
+    if (idle && !group->is_known)
+        unknown->groups[unknown->count++] = group;
+    group->is_known = false;
+    return true;
+}
+
+void coordinator_match(struct coordinator *coordinator, const struct kafka_string *group_ids,
+                       size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct group *group = coordinator_make(coordinator, group_ids[i]);
+        if (group)
+            group->is_known = true;
+    }
+    struct unknown unknown = {.groups =
+                                  calloc(coordinator->group_count + 1, sizeof(struct group *))};
+    if (!unknown.groups)
+        return; /* another time */
+    coordinator_walk(coordinator, note_unknown, &unknown);
+    while (unknown.count > 0)
+        coordinator_drop(unknown.groups[--unknown.count]);
+    free(unknown.groups);
+}
+
 /* ---- the end ---- */
 
 static bool stop_group(void *context, struct group *group)
@@ -187,6 +222,7 @@ static bool stop_group(void *context, struct group *group)
 
 void coordinator_stop(struct coordinator *coordinator)
 {
+    coordinator->is_stopping = true;
     coordinator_walk(coordinator, stop_group, NULL);
 }
 

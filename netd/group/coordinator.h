@@ -49,6 +49,7 @@ struct coordinator {
     void *groups; /* tree by id */
     size_t group_count;
     size_t member_count; /* of all groups, pending ones too */
+    bool is_stopping;    /* nobody may wait any more */
     int64_t now_ms;      /* monotonic; as of the call that is under way */
     int64_t date_ms;     /* since the epoch */
 };
@@ -56,7 +57,8 @@ struct coordinator {
 void coordinator_init(struct coordinator *coordinator,
                       const struct coordinator_environment *environment,
                       const struct coordinator_settings *settings);
-/* Answers all who wait with COORDINATOR_NOT_AVAILABLE; their clients ask again. */
+/* Answers all who wait, and who would from now on, with COORDINATOR_NOT_AVAILABLE; their clients
+ * ask again. */
 void coordinator_stop(struct coordinator *coordinator);
 /* Frees everything. Nobody may wait, and no save be under way. */
 void coordinator_done(struct coordinator *coordinator);
@@ -73,6 +75,11 @@ void coordinator_saved(struct group *group, unsigned save, int result);
  * of. -EBADMSG: this is no state. -EPROTONOSUPPORT: of a later version. -ENOMEM. */
 int coordinator_load(struct coordinator *coordinator, struct kafka_string group_id,
                      struct kafka_bytes state);
+
+/* These are the groups that the store knows: make those that are missing, and let go of those that
+ * it does not know and that nobody takes part in. */
+void coordinator_match(struct coordinator *coordinator, const struct kafka_string *group_ids,
+                       size_t count);
 
 /* NULL: there is none. */
 struct group *coordinator_find(const struct coordinator *coordinator, struct kafka_string group_id);

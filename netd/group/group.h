@@ -81,6 +81,7 @@ struct group {
     int64_t initial_left_ms;
     struct timer synced; /* while members have not synced: when to do without them */
 
+    bool is_known;       /* while groups are matched with the store's: it knows this one */
     unsigned saves;      /* that are under way */
     unsigned save_count; /* counts them, so that a late one is known as such */
     unsigned assigning;  /* the save that holds the leader's assignments; 0: none is under way */

@@ -161,7 +161,9 @@ static void list_groups(struct request *request)
 {
     struct kafka_list_groups_response *response = request->response;
     struct listing listing = {.request = request};
-    const struct coordinator *coordinator = groups_begin(groups_of(request));
+    struct coordinator *coordinator = groups_begin(groups_of(request));
+    const struct group_ids *ids = request->context;
+    coordinator_match(coordinator, ids->list, ids->count);
     response->groups =
         kafka_list_groups_response_group_array(&request->arena, (uint32_t)coordinator->group_count);
     if (response->groups)
@@ -172,9 +174,29 @@ static void list_groups(struct request *request)
     request_return(request);
 }
 
+/* On a worker: tools make groups, too, and groups expire. */
+static void read_group_ids(struct request *request)
+{
+    if (group_ids_read(request->loop->broker->store, &request->arena, request->context) < 0)
+        request->response = NULL;
+}
+
+static void group_ids_were_read(struct request *request)
+{
+    if (request->response)
+        request_call(request, list_groups);
+}
+
 void list_groups_handle(struct request *request)
 {
-    request_call(request, list_groups);
+    request->context = kafka_arena_alloc(&request->arena, 1, sizeof(struct group_ids));
+    if (!request->context) {
+        request->response = NULL;
+        request_ready(request);
+        return;
+    }
+    request->returned = group_ids_were_read;
+    request_submit(request, read_group_ids);
 }
 
 /* ---- DeleteGroups ---- */

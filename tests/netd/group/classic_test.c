@@ -552,6 +552,30 @@ static void a_subscription_is_seen(void **state)
     assert_false(group_is_subscribed(group, kafka_string_of("u")));
 }
 
+static void groups_follow_the_store(void **state)
+{
+    struct pair *pair = *state;
+    struct coordinator *coordinator = &pair->world.coordinator;
+    const struct kafka_string known[] = {kafka_string_of("made by a tool")};
+    world_of_two(&pair->world, &pair->x, &pair->y);
+    assert_non_null(coordinator_make(coordinator, kafka_string_of("expired")));
+    coordinator_match(coordinator, known, 1);
+    assert_non_null(coordinator_find(coordinator, kafka_string_of("made by a tool")));
+    assert_null(coordinator_find(coordinator, kafka_string_of("expired")));
+    assert_int_equal(world_state(&pair->world), GROUP_STABLE); /* who has members stays */
+    coordinator_match(coordinator, NULL, 0);
+    assert_null(coordinator_find(coordinator, kafka_string_of("made by a tool")));
+}
+
+static void who_joins_while_it_stops_is_answered(void **state)
+{
+    struct pair *pair = *state;
+    coordinator_stop(&pair->world.coordinator);
+    actor_join(&pair->x);
+    assert_int_equal(pair->x.joins, 1);
+    assert_int_equal(pair->x.error, KAFKA_COORDINATOR_NOT_AVAILABLE);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -598,6 +622,8 @@ int main(void)
         TEST(a_group_with_members_is_not_deleted),
         TEST(an_empty_group_is_gone_when_that_is_durable),
         TEST(a_subscription_is_seen),
+        TEST(groups_follow_the_store),
+        TEST(who_joins_while_it_stops_is_answered),
     };
     return cmocka_run_group_tests_name("netd/group/classic", tests, NULL, NULL);
 }
