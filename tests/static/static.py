@@ -181,7 +181,7 @@ def engine_dirs(flags, directory):
             for value in values:
                 path = os.path.relpath(os.path.normpath(value[2:]), ROOT)
                 if value.startswith('-I') and path.startswith('engine/'):
-                    seen.add(path[len('engine/'):])
+                    seen.add(path[len('engine/'):].split('/')[0])  # a layer, whichever of its rooms
     return seen
 
 
