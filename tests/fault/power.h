@@ -11,12 +11,14 @@
 
 #define POWER_TOPICS     12
 #define POWER_PARTITIONS 2
+#define POWER_KEYS       8 /* of records in topics that are compacted */
 #define NEVER            UINT32_MAX
 
 /* A record that was acknowledged. */
 struct offer {
     int64_t offset;
     uint64_t number; /* which record it is */
+    uint32_t key;    /* below POWER_KEYS */
     uint32_t when;
     uint32_t sent; /* records in the batch that it is the first of, where a producer sent that */
     int32_t producer;
@@ -71,6 +73,8 @@ struct log {
 
 struct topic {
     char name[32]; /* empty: free */
+    bool is_compacted;
+    bool is_retained; /* retention may remove segments of it */
     uint32_t create_begin;
     uint32_t create_end;
     uint32_t delete_begin;

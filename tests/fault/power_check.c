@@ -37,12 +37,40 @@ static int64_t highest_used(const struct log *log, uint32_t at)
     return highest;
 }
 
-/* The records that are there are the first of those that were offered. */
+/* The place in `offers` of each key's last record, counted from 1. */
+struct last {
+    uint32_t there[POWER_KEYS];
+    uint32_t missing[POWER_KEYS];
+};
+
+/* The records that were offered before the one at an offset were compacted away. */
+static void pass_over(const struct checked *c, struct last *last, int64_t offset)
+{
+    struct log *log = c->log;
+    for (; c->topic->is_compacted && log->found < log->offer_count &&
+           log->offers[log->found].offset < offset;
+         log->found++)
+        last->missing[log->offers[log->found].key] = log->found + 1;
+}
+
+/* A record that is not there has one of the same key behind it that is. */
+static void check_last(const struct checked *c, const struct last *last)
+{
+    for (uint32_t key = 0; key < POWER_KEYS; key++)
+        if (last->missing[key] > last->there[key])
+            power_fail(c->power, "%s-%d: offset %" PRId64 ", the last with key %u, is missing",
+                       c->topic->name, c->partition, c->log->offers[last->missing[key] - 1].offset,
+                       key);
+}
+
+/* The records that are there are the first of those that were offered; where the topic is
+ * compacted, without some that later ones have made obsolete. */
 static void check_records(struct checked *c, struct beck_partition *partition, int64_t log_start)
 {
     struct beck_error error;
     struct beck_reader *reader = NULL;
     struct beck_record record;
+    struct last last = {0};
     struct log *log = c->log;
     const char *name = c->topic->name;
     must(beck_reader_new(partition, BECK_READ_UNCOMMITTED, &reader, &error), &error);
@@ -53,6 +81,7 @@ static void check_records(struct checked *c, struct beck_partition *partition, i
     while (must(beck_reader_next(reader, &record, &error), &error) == 1) {
         uint64_t number;
         memcpy(&number, record.value, sizeof(number));
+        pass_over(c, &last, record.offset);
         if (log->found == log->offer_count)
             power_fail(c->power, "%s-%d: offset %" PRId64 " was never given out", name,
                        c->partition, record.offset);
@@ -62,8 +91,10 @@ static void check_records(struct checked *c, struct beck_partition *partition, i
                        "%s-%d: offset %" PRId64 " has record %" PRIu64 ", where %" PRId64
                        " is due with %" PRIu64,
                        name, c->partition, record.offset, number, due->offset, due->number);
+        last.there[due->key] = log->found;
     }
     beck_reader_free(reader);
+    check_last(c, &last);
     if (log->found < log->offer_count && log->offers[log->found].offset < promised(log, c->at))
         power_fail(c->power, "%s-%d: offset %" PRId64 " was synced and is lost", name, c->partition,
                    log->offers[log->found].offset);
@@ -150,7 +181,8 @@ static void send_again(const struct checked *c, struct beck_partition *partition
     const struct sender sender = {.producer_id = POWER_PRODUCER_ID + offer->producer,
                                   .sequence = offer->sequence};
     for (uint32_t i = 0; i < offer->sent; i++)
-        records[i] = (struct beck_record){.key_size = -1, .value = "again", .value_size = 5};
+        records[i] =
+            (struct beck_record){.key = "key", .key_size = 3, .value = "again", .value_size = 5};
     int r = append_as(partition, &sender, records, offer->sent, BECK_ACKS_LEADER, &result, &error);
     if (r < 0)
         power_fail(c->power, "%s-%d: sequence %d of producer %d again: %s", c->topic->name,
@@ -188,7 +220,7 @@ static void check_log(struct checked *c)
     const struct power *power = c->power;
     struct beck_error error;
     struct beck_append_result result;
-    struct beck_record one = {.key_size = -1, .value = "next", .value_size = 4};
+    struct beck_record one = {.key = "key", .key_size = 3, .value = "next", .value_size = 4};
     struct beck_partition *partition = must_open_partition(c->store, c->topic->name, c->partition);
     struct beck_partition_state state = must_state(partition);
     int64_t used = highest_used(c->log, c->at);

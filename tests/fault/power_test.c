@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Power loss at any call of the engine or of LMDB. A run opens a store on a simulated disk
- * (disk.h), appends, syncs, rolls, checkpoints, makes and deletes topics and closes it, while each
- * call is noted. Then power is cut again and again in that run, at calls of its past, and each disk
- * that this leaves is opened: what was promised before the call is there, nothing is there that was
- * not sent, no offset is used for two records, the leader epoch rises, and verification finds no
- * damage. One of these disks is where the next run begins: so that power also fails in a recovery.
+ * (disk.h), appends, syncs, rolls, checkpoints, trims, retains, compacts, makes and deletes topics
+ * and closes it, while each call is noted. Then power is cut again and again in that run, at calls
+ * of its past, and each disk that this leaves is opened: what was promised before the call is
+ * there, nothing is there that was not sent, no offset is used for two records, the leader epoch
+ * rises, and verification finds no damage. One of these disks is where the next run begins: so that
+ * power also fails in a recovery.
  *
  *     power_test [--cuts N] [--seed N]
  *
@@ -193,10 +194,12 @@ static bool print_hits(const struct power *power)
         CALL_CREATE * CALL_FILES + FILE_INDEX,
         CALL_CREATE * CALL_FILES + FILE_SEGMENT,
         CALL_CREATE * CALL_FILES + FILE_TOPIC,
+        CALL_CREATE * CALL_FILES + FILE_CLEANED,
         CALL_WRITE * CALL_FILES + FILE_META,
         CALL_WRITE * CALL_FILES + FILE_INDEX,
         CALL_WRITE * CALL_FILES + FILE_SEGMENT,
         CALL_WRITE * CALL_FILES + FILE_TOPIC,
+        CALL_WRITE * CALL_FILES + FILE_CLEANED,
         CALL_WRITE_THROUGH * CALL_FILES + FILE_META,
         CALL_WRITE_THROUGH * CALL_FILES + FILE_INDEX,
         CALL_TRUNCATE * CALL_FILES + FILE_SEGMENT,
@@ -204,6 +207,8 @@ static bool print_hits(const struct power *power)
         CALL_SYNC * CALL_FILES + FILE_INDEX,
         CALL_SYNC * CALL_FILES + FILE_SEGMENT,
         CALL_SYNC * CALL_FILES + FILE_TOPIC,
+        CALL_SYNC * CALL_FILES + FILE_CLEANED,
+        CALL_RENAME * CALL_FILES + FILE_CLEANED,
         CALL_SYNC * CALL_FILES + FOLDER_PARTITION,
         CALL_SYNC * CALL_FILES + FOLDER_TOPIC,
         CALL_SYNC * CALL_FILES + FOLDER_TOPICS,

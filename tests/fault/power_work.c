@@ -29,11 +29,12 @@ static void *room_for(void *memory, uint32_t count, uint32_t *room, size_t size)
     return larger;
 }
 
-static void note_offer(struct power *power, struct log *log, int64_t offset, uint64_t number)
+static void note_offer(struct power *power, struct log *log, int64_t offset, uint64_t number,
+                       uint32_t key)
 {
     log->offers = room_for(log->offers, log->offer_count, &log->offer_room, sizeof(struct offer));
     log->offers[log->offer_count++] =
-        (struct offer){.offset = offset, .number = number, .when = now(power)};
+        (struct offer){.offset = offset, .number = number, .key = key, .when = now(power)};
     power->offered++;
 }
 
@@ -76,8 +77,11 @@ static void send(struct power *power, struct log *log, struct beck_partition *pa
     if (producer != 0 && all)
         must(beck_sync(partition, ret_result->next_offset, &error), &error);
     uint32_t first = log->offer_count;
-    for (uint32_t i = 0; i < count; i++)
-        note_offer(power, log, ret_result->base_offset + i, power->next_number++);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t key;
+        memcpy(&key, records[i].key, sizeof(key));
+        note_offer(power, log, ret_result->base_offset + i, power->next_number++, key);
+    }
     if (producer != 0) {
         log->offers[first].sent = count;
         log->offers[first].producer = producer;
@@ -90,6 +94,7 @@ static void append(struct power *power, struct topic *topic, uint32_t p, bool la
 {
     static char value[LARGE_BYTES];
     struct beck_record records[4];
+    uint32_t keys[4];
     struct beck_append_result result;
     struct log *log = &topic->logs[p];
     uint32_t count = large ? 1 : 1 + random_below(&power->random, 4);
@@ -101,8 +106,12 @@ static void append(struct power *power, struct topic *topic, uint32_t p, bool la
         uint64_t number = power->next_number + i;
         char *at = value + (large ? 0 : i * VALUE_BYTES);
         memcpy(at, &number, sizeof(number));
-        records[i] = (struct beck_record){
-            .key_size = -1, .value = at, .value_size = (int32_t)size, .timestamp_ms = FIXTURE_TIME};
+        keys[i] = random_below(&power->random, POWER_KEYS);
+        records[i] = (struct beck_record){.key = &keys[i],
+                                          .key_size = sizeof(keys[i]),
+                                          .value = at,
+                                          .value_size = (int32_t)size,
+                                          .timestamp_ms = FIXTURE_TIME};
         if (large)
             records[i].value_size = (int32_t)LARGE_BYTES;
     }
@@ -121,7 +130,9 @@ static void append_idempotent(struct power *power, struct topic *topic, uint32_t
     struct log *log = &topic->logs[p];
     struct idempotent *own = &log->idempotent;
     uint64_t number = power->next_number++;
-    const struct beck_record record = {.key_size = -1, .value = &number, .value_size = 8};
+    uint32_t key = random_below(&power->random, POWER_KEYS);
+    const struct beck_record record = {
+        .key = &key, .key_size = sizeof(key), .value = &number, .value_size = 8};
     if (own->size == 0)
         *own = (struct idempotent){.producer_id = power_producer_id(power)};
     forge_begin(&forge);
@@ -140,7 +151,7 @@ static void append_idempotent(struct power *power, struct topic *topic, uint32_t
     own->size = forge.size;
     own->base_offset = result.base_offset;
     own->when = now(power);
-    note_offer(power, log, result.base_offset, number);
+    note_offer(power, log, result.base_offset, number, key);
 }
 
 static void commit(struct power *power, struct topic *topic, uint32_t p)
@@ -200,11 +211,70 @@ static void alter(struct power *power, const struct topic *topic)
     must(beck_topic_alter(power->fixture.store, topic->name, &change, 1, 0, &error), &error);
 }
 
+static int64_t log_start(const struct power *power, const struct topic *topic, uint32_t p)
+{
+    struct beck_partition *partition =
+        must_open_partition(power->fixture.store, topic->name, (int32_t)p);
+    int64_t start = must_state(partition).log_start_offset;
+    beck_partition_close(partition);
+    return start;
+}
+
+/* What maintenance has removed since `begin`. */
+static void note_retention(struct power *power, uint32_t begin)
+{
+    for (struct topic *topic = power->topics; topic < power->topics + POWER_TOPICS; topic++) {
+        bool is_there = topic->name[0] && topic->delete_begin == NEVER;
+        for (uint32_t p = 0; is_there && topic->is_retained && p < POWER_PARTITIONS; p++) {
+            struct log *log = &topic->logs[p];
+            int64_t start = log_start(power, topic, p);
+            int64_t before = log->trim_count > 0 ? log->trims[log->trim_count - 1].offset : 0;
+            if (start == before)
+                continue;
+            CHECK(log->trim_count < COMMITS);
+            log->trims[log->trim_count++] = (struct committed){start, begin, now(power)};
+        }
+    }
+}
+
+static void maintain(struct power *power)
+{
+    uint32_t next_ms;
+    struct beck_error error;
+    uint32_t begin = now(power);
+    must(beck_store_maintain(power->fixture.store, true, &next_ms, &error), &error);
+    note_retention(power, begin);
+}
+
+/* Let the topic have less room than it takes, for a while. */
+static void retain(struct power *power, struct topic *topic)
+{
+    struct beck_error error;
+    struct beck_config_change change = {.name = "retention.bytes",
+                                        .value = random_below(&power->random, 3) ? "1048576" : "0"};
+    if (topic->is_compacted)
+        return;
+    topic->is_retained = true;
+    must(beck_topic_alter(power->fixture.store, topic->name, &change, 1, 0, &error), &error);
+    maintain(power);
+    change = (struct beck_config_change){.name = "retention.bytes", .operation = BECK_CONFIG_RESET};
+    must(beck_topic_alter(power->fixture.store, topic->name, &change, 1, 0, &error), &error);
+}
+
 static void clean(struct power *power)
 {
     uint32_t next_ms;
     struct beck_error error;
     must(beck_store_clean(power->fixture.store, NULL, NULL, &next_ms, &error), &error);
+}
+
+/* Some segments more, which are compacted. */
+static void compact(struct power *power, struct topic *topic, uint32_t p)
+{
+    for (uint32_t i = 1 + random_below(&power->random, 6); topic->is_compacted && i > 0; i--)
+        append(power, topic, p, true);
+    maintain(power);
+    clean(power);
 }
 
 static void sync_log(struct power *power, struct topic *topic, uint32_t p)
@@ -220,6 +290,7 @@ static void sync_log(struct power *power, struct topic *topic, uint32_t p)
 
 static void create(struct power *power)
 {
+    struct beck_error error;
     struct topic *topic = power->topics;
     while (topic < power->topics + POWER_TOPICS && topic->name[0])
         topic++;
@@ -230,8 +301,15 @@ static void create(struct power *power)
     topic->create_end = topic->delete_begin = topic->delete_end = NEVER;
     for (uint32_t p = 0; p < POWER_PARTITIONS; p++)
         topic->logs[p].used_before = topic->logs[p].epoch = -1;
-    must_create_topic(power->fixture.store, topic->name, POWER_PARTITIONS, "segment.bytes",
-                      "1048576");
+    topic->is_retained = false;
+    topic->is_compacted = random_below(&power->random, 2);
+    const struct beck_config configs[] = {{"segment.bytes", "1048576"},
+                                          {"cleanup.policy", "compact"},
+                                          {"min.cleanable.dirty.ratio", "0"}};
+    const struct beck_topic_options options = {.partition_count = POWER_PARTITIONS,
+                                               .configs = configs,
+                                               .config_count = topic->is_compacted ? 3 : 1};
+    must(beck_topic_create(power->fixture.store, topic->name, &options, NULL, &error), &error);
     topic->create_end = now(power);
 }
 
@@ -241,13 +319,6 @@ static void delete_topic(struct power *power, struct topic *topic)
     topic->delete_begin = now(power);
     must(beck_topic_delete(power->fixture.store, topic->name, &error), &error);
     topic->delete_end = now(power);
-}
-
-static void maintain(struct power *power)
-{
-    uint32_t next_ms;
-    struct beck_error error;
-    must(beck_store_maintain(power->fixture.store, true, &next_ms, &error), &error);
 }
 
 int64_t power_producer_id(struct power *power)
@@ -300,26 +371,30 @@ static void step(struct power *power)
     uint32_t choice = random_below(&power->random, 100);
     if (!topic || choice < 4)
         create(power);
-    else if (choice < 50)
+    else if (choice < 47)
         append(power, topic, p, false);
-    else if (choice < 58)
+    else if (choice < 55)
         append_idempotent(power, topic, p);
-    else if (choice < 70)
+    else if (choice < 65)
         append(power, topic, p, true);
-    else if (choice < 77)
+    else if (choice < 71)
         sync_log(power, topic, p);
-    else if (choice < 83)
+    else if (choice < 77)
         commit(power, topic, p);
-    else if (choice < 91)
+    else if (choice < 84)
         maintain(power);
-    else if (choice < 93)
+    else if (choice < 86)
         delete_topic(power, topic);
-    else if (choice < 95)
+    else if (choice < 88)
         (void)power_producer_id(power);
-    else if (choice < 97)
+    else if (choice < 90)
         alter(power, topic);
+    else if (choice < 92)
+        trim(power, topic, p);
+    else if (choice < 96)
+        compact(power, topic, p);
     else if (choice < 98)
-        (random_below(&power->random, 3) ? trim(power, topic, p) : clean(power));
+        retain(power, topic);
     else if (power->close_begin == NEVER) {
         close_store(power);
         open_store(power);
