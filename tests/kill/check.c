@@ -198,6 +198,8 @@ unsigned check_store(struct ledger *ledger)
     }
     for (int32_t i = 0; i < LEDGER_PARTITIONS; i++)
         check_partition(ledger, store, i);
+    check_keyed(ledger, store);
+    check_trimmed(ledger, store);
     for (uint32_t i = 0; i < LEDGER_MAKERS; i++)
         check_maker(ledger, store, i);
     for (uint32_t i = 0; i < LEDGER_GROUPS; i++)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Processes append, read, maintain, and make and delete topics on one store while a supervisor
- * kills one after the other with SIGKILL, at random times, and starts it again; now and then it
- * kills all at once, and opens the store alone. At the end, and then, the store is held against the
- * ledger.
+ * Processes append, read, trim, compact, maintain, and make and delete topics on one store while a
+ * supervisor kills one after the other with SIGKILL, at random times, and starts it again; now and
+ * then it kills all at once, and opens the store alone. At the end, and then, the store is held
+ * against the ledger.
  *
  *     kill_test [--kills N] [--seed N] [--writers N] [--pause MS] [--keep]
  *
@@ -29,7 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define KILL_ALL_EACH 25
+#define KILL_ALL_EACH 40
 #define END_SECONDS   30
 #define MANY_KILLS    500
 #define WANTED_MS     100 /* how long to wait for a process to come to a place */
@@ -47,7 +47,8 @@ struct worker {
 
 struct supervisor {
     struct ledger *ledger;
-    struct worker workers[LEDGER_WRITERS + LEDGER_READERS + LEDGER_MAKERS + LEDGER_GROUPS + 1];
+    struct worker workers[LEDGER_WRITERS + LEDGER_READERS + LEDGER_MAKERS + LEDGER_GROUPS +
+                          KEYED_WRITERS + 7];
     uint32_t count;
     uint32_t kills;
     uint32_t pause_usec;
@@ -186,9 +187,9 @@ static void run(struct supervisor *supervisor, uint32_t kills)
         usleep(random_below(&supervisor->random, 2 * supervisor->pause_usec));
         look_for_dead(supervisor);
         if (supervisor->kills >= all_at) {
-            all_at += KILL_ALL_EACH;
             kill_all(supervisor);
             (void)check_store(supervisor->ledger);
+            all_at = supervisor->kills + KILL_ALL_EACH;
         } else {
             kill_next(supervisor);
         }
@@ -227,7 +228,16 @@ static void make_store(struct ledger *ledger)
         .partition_count = LEDGER_PARTITIONS, .configs = &small, .config_count = 1};
     struct beck_store *store = NULL;
     struct beck_error error;
+    static const struct beck_config keyed[] = {{"segment.bytes", "1048576"},
+                                               {"cleanup.policy", "compact"},
+                                               {"min.cleanable.dirty.ratio", "0"}};
+    static const struct beck_config trimmed[] = {{"segment.bytes", "1048576"},
+                                                 {"retention.bytes", "4000000"}};
+    const struct beck_topic_options keyed_topic = {.configs = keyed, .config_count = 3};
+    const struct beck_topic_options trimmed_topic = {.configs = trimmed, .config_count = 2};
     if (beck_store_open(ledger->path, BECK_OPEN_CREATE, &store_options, &store, &error) < 0 ||
+        beck_topic_create(store, KEYED_TOPIC, &keyed_topic, NULL, &error) < 0 ||
+        beck_topic_create(store, TRIMMED_TOPIC, &trimmed_topic, NULL, &error) < 0 ||
         beck_topic_create(store, KILL_TOPIC, &topic, NULL, &error) < 0)
         fault(ledger, "%s", error.message);
     beck_store_close(store);
@@ -299,6 +309,12 @@ int main(int argc, char **argv)
     add(&supervisor, "reader", LEDGER_READERS, run_reader);
     add(&supervisor, "maker", LEDGER_MAKERS, run_maker);
     add(&supervisor, "maintainer", 1, run_maintainer);
+    add(&supervisor, "writer of keys", KEYED_WRITERS, run_keyed_writer);
+    add(&supervisor, "reader of keys", 1, run_keyed_reader);
+    add(&supervisor, "cleaner", 2, run_cleaner);
+    add(&supervisor, "writer of what is trimmed", 1, run_trimmed_writer);
+    add(&supervisor, "reader of what is trimmed", 1, run_trimmed_reader);
+    add(&supervisor, "trimmer", 1, run_trimmer);
     run(&supervisor, kills);
     end(&supervisor);
     unsigned failures = check_store(supervisor.ledger);

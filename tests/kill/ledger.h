@@ -21,7 +21,12 @@
 #define LEDGER_ACKS       ((uint32_t)1 << 18) /* of one writer in one partition */
 #define MAKER_RECORDS     3
 
+#define KEYED_WRITERS 2
+#define KEYED_KEYS    100
+
 #define KILL_TOPIC     "t"
+#define KEYED_TOPIC    "keyed"   /* compacted */
+#define TRIMMED_TOPIC  "trimmed" /* and with a retention by size */
 #define KILL_MAP_BYTES ((uint64_t)64 << 20)
 
 /* One batch that was acknowledged. */
@@ -62,6 +67,18 @@ struct reader_ledger {
     } seen[2];
 };
 
+/* Who writes records with keys. */
+struct keyed_writer {
+    _Atomic uint32_t sent;            /* records */
+    _Atomic int64_t ends[KEYED_KEYS]; /* the offset behind each key's last acknowledged record */
+};
+
+struct trimmed_ledger {
+    _Atomic uint32_t sent;             /* records */
+    _Atomic int64_t ends[LEDGER_ACKS]; /* the offset behind each; 0: it was not acknowledged */
+    _Atomic int64_t start;             /* where the log was trimmed to */
+};
+
 enum maker_phase {
     MAKER_NONE,
     MAKER_CREATING,
@@ -84,6 +101,8 @@ struct ledger {
     struct reader_ledger readers[LEDGER_READERS];
     struct maker_ledger makers[LEDGER_MAKERS];
     struct group_ledger groups[LEDGER_GROUPS];
+    struct keyed_writer keyed_writers[KEYED_WRITERS];
+    struct trimmed_ledger trimmed;
 };
 
 /* What a record's value begins with. */
@@ -111,9 +130,17 @@ void run_maker(struct ledger *ledger, uint32_t index, unsigned seed);
 void run_producer(struct ledger *ledger, uint32_t index, unsigned seed);
 void run_group(struct ledger *ledger, uint32_t index, unsigned seed);
 void run_maintainer(struct ledger *ledger, uint32_t index, unsigned seed);
+void run_keyed_writer(struct ledger *ledger, uint32_t index, unsigned seed);
+void run_keyed_reader(struct ledger *ledger, uint32_t index, unsigned seed);
+void run_cleaner(struct ledger *ledger, uint32_t index, unsigned seed);
+void run_trimmed_writer(struct ledger *ledger, uint32_t index, unsigned seed);
+void run_trimmed_reader(struct ledger *ledger, uint32_t index, unsigned seed);
+void run_trimmer(struct ledger *ledger, uint32_t index, unsigned seed);
 
 /* Hold the store against the ledger; nobody else has it open. Returns the number of faults. */
 unsigned check_store(struct ledger *ledger);
+void check_keyed(struct ledger *ledger, struct beck_store *store);
+void check_trimmed(struct ledger *ledger, struct beck_store *store);
 
 __attribute__((format(printf, 2, 3))) void fault(struct ledger *ledger, const char *format, ...);
 

@@ -2,6 +2,7 @@
 /* Telling where a process is. The engine's steps are wrapped by the linker. */
 #include "points.h"
 
+#include "cleanings.h"
 #include "db.h"
 #include "live.h"
 
@@ -63,9 +64,15 @@ void points_begin(struct points *own)
 const char *place_name(uint32_t place, char to[80])
 {
     static const char *const steps[STEPS] = {
-        [STEP_LOCK] = "take a lock",   [STEP_UNLOCK] = "release a lock",
-        [STEP_PUBLISH] = "publish",    [STEP_RING] = "add to the ring",
-        [STEP_ROLLED] = "note a roll", [STEP_COMMIT] = "commit",
+        [STEP_LOCK] = "take a lock",
+        [STEP_UNLOCK] = "release a lock",
+        [STEP_PUBLISH] = "publish",
+        [STEP_RING] = "add to the ring",
+        [STEP_ROLLED] = "note a roll",
+        [STEP_COMMIT] = "commit",
+        [STEP_EXCHANGE] = "note an exchange",
+        [STEP_EXCHANGED] = "forget an exchange",
+        [STEP_CLEANED] = "note what is clean",
     };
     char call[64];
     uint32_t point = place / 2;
@@ -96,6 +103,10 @@ bool place_is_needed(uint32_t place)
         CALL_SYNC * CALL_FILES + FOLDER_TOPICS,
         CALL_MAKE_FOLDER * CALL_FILES + FOLDER_TOPIC,
         CALL_MAKE_FOLDER * CALL_FILES + FOLDER_PARTITION,
+        CALL_CREATE * CALL_FILES + FILE_CLEANED,
+        CALL_WRITE * CALL_FILES + FILE_CLEANED,
+        CALL_SYNC * CALL_FILES + FILE_CLEANED,
+        CALL_RENAME * CALL_FILES + FILE_CLEANED,
         CALL_REMOVE * CALL_FILES + FILE_SEGMENT,
         CALL_REMOVE * CALL_FILES + FILE_TOPIC,
         CALL_REMOVE * CALL_FILES + FOLDER_PARTITION,
@@ -106,6 +117,9 @@ bool place_is_needed(uint32_t place)
         POINT_STEPS + STEP_RING,
         POINT_STEPS + STEP_ROLLED,
         POINT_STEPS + STEP_COMMIT,
+        POINT_STEPS + STEP_EXCHANGE,
+        POINT_STEPS + STEP_EXCHANGED,
+        POINT_STEPS + STEP_CLEANED,
     };
     for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
         if (needed[i] == place / 2)
@@ -130,6 +144,19 @@ void __wrap_live_tail_publish(struct live_slot *slot, struct live_tail *tail);
 void __wrap_live_ring_add(struct live_slot *slot, const struct index_entry *entry);
 void __wrap_live_rolled_add(struct live_slot *slot, struct live_rolled *rolled);
 int __wrap_db_commit(struct db *db, MDB_txn *txn, struct beck_error *error);
+
+int __real_cleanings_put(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,
+                         const struct cleaning_intent *intent);
+int __real_cleanings_delete(struct db *index, MDB_txn *txn, uint32_t topic_number,
+                            uint32_t partition);
+int __real_cleaned_put(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,
+                       int64_t offset);
+int __wrap_cleanings_put(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,
+                         const struct cleaning_intent *intent);
+int __wrap_cleanings_delete(struct db *index, MDB_txn *txn, uint32_t topic_number,
+                            uint32_t partition);
+int __wrap_cleaned_put(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,
+                       int64_t offset);
 
 int __wrap_live_lock(pthread_mutex_t *mutex)
 {
@@ -172,5 +199,32 @@ int __wrap_db_commit(struct db *db, MDB_txn *txn, struct beck_error *error)
     IN(STEP_COMMIT);
     int r = __real_db_commit(db, txn, error);
     BEHIND(STEP_COMMIT);
+    return r;
+}
+
+int __wrap_cleanings_put(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,
+                         const struct cleaning_intent *intent)
+{
+    IN(STEP_EXCHANGE);
+    int r = __real_cleanings_put(index, txn, topic_number, partition, intent);
+    BEHIND(STEP_EXCHANGE);
+    return r;
+}
+
+int __wrap_cleanings_delete(struct db *index, MDB_txn *txn, uint32_t topic_number,
+                            uint32_t partition)
+{
+    IN(STEP_EXCHANGED);
+    int r = __real_cleanings_delete(index, txn, topic_number, partition);
+    BEHIND(STEP_EXCHANGED);
+    return r;
+}
+
+int __wrap_cleaned_put(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,
+                       int64_t offset)
+{
+    IN(STEP_CLEANED);
+    int r = __real_cleaned_put(index, txn, topic_number, partition, offset);
+    BEHIND(STEP_CLEANED);
     return r;
 }

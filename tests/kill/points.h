@@ -15,10 +15,13 @@
 enum step {
     STEP_LOCK, /* of a slot's or the maintenance mutex */
     STEP_UNLOCK,
-    STEP_PUBLISH, /* a tail */
-    STEP_RING,    /* an index entry into a slot's ring */
-    STEP_ROLLED,  /* a rolled segment into a slot's list */
-    STEP_COMMIT,  /* an LMDB transaction */
+    STEP_PUBLISH,   /* a tail */
+    STEP_RING,      /* an index entry into a slot's ring */
+    STEP_ROLLED,    /* a rolled segment into a slot's list */
+    STEP_COMMIT,    /* an LMDB transaction */
+    STEP_EXCHANGE,  /* note an exchange of segments, in the transaction that decides it */
+    STEP_EXCHANGED, /* forget it, as it is carried out */
+    STEP_CLEANED,   /* note how far a log is clean */
     STEPS,
 };
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the processes do until they are killed: append, read, make and delete topics, maintain. */
-#include "ledger.h"
+#include "role.h"
 
 #include "batch.h"
-#include "store_fixture.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -35,16 +34,7 @@ uint64_t digest_add(uint64_t digest, int64_t offset, const struct stamp *stamp)
            UINT64_C(0x9e3779b97f4a7c15);
 }
 
-/* A process's place in the store. */
-struct role {
-    struct ledger *ledger;
-    struct beck_store *store;
-    struct beck_partition *partitions[LEDGER_PARTITIONS];
-    uint64_t random;
-    struct beck_error error;
-};
-
-static bool role_begin(struct role *role, struct ledger *ledger, unsigned seed)
+bool role_begin(struct role *role, struct ledger *ledger, unsigned seed)
 {
     *role = (struct role){.ledger = ledger, .random = seed};
     if (beck_store_open(ledger->path, 0, &options, &role->store, &role->error) < 0) {
@@ -61,16 +51,11 @@ static bool role_begin(struct role *role, struct ledger *ledger, unsigned seed)
     return true;
 }
 
-static void role_end(struct role *role)
+void role_end(struct role *role)
 {
     for (uint32_t i = 0; i < LEDGER_PARTITIONS; i++)
         beck_partition_close(role->partitions[i]);
     beck_store_close(role->store);
-}
-
-static bool goes_on(const struct role *role)
-{
-    return !atomic_load(&role->ledger->stop) && atomic_load(&role->ledger->failures) == 0;
 }
 
 /* ---- writers ------------------------------------------------------------------------------- */
@@ -225,7 +210,7 @@ void run_writer(struct ledger *ledger, uint32_t index, unsigned seed)
             (void)beck_store_maintain(role.store, false, &next_ms, NULL);
         if (random_below(&role.random, 50) == 0)
             write_made(&role);
-        if (random_below(&role.random, 50) == 0)
+        if (random_below(&role.random, 5) == 0)
             usleep(random_below(&role.random, 2000));
     }
     beck_batch_builder_free(builder);
