@@ -7,12 +7,14 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
 
 #include "clock.h"
+#include "group/assign.h"
 #include "log.h"
 #include "loop.h"
 
@@ -112,6 +114,46 @@ static void environment_random(void *context, uint8_t to[16])
     (void)context;
     if (getrandom(to, 16, 0) != 16)
         abort();
+}
+
+/* ---- topics: the store's tables are mapped memory, so that looking does not wait ---- */
+
+static uint64_t environment_generation(void *context)
+{
+    const struct groups *groups = context;
+    return beck_store_generation(groups->broker->store);
+}
+
+static void take_topic(const struct beck_topic *topic, struct group_topic *to)
+{
+    _Static_assert(BECK_TOPIC_NAME_BYTES == GROUP_TOPIC_NAME_BYTES, "a name fits");
+    memcpy(to->name, topic->name, sizeof(to->name));
+    memcpy(to->id.bytes, topic->id, sizeof(to->id.bytes));
+    to->partition_count = topic->partition_count;
+}
+
+static int environment_find(void *context, struct kafka_string name, struct group_topic *ret_topic)
+{
+    const struct groups *groups = context;
+    struct beck_topic topic;
+    char text[BECK_TOPIC_NAME_BYTES + 1];
+    if (name.length > BECK_TOPIC_NAME_BYTES || memchr(name.data, '\0', name.length))
+        return -ENOENT;
+    (void)snprintf(text, sizeof(text), "%.*s", (int)name.length, name.data);
+    int result = beck_topic_find(groups->broker->store, text, &topic, NULL);
+    if (result >= 0)
+        take_topic(&topic, ret_topic);
+    return result < 0 ? result : 0;
+}
+
+static int environment_next(void *context, const char *after, struct group_topic *ret_topic)
+{
+    const struct groups *groups = context;
+    struct beck_topic topic;
+    int result = beck_topic_next(groups->broker->store, after, &topic, NULL);
+    if (result == 1)
+        take_topic(&topic, ret_topic);
+    return result;
 }
 
 /* ---- time ---- */
@@ -244,17 +286,54 @@ static int load(struct groups *groups, struct beck_error *error)
     return result;
 }
 
-int groups_init(struct groups *groups, struct loop *loop, struct beck_error *error)
+static int32_t within(int32_t value, int32_t least, int32_t most)
 {
-    const struct broker_config *config = loop->broker->config;
-    const struct coordinator_environment environment = {
-        .context = groups, .save = environment_save, .random = environment_random};
-    const struct coordinator_settings settings = {
+    return value < least ? least : value > most ? most : value;
+}
+
+/* The assignors that a checked list names. */
+static void set_assignors(struct coordinator_settings *settings, const char *list)
+{
+    while (*list && settings->consumer_assignors_count < GROUP_ASSIGNORS_MAX) {
+        uint32_t length = (uint32_t)strcspn(list, ",");
+        settings->consumer_assignors[settings->consumer_assignors_count++] =
+            assignor_find((struct kafka_string){list, length});
+        list += length + (list[length] == ',');
+    }
+}
+
+static struct coordinator_settings settings_of(const struct broker_config *config)
+{
+    const char *policy = config->group_consumer_migration_policy;
+    bool both = strcmp(policy, "bidirectional") == 0;
+    struct coordinator_settings settings = {
         .group_min_session_timeout_ms = config->group_min_session_timeout_ms,
         .group_max_session_timeout_ms = config->group_max_session_timeout_ms,
         .group_initial_rebalance_delay_ms = config->group_initial_rebalance_delay_ms,
         .group_max_size = config->group_max_size,
+        .consumer_heartbeat_interval_ms = within(config->group_consumer_heartbeat_interval_ms,
+                                                 config->group_consumer_min_heartbeat_interval_ms,
+                                                 config->group_consumer_max_heartbeat_interval_ms),
+        .consumer_session_timeout_ms = within(config->group_consumer_session_timeout_ms,
+                                              config->group_consumer_min_session_timeout_ms,
+                                              config->group_consumer_max_session_timeout_ms),
+        .consumer_max_size = config->group_consumer_max_size,
+        .may_upgrade = both || strcmp(policy, "upgrade") == 0,
+        .may_downgrade = both || strcmp(policy, "downgrade") == 0,
     };
+    set_assignors(&settings, config->group_consumer_assignors);
+    return settings;
+}
+
+int groups_init(struct groups *groups, struct loop *loop, struct beck_error *error)
+{
+    const struct coordinator_environment environment = {
+        .context = groups,
+        .save = environment_save,
+        .random = environment_random,
+        .topics = {groups, environment_generation, environment_find, environment_next},
+    };
+    const struct coordinator_settings settings = settings_of(loop->broker->config);
     *groups = (struct groups){.broker = loop->broker, .loop = loop};
     commits_init(&groups->commits, loop);
     groups->work.run = saves_run;

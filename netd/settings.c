@@ -21,6 +21,8 @@ enum kind {
     KIND_LISTENERS,
     KIND_ADVERTISED,
     KIND_PROTOCOLS, /* checked, and of no further use */
+    KIND_WORDS,     /* some words of those that there are, with commas */
+    KIND_WORD,      /* one of them */
     KIND_STORE,     /* one of the store's, as it is */
     KIND_STORE_TIME /* likewise, after `least` was multiplied with it */
 };
@@ -68,6 +70,35 @@ static const struct row rows[] = {
         "The longest answer to a fetch, whatever the client allows. A single batch that is larger "
         "is "
         "sent nevertheless."),
+    OWN("group.consumer.assignors", LIST, WORDS, group_consumer_assignors, 0, 0, "uniform,range",
+        false,
+        "How partitions are divided among members that leave that to the broker: uniform, range. "
+        "They may choose among these; the first is for those that do not."),
+    OWN("group.consumer.heartbeat.interval.ms", INT, INT32, group_consumer_heartbeat_interval_ms, 1,
+        INT32_MAX, "5000", false,
+        "How often members of the new consumer protocol send heartbeats."),
+    OWN("group.consumer.max.heartbeat.interval.ms", INT, INT32,
+        group_consumer_max_heartbeat_interval_ms, 1, INT32_MAX, "15000", false,
+        "The most that group.consumer.heartbeat.interval.ms counts for."),
+    OWN("group.consumer.max.session.timeout.ms", INT, INT32, group_consumer_max_session_timeout_ms,
+        1, INT32_MAX, "60000", false,
+        "The most that group.consumer.session.timeout.ms counts for."),
+    OWN("group.consumer.max.size", INT, INT32, group_consumer_max_size, 1, INT32_MAX, "2147483647",
+        false, "Members of a group of the new consumer protocol."),
+    OWN("group.consumer.migration.policy", STRING, WORD, group_consumer_migration_policy, 0, 0,
+        "bidirectional", false,
+        "Whether a group with members goes over from the classic protocol to the new one when a "
+        "member of that comes (upgrade), back when the last such goes (downgrade), both "
+        "(bidirectional) or neither (disabled)."),
+    OWN("group.consumer.min.heartbeat.interval.ms", INT, INT32,
+        group_consumer_min_heartbeat_interval_ms, 1, INT32_MAX, "5000", false,
+        "The least that group.consumer.heartbeat.interval.ms counts for."),
+    OWN("group.consumer.min.session.timeout.ms", INT, INT32, group_consumer_min_session_timeout_ms,
+        1, INT32_MAX, "45000", false,
+        "The least that group.consumer.session.timeout.ms counts for."),
+    OWN("group.consumer.session.timeout.ms", INT, INT32, group_consumer_session_timeout_ms, 1,
+        INT32_MAX, "45000", false,
+        "Silence after which a member of the new consumer protocol is one no more."),
     OWN("group.initial.rebalance.delay.ms", INT, INT32, group_initial_rebalance_delay_ms, 0,
         INT32_MAX, "3000", false, "How long the first members of a group are given to be several."),
     OWN("group.max.session.timeout.ms", INT, INT32, group_max_session_timeout_ms, 1, INT32_MAX,
@@ -335,6 +366,35 @@ static int set_number(struct broker_config *config, const struct row *row, const
     return 0;
 }
 
+/* What the entries of words can be. */
+static bool is_word(const struct row *row, const char *word, size_t length)
+{
+    static const char *const assignors[] = {"uniform", "range", NULL};
+    static const char *const policies[] = {"bidirectional", "upgrade", "downgrade", "disabled",
+                                           NULL};
+    const char *const *words = row->kind == KIND_WORDS ? assignors : policies;
+    for (; *words; words++)
+        if (strlen(*words) == length && strncmp(*words, word, length) == 0)
+            return true;
+    return false;
+}
+
+static int set_words(char *place, const struct row *row, const char *value,
+                     struct beck_error *error)
+{
+    const char *word = value;
+    for (;;) {
+        size_t length = row->kind == KIND_WORDS ? strcspn(word, ",") : strlen(word);
+        if (!is_word(row, word, length))
+            return refuse(error, "%s cannot be '%s'", row->entry.name, value);
+        if (word[length] == '\0')
+            break;
+        word += length + 1;
+    }
+    (void)snprintf(place, CONFIG_VALUE_BYTES + 1, "%s", value);
+    return 0;
+}
+
 static int set_value(struct broker_config *config, const struct row *row, const char *value,
                      struct beck_error *error)
 {
@@ -360,6 +420,9 @@ static int set_value(struct broker_config *config, const struct row *row, const 
         return set_endpoints((struct endpoints *)(void *)place, row->entry.name, value, error);
     case KIND_PROTOCOLS:
         return check_protocols(value, error);
+    case KIND_WORDS:
+    case KIND_WORD:
+        return set_words(place, row, value, error);
     case KIND_STORE_TIME:
         return set_store_time(config, row, value, error);
     case KIND_STORE:
@@ -469,6 +532,8 @@ void settings_value(const struct broker_config *config, size_t index,
         (void)snprintf(ret_text, room, "%lld", (long long)large);
         break;
     case KIND_PATH:
+    case KIND_WORDS:
+    case KIND_WORD:
         (void)snprintf(ret_text, room, "%.255s", place);
         break;
     case KIND_LISTENERS:
@@ -504,6 +569,9 @@ static size_t row_bytes(const struct row *row)
     case KIND_LISTENERS:
     case KIND_ADVERTISED:
         return sizeof(struct endpoints);
+    case KIND_WORDS:
+    case KIND_WORD:
+        return CONFIG_VALUE_BYTES + 1;
     case KIND_PROTOCOLS:
     case KIND_STORE:
     case KIND_STORE_TIME:

@@ -53,6 +53,15 @@ struct broker_config {
     bool delete_topic_enable;
     bool replication_factor_any;
     int32_t fetch_max_bytes;
+    char group_consumer_assignors[CONFIG_VALUE_BYTES + 1];
+    char group_consumer_migration_policy[CONFIG_VALUE_BYTES + 1];
+    int32_t group_consumer_heartbeat_interval_ms;
+    int32_t group_consumer_max_heartbeat_interval_ms;
+    int32_t group_consumer_max_session_timeout_ms;
+    int32_t group_consumer_max_size;
+    int32_t group_consumer_min_heartbeat_interval_ms;
+    int32_t group_consumer_min_session_timeout_ms;
+    int32_t group_consumer_session_timeout_ms;
     int32_t group_initial_rebalance_delay_ms;
     int32_t group_max_session_timeout_ms;
     int32_t group_max_size;

@@ -18,10 +18,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "group/coordinator.h"
+#include "group/consumer.h"
 #include "kafka/errors.h"
 
-#define MEMBER_ID_BYTES (36 + 1) /* "-" and a UUID, behind the client's or the instance's id */
+#define MEMBER_ID_BYTES (GROUP_UUID_BYTES + 1) /* "-" and it, behind the client's or instance's */
 
 static void rebalance_begin(struct group *group);
 static void rebalance_try(struct group *group);
@@ -339,22 +339,17 @@ static bool group_is_full(const struct group *group)
            (uint32_t)coordinator_of(group)->settings.group_max_size;
 }
 
-static int make_member_id(struct group *group, const struct group_join *join,
-                          struct kafka_string *ret_id)
+int classic_make_member_id(struct group *group, const struct group_join *join,
+                           struct kafka_string *ret_id)
 {
-    struct coordinator *coordinator = coordinator_of(group);
     struct kafka_string begin = join->instance_id.data ? join->instance_id : join->client_id;
-    uint8_t r[16];
+    char uuid[GROUP_UUID_BYTES + 1];
     char text[KAFKA_STRING_MAX_BYTES + MEMBER_ID_BYTES];
     if (begin.length > KAFKA_STRING_MAX_BYTES - MEMBER_ID_BYTES)
         begin.length = KAFKA_STRING_MAX_BYTES - MEMBER_ID_BYTES;
-    coordinator->environment.random(coordinator->environment.context, r);
-    r[6] = (uint8_t)((r[6] & 0x0f) | 0x40);
-    r[8] = (uint8_t)((r[8] & 0x3f) | 0x80);
-    int n = snprintf(text, sizeof(text),
-                     "%.*s-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
-                     (int)begin.length, begin.data ? begin.data : "", r[0], r[1], r[2], r[3], r[4],
-                     r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13], r[14], r[15]);
+    coordinator_uuid(coordinator_of(group), uuid);
+    int n = snprintf(text, sizeof(text), "%.*s-%s", (int)begin.length, begin.data ? begin.data : "",
+                     uuid);
     assert(n > 0 && (size_t)n < sizeof(text));
     return text_copy((struct kafka_string){text, (uint32_t)n}, ret_id);
 }
@@ -467,7 +462,7 @@ static void join_new(struct group *group, struct group_join *join)
     struct kafka_string id;
     if (!same && group_is_full(group)) {
         join_refuse(join, KAFKA_GROUP_MAX_SIZE_REACHED, join->member_id);
-    } else if (make_member_id(group, join, &id) < 0) {
+    } else if (classic_make_member_id(group, join, &id) < 0) {
         join_refuse(join, KAFKA_COORDINATOR_NOT_AVAILABLE, join->member_id);
     } else {
         if (same) {
@@ -561,6 +556,12 @@ void coordinator_join(struct coordinator *coordinator, struct group_join *join)
     }
     if (error == KAFKA_NONE && (group->state == GROUP_DEAD || coordinator->is_stopping))
         error = KAFKA_COORDINATOR_NOT_AVAILABLE;
+    if (error == KAFKA_NONE && group->consumer && group->consumer->member_count > 0) {
+        consumer_join(group, join);
+        return;
+    }
+    if (error == KAFKA_NONE)
+        consumer_end(group); /* nobody is there: it goes on with the classic protocol */
     if (error == KAFKA_NONE && !group_supports(group, join))
         error = KAFKA_INCONSISTENT_GROUP_PROTOCOL;
     if (error != KAFKA_NONE) {
@@ -639,6 +640,10 @@ void coordinator_sync(struct coordinator *coordinator, struct group_sync *sync)
 {
     struct group *group = coordinator_find(coordinator, sync->group_id);
     struct group_member *member = NULL;
+    if (group && group->consumer && group->state != GROUP_DEAD) {
+        consumer_sync(group, sync);
+        return;
+    }
     int16_t error = sync_check(group, sync, &member);
     if (error != KAFKA_NONE) {
         sync_refuse(sync, error);
@@ -692,12 +697,14 @@ void classic_saved(struct group *group, unsigned save, int result)
 
 int16_t coordinator_heartbeat(struct coordinator *coordinator, const struct group_caller *caller)
 {
-    const struct group *group = coordinator_find(coordinator, caller->group_id);
+    struct group *group = coordinator_find(coordinator, caller->group_id);
     struct group_member *member;
     if (!group)
         return KAFKA_UNKNOWN_MEMBER_ID;
     if (group->state == GROUP_DEAD)
         return KAFKA_COORDINATOR_NOT_AVAILABLE;
+    if (group->consumer)
+        return consumer_heartbeat(group, caller);
     int16_t error = find_member(group, caller->member_id, caller->instance_id, &member);
     if (error != KAFKA_NONE)
         return error;
@@ -715,6 +722,8 @@ int16_t coordinator_leave(struct coordinator *coordinator, const struct group_ca
         return KAFKA_UNKNOWN_MEMBER_ID;
     if (group->state == GROUP_DEAD)
         return KAFKA_COORDINATOR_NOT_AVAILABLE;
+    if (group->consumer)
+        return consumer_leave(group, caller);
     if (caller->member_id.length == 0 && caller->instance_id.data) {
         member = group_find_instance(group, caller->instance_id);
         if (!member)
@@ -742,6 +751,8 @@ int16_t coordinator_may_commit(struct coordinator *coordinator, const struct gro
         group = coordinator_make(coordinator, caller->group_id);
     if (!group || group->state == GROUP_DEAD)
         return KAFKA_COORDINATOR_NOT_AVAILABLE;
+    if (group->consumer)
+        return consumer_may_commit(group, caller);
     bool claims_nothing = caller->generation < 0 && caller->member_id.length == 0;
     if (claims_nothing && !caller->instance_id.data)
         return group->state == GROUP_EMPTY ? KAFKA_NONE : KAFKA_UNKNOWN_MEMBER_ID;
@@ -754,13 +765,56 @@ int16_t coordinator_may_commit(struct coordinator *coordinator, const struct gro
     return group->state == GROUP_COMPLETING ? KAFKA_REBALANCE_IN_PROGRESS : KAFKA_NONE;
 }
 
+/* ---- from the new protocol and to it ------------------------------------------------------ */
+
+static void dismiss_all(struct group *group, int16_t error)
+{
+    struct group_member *member;
+    TAILQ_FOREACH(member, &group->members, link)
+    member_dismiss(member, error);
+}
+
+void classic_end(struct group *group, int16_t error)
+{
+    struct coordinator *coordinator = coordinator_of(group);
+    timer_cancel(&coordinator->timers, &group->rebalance);
+    timer_cancel(&coordinator->timers, &group->synced);
+    group->is_initial = false;
+    group->assigning = 0;
+    dismiss_all(group, error);
+    classic_clear(group);
+    text_free(&group->protocol_name);
+}
+
+int classic_adopt(struct group *group, struct group_member *member)
+{
+    int result = group_add(group, member);
+    if (result < 0)
+        return result;
+    coordinator_of(group)->member_count++;
+    member_heard(member);
+    return 0;
+}
+
+void classic_begin(struct group *group)
+{
+    struct kafka_string chosen;
+    group->leader = TAILQ_FIRST(&group->members);
+    group->state = GROUP_STABLE;
+    if (text_copy(group_choose_protocol(group), &chosen) == 0) {
+        text_free(&group->protocol_name);
+        group->protocol_name = chosen;
+    }
+    (void)group_save(group); /* or else they come back as what they were, and join anew */
+    group->is_changed = false;
+    rebalance_begin(group);
+}
+
 /* ---- the end ------------------------------------------------------------------------------ */
 
 void classic_stop(struct group *group)
 {
-    struct group_member *member;
-    TAILQ_FOREACH(member, &group->members, link)
-    member_dismiss(member, KAFKA_COORDINATOR_NOT_AVAILABLE);
+    dismiss_all(group, KAFKA_COORDINATOR_NOT_AVAILABLE);
 }
 
 static void clear_list(struct group *group, struct group_members *members)

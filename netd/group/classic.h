@@ -17,6 +17,16 @@ void classic_saved(struct group *group, unsigned save, int result);
 void classic_stop(struct group *group);
 /* Free all members; nobody waits. */
 void classic_clear(struct group *group);
+/* The group goes on as one of the new protocol: whoever waits is told `error`, and its members and
+ * timers here are gone. */
+void classic_end(struct group *group, int16_t error);
+/* Puts a member into a group that was one of the new protocol; then they begin with a rebalance.
+ * -ENOMEM. */
+int classic_adopt(struct group *group, struct group_member *member);
+void classic_begin(struct group *group);
+/* An id for a member that joins. -ENOMEM. */
+int classic_make_member_id(struct group *group, const struct group_join *join,
+                           struct kafka_string *ret_id);
 /* A member that was loaded: watch for it from now on. */
 void classic_watch(struct group_member *member);
 

@@ -7,9 +7,11 @@
 #include <assert.h>
 #include <errno.h>
 #include <search.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "group/classic.h"
+#include "group/consumer.h"
 #include "group/state.h"
 #include "kafka/errors.h"
 
@@ -39,6 +41,8 @@ struct group *coordinator_find(const struct coordinator *coordinator, struct kaf
 static void group_free(struct group *group)
 {
     assert(TAILQ_EMPTY(&group->members) && TAILQ_EMPTY(&group->pending) && group->saves == 0);
+    assert(TAILQ_EMPTY(&group->waits));
+    consumer_end(group);
     timer_cancel(&group->coordinator->timers, &group->rebalance);
     timer_cancel(&group->coordinator->timers, &group->synced);
     text_free(&group->id);
@@ -61,6 +65,7 @@ struct group *coordinator_make(struct coordinator *coordinator, struct kafka_str
     group->synced.fire = classic_sync_due;
     TAILQ_INIT(&group->members);
     TAILQ_INIT(&group->pending);
+    TAILQ_INIT(&group->waits);
     if (text_copy(group_id, &group->id) < 0 ||
         coordinator_reserve(coordinator, coordinator->group_count + 1, coordinator->member_count) <
             0 ||
@@ -82,7 +87,8 @@ void coordinator_drop(struct group *group)
 
 int coordinator_reserve(struct coordinator *coordinator, size_t groups, size_t members)
 {
-    return timers_reserve(&coordinator->timers, 2 * groups + members + 1);
+    /* Two of each, at most. */
+    return timers_reserve(&coordinator->timers, 2 * groups + 2 * members + 1);
 }
 
 struct walk {
@@ -135,16 +141,59 @@ int group_save(struct group *group)
     return 0;
 }
 
+/* Those who wait for that save or an earlier one; they stand in order. */
+static void waits_end(struct group *group, unsigned save, int result)
+{
+    struct group_wait *wait;
+    while ((wait = TAILQ_FIRST(&group->waits)) && (int)(wait->save - save) <= 0) {
+        TAILQ_REMOVE(&group->waits, wait, link);
+        wait->end(wait, result);
+    }
+}
+
+void group_settle(struct group *group)
+{
+    if (!group->is_changed || group->saves > 0 || group->state == GROUP_DEAD ||
+        group->coordinator->is_stopping)
+        return;
+    group->is_changed = false;
+    int result = group_save(group);
+    if (result < 0) {
+        group->is_changed = true; /* the next call tries again */
+        waits_end(group, ++group->save_count, result);
+    }
+}
+
+void group_await(struct group *group, struct group_wait *wait)
+{
+    if (group->coordinator->is_stopping) {
+        wait->end(wait, -ECANCELED);
+    } else if (!group->is_changed && group->saves == 0) {
+        wait->end(wait, 0);
+    } else {
+        wait->save = group->save_count + group->is_changed;
+        TAILQ_INSERT_TAIL(&group->waits, wait, link);
+        group_settle(group);
+    }
+}
+
 void coordinator_saved(struct group *group, unsigned save, int result)
 {
     assert(group->saves > 0);
     group->saves--;
-    if (group->state != GROUP_DEAD)
-        classic_saved(group, save, result);
-    else if (group->saves == 0 && result == 0)
+    if (result < 0 && group->consumer)
+        group->is_changed = true;
+    waits_end(group, save, result);
+    if (group->state != GROUP_DEAD) {
+        if (!group->consumer)
+            classic_saved(group, save, result);
+        if (result == 0 || !TAILQ_EMPTY(&group->waits))
+            group_settle(group);
+    } else if (group->saves == 0 && result == 0) {
         coordinator_drop(group);
-    else if (group->saves == 0)
+    } else if (group->saves == 0) {
         group->state = GROUP_EMPTY; /* it could not be deleted */
+    }
 }
 
 int16_t coordinator_delete(struct coordinator *coordinator, struct kafka_string group_id)
@@ -172,6 +221,8 @@ int coordinator_load(struct coordinator *coordinator, struct kafka_string group_
     if (result < 0) {
         classic_clear(group);
         coordinator_drop(group);
+    } else if (group->consumer) {
+        consumer_watch(group);
     }
     return result;
 }
@@ -186,7 +237,8 @@ struct unknown {
 static bool note_unknown(void *context, struct group *group)
 {
     struct unknown *unknown = context;
-    bool idle = group->state == GROUP_EMPTY && group->pending_count == 0 && group->saves == 0;
+    bool idle = group->state == GROUP_EMPTY && group->pending_count == 0 && group->saves == 0 &&
+                !group->is_changed;
     if (idle && !group->is_known)
         unknown->groups[unknown->count++] = group;
     group->is_known = false;
@@ -216,7 +268,9 @@ void coordinator_match(struct coordinator *coordinator, const struct kafka_strin
 static bool stop_group(void *context, struct group *group)
 {
     (void)context;
-    classic_stop(group);
+    waits_end(group, group->save_count + 1, -ECANCELED);
+    if (!group->consumer)
+        classic_stop(group);
     return true;
 }
 
@@ -240,7 +294,26 @@ void coordinator_done(struct coordinator *coordinator)
     *coordinator = (struct coordinator){0};
 }
 
-const char *group_state_name(enum group_state state)
+/* ---- texts ---- */
+
+void coordinator_uuid(struct coordinator *coordinator, char ret_text[GROUP_UUID_BYTES + 1])
+{
+    uint8_t r[16];
+    coordinator->environment.random(coordinator->environment.context, r);
+    r[6] = (uint8_t)((r[6] & 0x0f) | 0x40);
+    r[8] = (uint8_t)((r[8] & 0x3f) | 0x80);
+    (void)snprintf(ret_text, GROUP_UUID_BYTES + 1,
+                   "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", r[0],
+                   r[1], r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13],
+                   r[14], r[15]);
+}
+
+const char *group_type_name(const struct group *group)
+{
+    return group->consumer ? "consumer" : "classic";
+}
+
+const char *group_state_name(const struct group *group)
 {
     static const char *const names[] = {
         [GROUP_EMPTY] = "Empty",
@@ -249,5 +322,6 @@ const char *group_state_name(enum group_state state)
         [GROUP_STABLE] = "Stable",
         [GROUP_DEAD] = "Dead",
     };
-    return names[state];
+    return group->consumer && group->state != GROUP_DEAD ? consumer_state_name(group)
+                                                         : names[group->state];
 }

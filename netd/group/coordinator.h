@@ -13,12 +13,18 @@
  * generation begins and its leader is told who they are; the leader syncs with everybody's
  * assignment, which is kept durably and only then handed out; they send heartbeats until somebody
  * comes or goes. Who is silent for its session timeout is out.
+ *
+ * Happy path of the new consumer protocol: a member says in its heartbeats what it subscribes and
+ * what it has, and is told what it is to have. See consumer.h.
  */
 #ifndef BECK_NETD_GROUP_COORDINATOR_H
 #define BECK_NETD_GROUP_COORDINATOR_H
 
 #include "group/group.h"
+#include "group/partition_set.h"
+#include "group/topics.h"
 
+#define GROUP_UUID_BYTES 36 /* as text */
 #define GROUP_SESSION_TIMEOUT_JOINING_MS                                                           \
     300000 /* of a new member that waits for its first join                                        \
             */
@@ -32,7 +38,12 @@ struct coordinator_environment {
     void (*save)(void *context, struct group *group, struct kafka_bytes state, unsigned save);
     /* 16 random bytes, for a member's id. */
     void (*random)(void *context, uint8_t to[16]);
+    struct topics_source topics;
 };
+
+#define GROUP_ASSIGNORS_MAX 2
+
+struct assignor;
 
 /* Under Kafka's names. */
 struct coordinator_settings {
@@ -40,6 +51,13 @@ struct coordinator_settings {
     int32_t group_max_session_timeout_ms;
     int32_t group_initial_rebalance_delay_ms;
     int32_t group_max_size;
+    int32_t consumer_heartbeat_interval_ms; /* these four: group.consumer... */
+    int32_t consumer_session_timeout_ms;
+    int32_t consumer_max_size;
+    const struct assignor *consumer_assignors[GROUP_ASSIGNORS_MAX]; /* the first by default */
+    size_t consumer_assignors_count;
+    bool may_upgrade; /* group.consumer.migration.policy */
+    bool may_downgrade;
 };
 
 struct coordinator {
@@ -110,6 +128,8 @@ struct group_join {
     bool knows_skipping; /* a leader may be told that nothing is to be assigned (version 9) */
 
     /* The answer; `members` for the leader only. Called once. */
+    struct group_wait wait; /* the coordinator's, like the next one */
+    struct kafka_string made_id;
     struct group_join_answer {
         int16_t error;
         int32_t generation;
@@ -140,6 +160,8 @@ struct group_sync {
     const struct group_assignment *assignments; /* of the leader */
     uint32_t assignments_count;
 
+    struct group_wait wait; /* the coordinator's, like the next one */
+    struct kafka_bytes made;
     struct group_sync_answer {
         int16_t error;
         struct kafka_string protocol_type;
@@ -156,7 +178,8 @@ struct group_caller {
     struct kafka_string group_id;
     struct kafka_string member_id;
     struct kafka_string instance_id;
-    int32_t generation;
+    int32_t generation; /* or the member's epoch */
+    bool is_before_848; /* the request's version is of a time without epochs */
 };
 
 /* Each returns an error of the protocol, or 0. */
@@ -165,11 +188,51 @@ int16_t coordinator_heartbeat(struct coordinator *coordinator, const struct grou
 int16_t coordinator_leave(struct coordinator *coordinator, const struct group_caller *caller);
 /* May he commit offsets now? Makes the group where there is none and he claims no membership. */
 int16_t coordinator_may_commit(struct coordinator *coordinator, const struct group_caller *caller);
+/* May he see what was committed? Who claims nothing always may. */
+int16_t coordinator_may_fetch(struct coordinator *coordinator, const struct group_caller *caller);
+
+/* ---- the new consumer protocol ---- */
+
+/* A heartbeat: joining, going on, leaving. */
+struct group_beat {
+    struct kafka_string group_id;
+    struct kafka_string member_id; /* empty: the coordinator makes one, unless `needs_id` */
+    struct kafka_string instance_id;
+    struct kafka_string rack_id;
+    struct kafka_string client_id;
+    struct kafka_string client_host;
+    int32_t epoch;
+    int32_t rebalance_timeout_ms;     /* -1: as before */
+    const struct kafka_string *names; /* of topics; NULL: as before */
+    uint32_t names_count;
+    struct kafka_string pattern;       /* null: as before */
+    struct kafka_string assignor;      /* likewise */
+    const struct partition_set *owned; /* NULL: not said */
+    bool needs_id;
+
+    /* The answer. Called once. */
+    struct group_wait wait; /* the coordinator's, like the next two */
+    struct partition_set assignment;
+    struct kafka_string made_id;
+    struct group_beat_answer {
+        int16_t error;
+        struct kafka_string message; /* null: none */
+        struct kafka_string member_id;
+        int32_t epoch;
+        int32_t interval_ms;
+        const struct partition_set *assignment; /* NULL: nothing new */
+    } answer;
+    void (*done)(struct group_beat *beat);
+};
+
+void coordinator_beat(struct coordinator *coordinator, struct group_beat *beat);
 
 /* ---- administration ---- */
 
 /* "Stable" and the like. */
-const char *group_state_name(enum group_state state);
+const char *group_state_name(const struct group *group);
+/* "classic" or "consumer": the protocol that it is of. */
+const char *group_type_name(const struct group *group);
 
 /* Delete a group without members: durably once coordinator_saved() was called for it, from then on
  * it is gone. 0 and the group, or an error of the protocol. */
@@ -188,5 +251,11 @@ void coordinator_drop(struct group *group);
 int coordinator_reserve(struct coordinator *coordinator, size_t groups, size_t members);
 /* Have the state kept as it is now. -ENOMEM. */
 int group_save(struct group *group);
+/* Have what changed kept, when no other save of the group is under way. */
+void group_settle(struct group *group);
+/* Call wait->end() when all that was changed until now is durable: at once, where it is. */
+void group_await(struct group *group, struct group_wait *wait);
+/* A new UUID as text. */
+void coordinator_uuid(struct coordinator *coordinator, char ret_text[GROUP_UUID_BYTES + 1]);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A consumer group of the classic protocol and its members: what the coordinator remembers. What
- * happens to them is in classic.c; what survives a restart in state.c.
+ * A group, and its members where it is of the classic protocol: what the coordinator remembers.
+ * What happens to them is in classic.c; what survives a restart in state.c. A group of the new
+ * consumer protocol has a `consumer`, see consumer.h, and none of the members here.
  *
  * All of it belongs to the coordinator's thread. Texts are copies of the group's own.
  */
@@ -16,9 +17,19 @@
 #include "group/timers.h"
 #include "kafka/wire.h"
 
+struct consumer_group;
 struct coordinator;
 struct group_join;
 struct group_sync;
+
+/* Somebody who waits until what was changed is durable. `end` is called once; it may free it. */
+struct group_wait {
+    TAILQ_ENTRY(group_wait) link;
+    unsigned save;
+    void (*end)(struct group_wait *wait, int result);
+};
+
+TAILQ_HEAD(group_waits, group_wait);
 
 enum group_state {
     GROUP_EMPTY,      /* no members; it may have committed offsets */
@@ -81,10 +92,14 @@ struct group {
     int64_t initial_left_ms;
     struct timer synced; /* while members have not synced: when to do without them */
 
-    bool is_known;       /* while groups are matched with the store's: it knows this one */
-    unsigned saves;      /* that are under way */
-    unsigned save_count; /* counts them, so that a late one is known as such */
-    unsigned assigning;  /* the save that holds the leader's assignments; 0: none is under way */
+    struct consumer_group *consumer; /* NULL: it is of the classic protocol */
+
+    bool is_known;            /* while groups are matched with the store's: it knows this one */
+    bool is_changed;          /* since the last save began; of the new protocol */
+    struct group_waits waits; /* in the order of the saves that they wait for */
+    unsigned saves;           /* that are under way */
+    unsigned save_count;      /* counts them, so that a late one is known as such */
+    unsigned assigning; /* the save that holds the leader's assignments; 0: none is under way */
 };
 
 /* ---- members ---- */

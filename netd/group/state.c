@@ -13,8 +13,9 @@
 #include "group/coordinator.h"
 #include "kafka/messages.h"
 
-#define STATE_KIND_CLASSIC 1
-#define STATE_VERSION      1
+#define STATE_KIND_CLASSIC  1
+#define STATE_KIND_CONSUMER 2
+#define STATE_VERSION       1
 /* What decoding one may take: members, protocols. */
 #define STATE_ARENA_BYTES ((size_t)64 << 20)
 
@@ -59,18 +60,24 @@ static int fill_state(struct kafka_arena *arena, const struct group *group,
     return result;
 }
 
-int group_state_encode(const struct group *group, struct kafka_bytes *ret_state)
+static int classic_state_encode(const struct group *group, struct kafka_arena *arena,
+                                struct kafka_writer *writer)
 {
     struct kafka_classic_group_state state;
+    int result = fill_state(arena, group, &state);
+    return result < 0 ? result : kafka_classic_group_state_encode(writer, STATE_VERSION, &state);
+}
+
+int group_state_encode(const struct group *group, struct kafka_bytes *ret_state)
+{
     struct kafka_arena arena;
     struct kafka_writer writer;
     kafka_arena_init(&arena, STATE_ARENA_BYTES);
     kafka_writer_init(&writer);
-    kafka_write_int16(&writer, STATE_KIND_CLASSIC);
+    kafka_write_int16(&writer, group->consumer ? STATE_KIND_CONSUMER : STATE_KIND_CLASSIC);
     kafka_write_int16(&writer, STATE_VERSION);
-    int result = fill_state(&arena, group, &state);
-    if (result == 0)
-        result = kafka_classic_group_state_encode(&writer, STATE_VERSION, &state);
+    int result = group->consumer ? consumer_state_encode(group, &arena, &writer, STATE_VERSION)
+                                 : classic_state_encode(group, &arena, &writer);
     kafka_arena_done(&arena);
     if (result == 0 && writer.size > UINT32_MAX)
         result = -EMSGSIZE;
@@ -144,9 +151,16 @@ static int take_state(struct group *group, struct kafka_arena *arena,
     return result;
 }
 
-int group_state_decode(struct group *group, struct kafka_bytes state)
+static int classic_state_decode(struct group *group, struct kafka_arena *arena,
+                                struct kafka_reader *reader, int16_t version)
 {
     struct kafka_classic_group_state decoded;
+    int result = kafka_classic_group_state_decode(reader, version, arena, &decoded);
+    return result < 0 ? result : take_state(group, arena, &decoded);
+}
+
+int group_state_decode(struct group *group, struct kafka_bytes state)
+{
     struct kafka_reader reader;
     struct kafka_arena arena;
     kafka_reader_init(&reader, state.data, state.length);
@@ -154,14 +168,14 @@ int group_state_decode(struct group *group, struct kafka_bytes state)
     int16_t version = kafka_read_int16(&reader);
     if (reader.error)
         return -EBADMSG;
-    if (kind != STATE_KIND_CLASSIC || version > STATE_VERSION)
+    if ((kind != STATE_KIND_CLASSIC && kind != STATE_KIND_CONSUMER) || version > STATE_VERSION)
         return -EPROTONOSUPPORT;
     if (version < 1)
         return -EBADMSG;
     kafka_arena_init(&arena, STATE_ARENA_BYTES);
-    int result = kafka_classic_group_state_decode(&reader, version, &arena, &decoded);
-    if (result == 0)
-        result = take_state(group, &arena, &decoded);
+    int result = kind == STATE_KIND_CONSUMER
+                     ? consumer_state_decode(group, &arena, &reader, version)
+                     : classic_state_decode(group, &arena, &reader, version);
     kafka_arena_done(&arena);
     return result;
 }

@@ -15,4 +15,11 @@ int group_state_encode(const struct group *group, struct kafka_bytes *ret_state)
  * -ENOMEM. */
 int group_state_decode(struct group *group, struct kafka_bytes state);
 
+/* What these two call for a group of the new consumer protocol, behind kind and version. */
+struct kafka_arena;
+int consumer_state_encode(const struct group *group, struct kafka_arena *arena,
+                          struct kafka_writer *writer, int16_t version);
+int consumer_state_decode(struct group *group, struct kafka_arena *arena,
+                          struct kafka_reader *reader, int16_t version);
+
 #endif

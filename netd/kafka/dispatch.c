@@ -37,6 +37,8 @@ static const struct handler handlers[] = {
     {KAFKA_API_INIT_PRODUCER_ID, true, init_producer_id_handle},
     {KAFKA_API_DELETE_GROUPS, true, delete_groups_handle},
     {KAFKA_API_OFFSET_DELETE, true, offset_delete_handle},
+    {KAFKA_API_CONSUMER_GROUP_HEARTBEAT, true, consumer_group_heartbeat_handle},
+    {KAFKA_API_CONSUMER_GROUP_DESCRIBE, true, consumer_group_describe_handle},
     {KAFKA_API_DELETE_RECORDS, true, delete_records_handle},
     {KAFKA_API_DESCRIBE_CONFIGS, true, describe_configs_handle},
     {KAFKA_API_ALTER_CONFIGS, true, alter_configs_handle},

@@ -82,16 +82,17 @@ static bool describe_group(struct request *request, struct kafka_string id,
 {
     const struct group *group = coordinator_find(&groups_of(request)->coordinator, id);
     answer->group_id = id;
-    if (!group || group->state == GROUP_DEAD) {
-        answer->group_state = kafka_string_of(group_state_name(GROUP_DEAD));
+    if (!group || group->state == GROUP_DEAD || group->consumer) {
+        const char *what = group && group->consumer ? "is not a classic group" : "not found";
+        answer->group_state = kafka_string_of("Dead");
         if (request->version >= VERSION_NOT_FOUND) {
             answer->error_code = KAFKA_GROUP_ID_NOT_FOUND;
             answer->error_message = kafka_string_of(kafka_arena_printf(
-                &request->arena, "Group %.*s not found.", (int)id.length, id.data));
+                &request->arena, "Group %.*s %s.", (int)id.length, id.data, what));
         }
         return true;
     }
-    answer->group_state = kafka_string_of(group_state_name(group->state));
+    answer->group_state = kafka_string_of(group_state_name(group));
     return copy_text(request, group->protocol_type, &answer->protocol_type) &&
            (group->state != GROUP_STABLE ||
             copy_text(request, group->protocol_name, &answer->protocol_data)) &&
@@ -142,14 +143,15 @@ static bool list_group(void *context, struct group *group)
     struct request *request = listing->request;
     const struct kafka_list_groups_request *body = request->body;
     struct kafka_list_groups_response *response = request->response;
-    const char *state = group_state_name(group->state);
+    const char *state = group_state_name(group);
+    const char *type = group_type_name(group);
     if (group->state == GROUP_DEAD ||
         !is_asked_for(body->states_filter, body->states_filter_count, state) ||
-        !is_asked_for(body->types_filter, body->types_filter_count, "classic"))
+        !is_asked_for(body->types_filter, body->types_filter_count, type))
         return true;
     struct kafka_list_groups_response_group *to = &response->groups[response->groups_count++];
     to->group_state = kafka_string_of(state);
-    to->group_type = kafka_string_of("classic");
+    to->group_type = kafka_string_of(type);
     if (copy_text(request, group->id, &to->group_id) &&
         copy_text(request, group->protocol_type, &to->protocol_type))
         return true;

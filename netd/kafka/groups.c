@@ -60,8 +60,7 @@ static void join(struct request *request)
     groups_end(groups_of(request));
 }
 
-/* The client's address, as Kafka tells it: a slash before it, and no port behind it. */
-static struct kafka_string client_host(struct request *request)
+struct kafka_string client_host_of(struct request *request)
 {
     const char *peer = request->connection->peer;
     const char *colon = strrchr(peer, ':');
@@ -91,7 +90,7 @@ void join_group_handle(struct request *request)
         .member_id = body->member_id,
         .instance_id = body->group_instance_id,
         .client_id = client_id,
-        .client_host = client_host(request),
+        .client_host = client_host_of(request),
         .protocol_type = body->protocol_type,
         .protocols = protocols,
         .protocols_count = body->protocols_count,

@@ -33,4 +33,8 @@ static inline bool copy_bytes(struct request *request, struct kafka_bytes bytes,
     return bytes.data != NULL;
 }
 
+/* The client's address, as Kafka tells it: a slash before it, and no port behind it. Null: no
+ * memory. */
+struct kafka_string client_host_of(struct request *request);
+
 #endif

@@ -32,6 +32,8 @@ void delete_groups_handle(struct request *request);
 void offset_commit_handle(struct request *request);
 void offset_fetch_handle(struct request *request);
 void offset_delete_handle(struct request *request);
+void consumer_group_heartbeat_handle(struct request *request);
+void consumer_group_describe_handle(struct request *request);
 void delete_records_handle(struct request *request);
 void describe_configs_handle(struct request *request);
 void alter_configs_handle(struct request *request);

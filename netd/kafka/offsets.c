@@ -14,6 +14,7 @@
 
 #define VERSION_FETCH_ALL 2 /* the first OffsetFetch that can ask for all topics */
 #define VERSION_GROUPS    8 /* the first that asks for several groups */
+#define VERSION_EPOCHS    9 /* the first of both that says a member's epoch */
 
 /* What a commit or a look-up of an offset answers. */
 static int16_t offset_error_of(int result)
@@ -67,6 +68,7 @@ static void commit_offsets(struct request *request)
         .member_id = body->member_id,
         .instance_id = body->group_instance_id,
         .generation = body->generation_id_or_member_epoch,
+        .is_before_848 = request->version < VERSION_EPOCHS,
     };
     int16_t error = coordinator_may_commit(groups_begin(groups), &caller);
     groups_end(groups);
@@ -352,12 +354,15 @@ static int fetch_groups(struct request *request, struct beck_offset *offset)
     const struct kafka_offset_fetch_request *body = request->body;
     struct kafka_offset_fetch_response *response = request->response;
     response->groups = kafka_offset_fetch_response_group_array(&request->arena, body->groups_count);
+    const int16_t *errors = request->context; /* of those who may not; see check_members() */
     int result = response->groups ? 0 : -ENOMEM;
     for (uint32_t i = 0; result == 0 && i < body->groups_count; i++) {
         struct found_group group = {
             .request = request, .id = body->groups[i].group_id, .offset = offset};
         struct kafka_offset_fetch_response_group *answer = &response->groups[i];
-        result = find_group_offsets(&group, &body->groups[i]);
+        answer->error_code = errors ? errors[i] : KAFKA_NONE;
+        if (answer->error_code == KAFKA_NONE)
+            result = find_group_offsets(&group, &body->groups[i]);
         if (result < 0 && result != -ENOMEM) {
             answer->error_code = offset_error_of(result);
             group.topics_count = 0;
@@ -392,9 +397,47 @@ static void fetch_offsets(struct request *request)
         request->response = NULL;
 }
 
-void offset_fetch_handle(struct request *request)
+/* On the first loop: are those who say that they are members? */
+static void check_members(struct request *request)
+{
+    const struct kafka_offset_fetch_request *body = request->body;
+    struct coordinator *coordinator = groups_begin(groups_of(request));
+    int16_t *errors = request->context;
+    for (uint32_t i = 0; i < body->groups_count; i++) {
+        const struct group_caller caller = {
+            .group_id = body->groups[i].group_id,
+            .member_id = body->groups[i].member_id,
+            .generation = body->groups[i].member_epoch,
+        };
+        errors[i] = coordinator_may_fetch(coordinator, &caller);
+    }
+    groups_end(groups_of(request));
+    request_return(request);
+}
+
+static void members_checked(struct request *request)
 {
     request_submit(request, fetch_offsets);
+}
+
+void offset_fetch_handle(struct request *request)
+{
+    const struct kafka_offset_fetch_request *body = request->body;
+    bool says = false;
+    for (uint32_t i = 0; i < body->groups_count; i++)
+        says |= body->groups[i].member_id.data || body->groups[i].member_epoch >= 0;
+    if (!says) {
+        request_submit(request, fetch_offsets);
+        return;
+    }
+    request->context = kafka_arena_alloc(&request->arena, body->groups_count, sizeof(int16_t));
+    if (!request->context) {
+        request->response = NULL;
+        request_ready(request);
+        return;
+    }
+    request->returned = members_checked;
+    request_call(request, check_members);
 }
 
 /* ---- OffsetDelete ---- */

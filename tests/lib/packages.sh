@@ -6,7 +6,7 @@
 
 packages_build=(
     gcc meson ninja-build pkg-config python3
-    libevent-dev libfuse3-dev libisal-dev liblmdb-dev liblz4-dev libsnappy-dev libxxhash-dev
+    libevent-dev libfuse3-dev libisal-dev liblmdb-dev liblz4-dev libpcre2-dev libsnappy-dev libxxhash-dev
     libzstd-dev zlib1g-dev
 )
 
