@@ -32,7 +32,7 @@ static uint32_t clean(struct cleaner *cleaner, struct beck_error *last)
         return next_ms;
     }
     if (strcmp(error.message, last->message) != 0)
-        log_line("cleaning the store failed, and goes on: %s", error.message);
+        log_error("cleaning the store failed, and goes on: %s", error.message);
     *last = error;
     return result == -EBADMSG ? SLEEP_AFTER_DAMAGE_MS : SLEEP_AFTER_FAILURE_MS;
 }

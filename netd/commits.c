@@ -37,7 +37,7 @@ static void batch_run(struct work *work)
     }
     int result = beck_offsets_commit(commits->loop->broker->store, commits->batch, count, &error);
     if (result < 0) {
-        log_line("offsets cannot be committed: %s", error.message);
+        log_error("offsets cannot be committed: %s", error.message);
         fail(commits, result);
         return;
     }

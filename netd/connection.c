@@ -157,7 +157,7 @@ void connection_open(struct loop *loop, int fd, const char *peer, const struct l
     }
     if (!connection || !connection->readable || !connection->writable ||
         event_add(connection->readable, NULL) < 0) {
-        log_limited(&loop->log_limit, "%s: closed: no memory for a connection", peer);
+        log_peer(&loop->log_limit, peer, "closed: no memory for a connection");
         if (connection && connection->readable)
             event_free(connection->readable);
         if (connection && connection->writable)
@@ -183,7 +183,7 @@ __attribute__((format(printf, 2, 0))) static void log_end(struct connection *con
 {
     char text[256];
     vsnprintf(text, sizeof(text), why, arguments);
-    log_limited(&connection->loop->log_limit, "%s: closed: %s", connection->peer, text);
+    log_peer(&connection->loop->log_limit, connection->peer, "closed: %s", text);
 }
 
 void connection_end(struct connection *connection, const char *why, ...)

@@ -56,7 +56,7 @@ static int save_write(struct beck_store *store, const struct group_save *save)
         result = beck_group_put(store, &group, save->state.data, &error);
     }
     if (result < 0)
-        log_line("a group's state cannot be kept: %s", error.message);
+        log_error("a group's state cannot be kept: %s", error.message);
     return result;
 }
 
@@ -278,8 +278,8 @@ static int load(struct groups *groups, struct beck_error *error)
         if (loaded == -ENOMEM)
             result = loaded;
         else if (loaded < 0)
-            log_line("what was kept of the members of a group cannot be read (%.64s): %s",
-                     result == 1 ? group->id : "", strerror(-loaded));
+            log_error("what was kept of the members of a group cannot be read (%.64s): %s",
+                      result == 1 ? group->id : "", strerror(-loaded));
     }
     free(group);
     free(state);

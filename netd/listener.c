@@ -74,8 +74,8 @@ static void take(struct listener *listener, int fd, const struct sockaddr_storag
     snprintf(peer, sizeof(peer), strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, (unsigned)port);
     size_t most = connections_most(broker->config);
     if (atomic_load(&broker->connection_count) >= most) {
-        log_limited(&broker->loops[0].log_limit, "%s: closed: there are %zu connections already",
-                    peer, most);
+        log_peer(&broker->loops[0].log_limit, peer, "closed: there are %zu connections already",
+                 most);
         close(fd);
         return;
     }
@@ -254,7 +254,8 @@ int listeners_open(struct broker *broker, struct beck_error *error)
     }
     struct beck_error refused;
     if (open_one(broker, NULL, &refused) < 0) /* on a file system without sockets, say */
-        log_line("%s: tools on this machine cannot ask this daemon for anything", refused.message);
+        log_warning("%s: tools on this machine cannot ask this daemon for anything",
+                    refused.message);
     return 0;
 }
 

@@ -66,7 +66,7 @@ static unsigned report_cuts(struct beck_store *store, int64_t since_ms)
         if (cut.time_ms < since_ms)
             continue;
         count++;
-        log_line(
+        log_warning(
             "recovery: %s/%d: cut %llu bytes at byte %llu of segment %lld, next offset %lld: %s",
             cut.topic, cut.partition, (unsigned long long)cut.truncated_bytes,
             (unsigned long long)cut.position, (long long)cut.segment, (long long)cut.next_offset,
@@ -88,13 +88,13 @@ static void report_start(const struct broker *broker, int64_t since_ms)
                  cuts == 1 ? "" : "s");
     char names[1024];
     listener_names(broker, names, sizeof(names));
-    fprintf(
-        stderr,
-        "beckd %s: listening on %s, store %s (format %u, %u topic%s), acks=all %s; recovery: %s\n",
-        beck_version(), names, broker->config->store_path, (unsigned)info.format_version,
-        (unsigned)info.topic_count, info.topic_count == 1 ? "" : "s",
-        info.flush_os ? "does not wait for the disk (flush.policy=os)" : "waits for fdatasync",
-        recovery);
+    log_started(beck_version(),
+                "listening on %s, store %s (format %u, %u topic%s), acks=all %s; recovery: %s",
+                names, broker->config->store_path, (unsigned)info.format_version,
+                (unsigned)info.topic_count, info.topic_count == 1 ? "" : "s",
+                info.flush_os ? "does not wait for the disk (flush.policy=os)"
+                              : "waits for fdatasync",
+                recovery);
 }
 
 static void stop_event(evutil_socket_t number, short what, void *context)
@@ -134,8 +134,9 @@ static void reload_event(evutil_socket_t number, short what, void *context)
     (void)number, (void)what;
     const struct start *start = context;
     struct broker_config *config = malloc(sizeof(*config)); /* stays: others look at the old one */
-    if (!config || options_parse(start->argc, start->argv, config) != OPTIONS_RUN) {
-        log_line("the configuration could not be read anew; it stays as it was");
+    enum log_format log_format; /* stays as it was: lines of one kind are easier to read */
+    if (!config || options_parse(start->argc, start->argv, config, &log_format) != OPTIONS_RUN) {
+        log_warning("the configuration could not be read anew; it stays as it was");
         free(config);
         return;
     }
@@ -143,9 +144,9 @@ static void reload_event(evutil_socket_t number, short what, void *context)
     settings_keep(config, start->broker->config, names, sizeof(names));
     start->broker->config = config;
     if (names[0])
-        log_line("the configuration was read anew; a restart is needed for %s", names);
+        log_warning("the configuration was read anew; a restart is needed for %s", names);
     else
-        log_line("the configuration was read anew");
+        log_info("the configuration was read anew");
 }
 
 /* The line that says so comes when the signals are handled: who reads it may send one. */
@@ -205,7 +206,9 @@ int main(int argc, char **argv)
 {
     static struct broker broker;
     static struct broker_config config;
-    switch (options_parse(argc, argv, &config)) {
+    enum log_format log_format;
+    log_setup(LOG_TEXT); /* for what is wrong with the arguments */
+    switch (options_parse(argc, argv, &config, &log_format)) {
     case OPTIONS_DONE:
         return fflush(stdout) == 0 ? 0 : 1;
     case OPTIONS_WRONG:
@@ -213,6 +216,7 @@ int main(int argc, char **argv)
     case OPTIONS_RUN:
         break;
     }
+    log_setup(log_format);
     tune_memory();
     raise_descriptor_limit();
     signal(SIGPIPE, SIG_IGN);
@@ -220,7 +224,7 @@ int main(int argc, char **argv)
     struct beck_error error = {.message = ""};
     int result = serve(&start, &config, &error);
     if (result < 0) {
-        log_line("%s", error.message[0] ? error.message : strerror(-result));
+        log_error("%s", error.message[0] ? error.message : strerror(-result));
         return 1;
     }
     return 0;

@@ -21,12 +21,12 @@ static uint32_t maintain(struct maintenance *maintenance, bool *failing)
     uint32_t next_ms = LONGEST_SLEEP_MS;
     if (beck_store_maintain(maintenance->store, false, &next_ms, &error) < 0) {
         if (!*failing)
-            log_line("maintenance of the store fails, will be tried again: %s", error.message);
+            log_error("maintenance of the store fails, will be tried again: %s", error.message);
         *failing = true;
         return SLEEP_AFTER_FAILURE_MS;
     }
     if (*failing)
-        log_line("maintenance of the store works again");
+        log_info("maintenance of the store works again");
     *failing = false;
     return next_ms < LONGEST_SLEEP_MS ? next_ms : LONGEST_SLEEP_MS;
 }

@@ -15,6 +15,7 @@ static void help(void)
 {
     printf(
         "usage: beckd --store DIR [--listen HOST:PORT] [--config FILE] [--set NAME=VALUE]...\n"
+        "             [--log-format text|json]\n"
         "       beckd --check-config | --dump-config [--config FILE] [--set NAME=VALUE]...\n"
         "\n"
         "Serves the store in DIR to Kafka clients; makes it where DIR is missing or empty.\n"
@@ -24,6 +25,7 @@ static void help(void)
         "                       as --set listeners=PLAINTEXT://HOST:PORT\n"
         "  --config FILE        read the configuration from a file, NAME=VALUE a line\n"
         "  --set NAME=VALUE     set one entry of it\n"
+        "  --log-format FORMAT  text, or json: an object a line (text)\n"
         "  --check-config       say whether all that is right, and exit\n"
         "  --dump-config        print all entries, with what they mean, as such a file\n"
         "  --help               this text\n"
@@ -34,7 +36,7 @@ static void help(void)
 
 static bool complain(const struct beck_error *error)
 {
-    fprintf(stderr, "beckd: %s\n", error->message);
+    log_error("%s", error->message);
     return false;
 }
 
@@ -45,7 +47,7 @@ static bool set(struct broker_config *config, const char *text)
     const char *equals = strchr(text, '=');
     size_t length = equals ? (size_t)(equals - text) : 0;
     if (length == 0 || length >= sizeof(name)) {
-        fprintf(stderr, "beckd: --set takes NAME=VALUE, not '%s'\n", text);
+        log_error("--set takes NAME=VALUE, not '%s'", text);
         return false;
     }
     memcpy(name, text, length);
@@ -59,13 +61,21 @@ static bool listen_on(struct broker_config *config, const char *text)
     struct endpoint endpoint;
     char value[512];
     if (settings_endpoint_parse(text, &endpoint) < 0 || endpoint.host[0] == '\0') {
-        fprintf(stderr,
-                "beckd: --listen takes HOST:PORT, as 127.0.0.1:9092 or [::1]:9092, not '%s'\n",
-                text);
+        log_error("--listen takes HOST:PORT, as 127.0.0.1:9092 or [::1]:9092, not '%s'", text);
         return false;
     }
     (void)snprintf(value, sizeof(value), "PLAINTEXT://%s", text);
     return settings_set(config, "listeners", value, &error) == 0 || complain(&error);
+}
+
+static bool set_log_format(const char *text, enum log_format *ret_format)
+{
+    if (strcmp(text, "text") != 0 && strcmp(text, "json") != 0) {
+        log_error("--log-format takes text or json, not '%s'", text);
+        return false;
+    }
+    *ret_format = strcmp(text, "json") == 0 ? LOG_JSON : LOG_TEXT;
+    return true;
 }
 
 static bool read_file(struct broker_config *config, const char *path)
@@ -74,7 +84,7 @@ static bool read_file(struct broker_config *config, const char *path)
     return settings_read(config, path, &error) == 0 || complain(&error);
 }
 
-enum { OPTION_CHECK = 1, OPTION_DUMP };
+enum { OPTION_CHECK = 1, OPTION_DUMP, OPTION_LOG_FORMAT };
 
 static const struct option options[] = {
     {"store", required_argument, NULL, 's'},
@@ -83,6 +93,7 @@ static const struct option options[] = {
     {"set", required_argument, NULL, 'o'},
     {"check-config", no_argument, NULL, OPTION_CHECK},
     {"dump-config", no_argument, NULL, OPTION_DUMP},
+    {"log-format", required_argument, NULL, OPTION_LOG_FORMAT},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'v'},
     {NULL, 0, NULL, 0},
@@ -107,7 +118,7 @@ static enum options_outcome finish(int argc, char **argv, const struct broker_co
                                    int asked)
 {
     if (optind < argc) {
-        fprintf(stderr, "beckd: '%s' is not understood; see beckd --help\n", argv[optind]);
+        log_error("'%s' is not understood; see beckd --help", argv[optind]);
         return OPTIONS_WRONG;
     }
     if (asked == OPTION_DUMP)
@@ -115,23 +126,25 @@ static enum options_outcome finish(int argc, char **argv, const struct broker_co
     if (asked)
         return OPTIONS_DONE;
     if (config->store_path[0] == '\0') {
-        fprintf(stderr, "beckd: --store DIR is missing; see beckd --help\n");
+        log_error("--store DIR is missing; see beckd --help");
         return OPTIONS_WRONG;
     }
     if (config->listeners.count == 0) {
-        fprintf(stderr, "beckd: there are no listeners\n");
+        log_error("there are no listeners");
         return OPTIONS_WRONG;
     }
     return OPTIONS_RUN;
 }
 
-enum options_outcome options_parse(int argc, char **argv, struct broker_config *ret_config)
+enum options_outcome options_parse(int argc, char **argv, struct broker_config *ret_config,
+                                   enum log_format *ret_log_format)
 {
     struct beck_error error = {.message = ""};
     int asked = 0;
     int option;
     bool good = true;
     settings_init(ret_config);
+    *ret_log_format = LOG_TEXT;
     if (!read_files(argc, argv, ret_config))
         return OPTIONS_WRONG;
     while (good && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -146,6 +159,9 @@ enum options_outcome options_parse(int argc, char **argv, struct broker_config *
             good = set(ret_config, optarg);
             break;
         case 'c':
+            break;
+        case OPTION_LOG_FORMAT:
+            good = set_log_format(optarg, ret_log_format);
             break;
         case OPTION_CHECK:
         case OPTION_DUMP:

@@ -5,6 +5,7 @@
 #ifndef BECK_NETD_OPTIONS_H
 #define BECK_NETD_OPTIONS_H
 
+#include "log.h"
 #include "settings.h"
 
 enum options_outcome {
@@ -13,6 +14,7 @@ enum options_outcome {
     OPTIONS_WRONG, /* said why on stderr: exit 2 */
 };
 
-enum options_outcome options_parse(int argc, char **argv, struct broker_config *ret_config);
+enum options_outcome options_parse(int argc, char **argv, struct broker_config *ret_config,
+                                   enum log_format *ret_log_format);
 
 #endif

@@ -19,7 +19,7 @@ static void new_id(struct request *request)
     if (result >= 0)
         response->producer_id = id;
     else
-        log_line("no producer id: %s", error.message);
+        log_error("no producer id: %s", error.message);
 }
 
 void init_producer_id_handle(struct request *request)
@@ -32,7 +32,7 @@ void init_producer_id_handle(struct request *request)
     }
     response->error_code = KAFKA_UNSUPPORTED_VERSION;
     response->producer_epoch = -1;
-    log_limited(&request->loop->log_limit, "%s: asked for transactions, which are not served yet",
-                request->connection->peer);
+    log_peer(&request->loop->log_limit, request->connection->peer,
+             "asked for transactions, which are not served yet");
     request_ready(request);
 }

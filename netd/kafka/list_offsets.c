@@ -46,7 +46,7 @@ static void search_one(const struct search *search, enum beck_isolation isolatio
                                       &timestamp_ms, &error);
     search->answer->error_code = kafka_error_of(result);
     if (result < 0 && result != -ESTALE) /* a topic that was deleted is no trouble */
-        log_line("a time cannot be looked up: %s", error.message);
+        log_error("a time cannot be looked up: %s", error.message);
     if (result <= 0)
         return; /* no such record: offset and timestamp stay -1, which is no error */
     search->answer->offset = offset;

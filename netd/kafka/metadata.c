@@ -61,7 +61,7 @@ static int make_topic(struct request *request, const char *name, struct beck_top
     if (result == -EEXIST) /* somebody was faster */
         result = beck_topic_find(broker->store, name, ret_topic, error);
     if (result < 0)
-        log_line("cannot make a topic: %s", error->message);
+        log_error("cannot make a topic: %s", error->message);
     return result;
 }
 
@@ -155,7 +155,7 @@ static int answer_every(struct request *request)
         response->topics_count++;
     }
     if (result < 0)
-        log_line("the topics cannot be listed: %s", error.message);
+        log_error("the topics cannot be listed: %s", error.message);
     return result;
 }
 
