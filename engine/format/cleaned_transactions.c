@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct ongoing_transaction {
     int64_t producer_id;
@@ -39,6 +40,22 @@ int control_type_read(const void *batch, size_t size, enum control_type *ret_typ
     uint16_t type = load_be16((const uint8_t *)record.key + 2);
     if (version >= 0 && type <= CONTROL_COMMIT)
         *ret_type = type == 0 ? CONTROL_ABORT : CONTROL_COMMIT;
+    return 0;
+}
+
+int cleaned_transactions_copy(struct cleaned_transactions *to,
+                              const struct cleaned_transactions *from)
+{
+    struct ongoing_transaction *ongoing = NULL;
+    if (from->ongoing_count > 0) {
+        ongoing = malloc(from->ongoing_count * sizeof(*ongoing));
+        if (ongoing == NULL)
+            return -ENOMEM;
+        memcpy(ongoing, from->ongoing, from->ongoing_count * sizeof(*ongoing));
+    }
+    *to = *from;
+    to->ongoing = ongoing;
+    to->ongoing_room = from->ongoing_count;
     return 0;
 }
 

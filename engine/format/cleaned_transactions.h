@@ -38,6 +38,9 @@ struct cleaned_transactions {
     size_t ongoing_room;
 };
 
+/* The same walk, to be gone on with from here once more. -ENOMEM. */
+int cleaned_transactions_copy(struct cleaned_transactions *to,
+                              const struct cleaned_transactions *from);
 void cleaned_transactions_done(struct cleaned_transactions *transactions);
 
 /*

@@ -132,6 +132,8 @@ int cleaning_batch(struct cleaning *cleaning, struct filter *filter, const void 
     if (__builtin_add_overflow(cleaning->now_ms, cleaning->delete_retention_ms,
                                &rules.delete_horizon_ms))
         rules.delete_horizon_ms = INT64_MAX;
+    if (cleaning->delays_horizons)
+        rules.delete_horizon_ms = -1;
     /* A marker waits as long as a tombstone. */
     cleaning->discard = may_discard && (!is_control || is_due(cleaning, &header));
     if (is_last_of_producer(cleaning, &header) || batch_next_offset(&header) == cleaning->round_end)

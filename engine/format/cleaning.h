@@ -35,6 +35,7 @@ struct cleaning {
     int64_t delete_retention_ms;
     const struct last_record *producers; /* that are active, rising by id */
     size_t producer_count;
+    bool delays_horizons; /* no batch is told this time when its tombstones may go */
     bool keeps_producers; /* which are active is not known: the batches of all stay */
     struct cleaned_transactions transactions;
 

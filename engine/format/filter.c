@@ -285,7 +285,8 @@ static int filter_records(struct filter *filter, const void *batch, size_t size,
         return 0;
     }
     int64_t horizon_ms = filter_delete_horizon(&pass->header);
-    bool needs_horizon = horizon_ms < 0 && (pass->has_tombstone || rules->marks_nothing);
+    bool needs_horizon = horizon_ms < 0 && rules->delete_horizon_ms >= 0 &&
+                         (pass->has_tombstone || rules->marks_nothing);
     if (pass->stay_count == pass->header.record_count && !needs_horizon) {
         filtered->outcome = FILTER_UNCHANGED;
         filtered->view_bytes = pass->view_bytes;

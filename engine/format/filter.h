@@ -29,7 +29,7 @@ struct filter_rules {
                    const struct beck_record *record);
     void *context;
     /* What a batch gets, if it has none yet, that keeps a tombstone, or that is a marker of which
-     * `marks_nothing`: when these may go. */
+     * `marks_nothing`: when these may go. -1: it gets none this time. */
     int64_t delete_horizon_ms;
     bool marks_nothing;
 };

@@ -115,6 +115,16 @@ int64_t keyed_log_put(struct keyed_log *log, struct beck_partition *partition, u
     return batch_end(log, &batch, partition);
 }
 
+void keyed_log_put_all(struct keyed_log *log, struct beck_partition *partition,
+                       const struct keyed_record *records, uint32_t count)
+{
+    struct batch batch;
+    batch_begin(&batch, partition, BECK_COMPRESSION_NONE);
+    for (uint32_t i = 0; i < count; i++)
+        batch_add(log, &batch, records[i].key, records[i].is_tombstone);
+    (void)batch_end(log, &batch, partition);
+}
+
 void keyed_log_fill(struct keyed_log *log, struct beck_partition *partition, uint64_t bytes,
                     uint32_t tombstones)
 {

@@ -41,6 +41,9 @@ void keyed_log_append(struct keyed_log *log, struct beck_partition *partition,
 /* A record of this key. */
 int64_t keyed_log_put(struct keyed_log *log, struct beck_partition *partition, uint32_t key,
                       bool is_tombstone);
+/* One batch of records of these keys. */
+void keyed_log_put_all(struct keyed_log *log, struct beck_partition *partition,
+                       const struct keyed_record *records, uint32_t count);
 /* Append about so many bytes, in batches of all kinds. */
 void keyed_log_fill(struct keyed_log *log, struct beck_partition *partition, uint64_t bytes,
                     uint32_t tombstones);

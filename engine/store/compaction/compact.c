@@ -274,16 +274,44 @@ static uint32_t group_count(const struct dirty_log *log, size_t begin, int64_t e
     return count;
 }
 
+/* Write a group again. Where the file would be as large as the first source, it is made of that one
+ * alone, where need be without the horizons that may have made up for what went. Tells how many
+ * sources it is of. */
+static int rewrite_group(struct rewrite *rewrite, const struct segment_record *sources,
+                         uint32_t *count, struct beck_error *error)
+{
+    struct cleaning *cleaning = rewrite->cleaning;
+    struct cleaned_transactions before;
+    for (;;) {
+        int r = cleaned_transactions_copy(&before, &cleaning->transactions);
+        if (r < 0)
+            return report(error, r, "out of memory");
+        r = rewrite_segments(rewrite, sources, *count, error);
+        bool is_last = *count == 1 && cleaning->delays_horizons;
+        if (r != -EEXIST || is_last) {
+            cleaned_transactions_done(&before);
+            cleaning->delays_horizons = false;
+            return r == -EEXIST
+                       ? report(error, r, "%s would be as large as what it replaces", rewrite->path)
+                       : r;
+        }
+        cleaned_transactions_done(&cleaning->transactions);
+        cleaning->transactions = before;
+        cleaning->delays_horizons = *count == 1;
+        *count = 1;
+    }
+}
+
 static int clean_group(struct compaction *compaction, struct rewrite *rewrite,
-                       const struct segment_record *sources, uint32_t count,
+                       const struct segment_record *sources, uint32_t *count,
                        struct beck_error *error)
 {
-    int r = rewrite_segments(rewrite, sources, count, error);
+    int r = rewrite_group(rewrite, sources, count, error);
     if (r <= 0)
         return r;
     struct exchange exchange = {.partition = compaction->log.partition,
                                 .sources = sources,
-                                .source_count = count,
+                                .source_count = *count,
                                 .made = rewrite->made.bytes > 0 ? &rewrite->made : NULL,
                                 .entries = rewrite->entries,
                                 .entry_count = rewrite->entry_count};
@@ -316,7 +344,7 @@ static int clean_groups(struct compaction *compaction, struct beck_error *error)
     size_t i = 0;
     while (r == 0 && i < log->segment_count && log->segments[i].base_offset < compaction->map_end) {
         uint32_t count = group_count(log, i, compaction->map_end);
-        r = clean_group(compaction, &rewrite, &log->segments[i], count, error);
+        r = clean_group(compaction, &rewrite, &log->segments[i], &count, error);
         i += count;
     }
     rewrite_done(&rewrite);

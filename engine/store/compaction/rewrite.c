@@ -5,7 +5,8 @@
  * copied. So a segment in which there is nothing to do costs its reading only.
  *
  * A file that has the size of the one it replaces is not made: readers tell the two by their sizes.
- * The next round, with other records gone, will make another.
+ * The sources must not be left as they are then: the map forgets their keys, and a tombstone that
+ * goes later would give back what it deleted. The caller makes another file of them.
  */
 #include "rewrite.h"
 
@@ -299,8 +300,9 @@ int rewrite_segments(struct rewrite *rewrite, const struct segment_record *sourc
         (void)io->close(io, TAKE_FD(rewrite->fd));
     if (!rewrite->is_begun)
         return r;
-    bool is_wanted = r == 0 && rewrite->made.bytes != sources[0].bytes;
-    if (!is_wanted || rewrite->made.bytes == 0)
+    if (r == 0 && rewrite->made.bytes == sources[0].bytes)
+        r = -EEXIST;
+    if (r < 0 || rewrite->made.bytes == 0)
         rewrite_discard(rewrite);
-    return r < 0 ? r : is_wanted;
+    return r < 0 ? r : 1;
 }

@@ -46,6 +46,7 @@ void rewrite_done(struct rewrite *rewrite);
 /*
  * Write the sources again. Returns 1: `made` and its entries are what the new file, synced, is;
  * `made.bytes` is 0, and there is no file, where nothing is left. 0: there is nothing to change.
+ * -EEXIST: the new file would be as large as the first source, and readers could not tell the two.
  * -ECANCELED: the run is to stop. -EBADMSG: a source is damaged, or not what it is said to be; the
  * error names segment and byte. Where it does not return 1 there is no file.
  */

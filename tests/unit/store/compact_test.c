@@ -3,6 +3,7 @@
  * Compaction of a store's partitions, held against a plain array of what was appended. The clock is
  * the test's: a run is told when it begins.
  */
+#include "append.h"
 #include "batch.h"
 #include "clean.h"
 #include "cleanings.h"
@@ -605,6 +606,64 @@ static void a_damaged_segment_is_told_and_the_others_are_compacted(void **state)
     beck_partition_close(other);
 }
 
+/* ---- files of the same size ---------------------------------------------------------------- */
+
+/* Close the active segment, and have it catalogued. */
+static void must_roll(struct fixture *fixture)
+{
+    struct live_tail tail;
+    uint32_t next_ms;
+    must(partition_tail(fixture->partition, &tail, &fixture->error), &fixture->error);
+    assert_int_equal(must(partition_roll(fixture->partition, &tail, &fixture->error), NULL), 1);
+    must(beck_store_maintain(fixture->store, true, &next_ms, &fixture->error), &fixture->error);
+}
+
+/* Every key anew, as often as not, is as many bytes as before. */
+static void a_segment_that_replaces_all_of_one_of_its_size_does(void **state)
+{
+    struct fixture *fixture = *state;
+    keyed_log_begin(keyed, 100, 8, 1);
+    for (int round = 0; round < 3; round++) {
+        for (uint32_t key = 0; key < keyed->keys; key++)
+            (void)keyed_log_put(keyed, fixture->partition, key, false);
+        must_roll(fixture);
+    }
+    (void)keyed_log_put(keyed, fixture->partition, 0, false);
+    must_clean(fixture, NOW);
+    assert_int_equal(check_clean(fixture).records, keyed->keys + 1);
+}
+
+/* One batch: the first `obsolete` keys with values, and tombstones for some more. */
+static void put_batch(struct fixture *fixture, uint32_t obsolete, uint32_t tombstones)
+{
+    struct keyed_record records[64];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < obsolete; i++)
+        records[count++] = (struct keyed_record){.key = i};
+    for (uint32_t i = 0; i < tombstones; i++)
+        records[count++] = (struct keyed_record){.key = 10 + i, .is_tombstone = true};
+    keyed_log_put_all(keyed, fixture->partition, records, count);
+}
+
+/* Three records go, of 20 bytes each; and 20 tombstones get timestamps that are 3 bytes longer. A
+ * key that is deleted later must not have an old value again then. */
+static void a_batch_that_keeps_its_size_loses_what_is_obsolete(void **state)
+{
+    struct fixture *fixture = *state;
+    keyed_log_begin(keyed, 30, 8, 1);
+    put_batch(fixture, 3, 20);
+    must_roll(fixture);
+    keyed->value_bytes = KEYED_VALUE_BYTES;
+    for (int i = 0; i < 600; i++)
+        (void)keyed_log_put(keyed, fixture->partition, 3, false);
+    for (uint32_t key = 0; key < 3; key++)
+        (void)keyed_log_put(keyed, fixture->partition, key, true);
+    must_roll(fixture);
+    (void)keyed_log_put(keyed, fixture->partition, 4, false);
+    must_clean(fixture, NOW);
+    (void)check_clean(fixture);
+}
+
 #define TEST(name)           cmocka_unit_test_setup_teardown(name, setup_compacted, teardown)
 #define TEST_ON(setup, name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
@@ -630,6 +689,8 @@ int main(void)
         TEST_ON(setup_store, keeps_what_is_younger_than_the_lag),
         TEST_ON(setup_store, cleans_what_has_waited_long_enough_however_little_it_is),
         TEST(small_segments_are_merged),
+        TEST(a_segment_that_replaces_all_of_one_of_its_size_does),
+        TEST(a_batch_that_keeps_its_size_loses_what_is_obsolete),
         TEST(stops_when_it_is_told_to),
         TEST(a_topic_may_be_deleted_meanwhile),
         TEST(a_damaged_segment_is_told_and_the_others_are_compacted),
