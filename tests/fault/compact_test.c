@@ -243,6 +243,47 @@ static void killed_at_any_call_others_go_on_reading(void **state)
     } while (killed);
 }
 
+/* Nobody does then what the dead one left: neither who may only read, nor who has the maintenance
+ * lock himself. Each of them reads as if it had been done. */
+static void killed_at_any_call_who_only_looks_reads_all(void **state)
+{
+    struct fixture *fixture = *state;
+    unsigned at = 0;
+    bool killed;
+    do {
+        begin_run(fixture);
+        killed = wait_for(start_cleaner(fixture, ++at, NULL));
+        fixture->store = must_open(fixture->path, BECK_OPEN_READ_ONLY);
+        fixture->partition = must_open_partition(fixture->store, "t", 0);
+        assert_in_range(keyed_log_check(keyed, fixture->partition, 0).records, 800,
+                        keyed->next_offset);
+        fixture_close(fixture);
+    } while (killed);
+}
+
+static void killed_at_any_call_others_trim(void **state)
+{
+    struct fixture *fixture = *state;
+    unsigned at = 0;
+    bool killed;
+    do {
+        int pipe_fds[2];
+        int64_t log_start;
+        begin_run(fixture);
+        assert_int_equal(pipe(pipe_fds), 0);
+        pid_t pid = start_cleaner(fixture, ++at, pipe_fds);
+        open_store(fixture);
+        assert_int_equal(write(pipe_fds[1], "x", 1), 1);
+        killed = wait_for(pid);
+        (void)close(pipe_fds[0]);
+        (void)close(pipe_fds[1]);
+        must(beck_trim(fixture->partition, 100, &log_start, &fixture->error), &fixture->error);
+        assert_int_equal(log_start, 100);
+        check_log(fixture);
+        fixture_close(fixture);
+    } while (killed);
+}
+
 static void refused_at_any_call_nothing_is_lost(void **state)
 {
     struct fixture *fixture = *state;
@@ -279,6 +320,8 @@ int main(void)
         TEST(killed_at_any_call_leaves_a_good_store),
         TEST(killed_at_any_call_a_repair_takes_nothing_for_damage),
         TEST(killed_at_any_call_others_go_on_reading),
+        TEST(killed_at_any_call_who_only_looks_reads_all),
+        TEST(killed_at_any_call_others_trim),
         TEST(refused_at_any_call_nothing_is_lost),
     };
     return cmocka_run_group_tests(tests, make_original, remove_original);

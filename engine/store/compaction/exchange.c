@@ -9,8 +9,8 @@
  *     5. commit: the intent is gone
  *
  * All from the second on may be done again, any number of times. Between the first and the second a
- * reader may find that the catalogue's segment is not the one in the folder: he tries again, and
- * helps where the one who was at it is dead.
+ * reader finds that the catalogue's segment is not the one in the folder: he reads the new file
+ * under the name that it still has.
  */
 #include "exchange.h"
 
@@ -330,25 +330,18 @@ int exchange_finish_now(struct beck_store *store, struct beck_error *error)
     return r;
 }
 
-int exchange_help(struct beck_partition *partition)
+bool exchange_has_made(struct beck_partition *partition, struct segment *segment)
 {
-    struct beck_store *store = partition->store;
-    pthread_mutex_t *lock = &live_store(&store->live)->maintenance;
+    struct db *index = &partition->store->index;
     _cleanup_txn_ MDB_txn *txn = NULL;
     _cleanup_free_ struct cleaning_intent *intent = calloc(1, sizeof(*intent));
-    int r = intent ? db_begin(&store->index, false, &txn, NULL) : -ENOMEM;
-    if (r == 0)
-        r = cleanings_get(&store->index, txn, partition->topic.number, (uint32_t)partition->number,
-                          intent);
-    if (r < 0)
-        return 0;
-    mdb_txn_abort(TAKE_POINTER(txn));
-    /* The rest is maintenance's: nothing that others may hold is waited for here. */
-    if (!store->read_only && live_trylock(lock) != -EBUSY) {
-        (void)rename_made(store, partition->path, intent, NULL);
-        live_unlock(lock);
-    }
-    return 1;
+    if (!intent || db_begin(index, false, &txn, NULL) < 0 ||
+        cleanings_get(index, txn, partition->topic.number, (uint32_t)partition->number, intent) <
+            0 ||
+        intent->sources[0] != segment->base_offset || intent->bytes != segment->bytes)
+        return false;
+    atomic_store(&segment->is_new, true);
+    return true;
 }
 
 /* ---- recovery ------------------------------------------------------------------------------ */

@@ -5,8 +5,10 @@
  * them, or the new one.
  *
  * What decides is one commit of index.mdb, which changes the catalogue and notes the intent. Before
- * it there is only a file of a name that nobody reads; after it whoever comes across the intent
- * carries it out: maintenance, recovery, or a reader who finds a file that is not the catalogue's.
+ * it there is only a file of a name that nobody reads; after it maintenance or recovery carries out
+ * what is left to do, and a reader who finds a file that is not the catalogue's reads the new one
+ * where it is: he may have no right to write, or the maintenance lock himself, and need not wait
+ * for one who was stopped.
  */
 #ifndef STORE_EXCHANGE_H
 #define STORE_EXCHANGE_H
@@ -14,7 +16,7 @@
 #include "cleanings.h"
 #include "partition.h"
 
-#define EXCHANGE_SUFFIX ".cleaned" /* behind the name of the segment that the file will be */
+#define EXCHANGE_SUFFIX SEGMENT_NEW_SUFFIX
 
 /* "topics/<id>/<p>/<base>.log", or with the suffix. `directory` is the partition's. */
 void exchange_path(char to[SEGMENT_PATH_BYTES], const char *directory, int64_t base_offset,
@@ -41,9 +43,9 @@ bool exchange_is_due(struct beck_store *store, bool all, uint32_t *next_ms);
 int exchange_finish(struct beck_store *store, bool all, struct beck_error *error);
 /* For who cleans: the same, waiting for the maintenance lock where there is something. */
 int exchange_finish_now(struct beck_store *store, struct beck_error *error);
-/* For a reader to whom a segment is not what the catalogue says: put the file in place that is to
- * be there, unless somebody is just about it. Returns 1 where an exchange is under way, else 0. */
-int exchange_help(struct beck_partition *partition);
+/* For a reader to whom a segment's file is not what the catalogue says: is it one that is just
+ * being put in place? Then it is looked for under its other name, too. */
+bool exchange_has_made(struct beck_partition *partition, struct segment *segment);
 
 /* For recovery, in its transaction: carry out what is under way in a partition, and remove the
  * files that no commit knows of. */

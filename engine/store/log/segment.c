@@ -150,18 +150,29 @@ static int segment_check_size(struct segment_files *files, const struct segment 
     return r == 0 && (uint64_t)info.st_size != bytes ? -ESTALE : r;
 }
 
-static int segment_open(struct segment_files *files, struct segment *segment, bool create)
+static int segment_open_file(struct segment_files *files, const struct segment *segment,
+                             const char *path, bool create)
 {
     int flags = (files->read_only ? O_RDONLY : O_RDWR) | (create ? O_CREAT : 0);
+    int fd = files->io->open(files->io, files->directory, path, flags, 0644);
+    int r = fd < 0 || create ? 0 : segment_check_size(files, segment, fd);
+    if (r < 0)
+        (void)files->io->close(files->io, fd);
+    return r < 0 ? r : fd;
+}
+
+static int segment_open(struct segment_files *files, struct segment *segment, bool create)
+{
+    char path[SEGMENT_PATH_BYTES + sizeof(SEGMENT_NEW_SUFFIX)];
     segment_make_room(files);
-    int fd = files->io->open(files->io, files->directory, segment->path, flags, 0644);
+    int fd = segment_open_file(files, segment, segment->path, create);
+    if ((fd == -ESTALE || fd == -ENOENT) && atomic_load(&segment->is_new)) {
+        (void)snprintf(path, sizeof(path), "%s" SEGMENT_NEW_SUFFIX, segment->path);
+        int new_fd = segment_open_file(files, segment, path, false);
+        fd = new_fd >= 0 ? new_fd : fd;
+    }
     if (fd < 0)
         return fd;
-    int r = create ? 0 : segment_check_size(files, segment, fd);
-    if (r < 0) {
-        (void)files->io->close(files->io, fd);
-        return r;
-    }
     if (files->hand) {
         segment->next = files->hand;
         segment->previous = files->hand->previous;

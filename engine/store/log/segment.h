@@ -13,9 +13,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define SEGMENT_NAME_BYTES 25 /* 20 digits, ".log", NUL */
-#define SEGMENT_PATH_BYTES 96 /* "topics/<32 hex>/<partition>/<name>" */
-#define SEGMENT_VERIFIED   4  /* ranges of a file that are remembered as checked */
+#define SEGMENT_NAME_BYTES 25         /* 20 digits, ".log", NUL */
+#define SEGMENT_PATH_BYTES 96         /* "topics/<32 hex>/<partition>/<name>" */
+#define SEGMENT_NEW_SUFFIX ".cleaned" /* of what compaction is about to put in a file's place */
+#define SEGMENT_VERIFIED   4          /* ranges of a file that are remembered as checked */
 
 struct byte_range {
     uint64_t begin;
@@ -41,6 +42,7 @@ struct segment {
     uint64_t serial;        /* no other struct of the process has it */
     _Atomic unsigned stale; /* how often the file was not what is said above */
     _Atomic bool any_size;  /* and for so long that it is damage: what is good can be read */
+    _Atomic bool is_new;    /* the file may still be where compaction made it: see exchange.h */
 
     /* Ranges of the file whose CRCs this process has seen to be right. What it appended itself:
      * written under the slot's append_mutex. */

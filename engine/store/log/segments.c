@@ -360,9 +360,9 @@ int segments_stale(struct beck_partition *partition, struct segment *segment, in
     if (code != -ESTALE && code != -ENOENT)
         return report_errno(error, code, "cannot open segment %s", segment->path);
     unsigned tries = atomic_load(&segment->stale);
-    /* Compaction is at it, or its process died at it: that is no damage, however long it takes. */
-    if (tries >= TRIES && exchange_help(partition))
-        tries = TRIES - 1;
+    /* The file may still be where compaction made it. */
+    if (!atomic_load(&segment->is_new) && exchange_has_made(partition, segment))
+        return -EAGAIN;
     if (tries >= TRIES && code == -ENOENT)
         return report(error, -EBADMSG, "segment %s is missing", segment->path);
     if (tries >= TRIES) {

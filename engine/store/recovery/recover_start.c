@@ -89,31 +89,60 @@ static struct index_entry best_entry(const struct finding *finding, const struct
     return best;
 }
 
-/* Returns 1; 0: the offset is behind the segment's last batch, where the point then is; -ENOENT. */
-static int find_inside(struct finding *finding, const struct known *segment, int64_t offset,
-                       struct log_point *ret_point, struct beck_error *error)
+static int open_file(struct finding *finding, const struct known *segment, const char *suffix,
+                     uint64_t *ret_size)
 {
     const struct io *io = finding->store->io;
-    struct index_entry from = best_entry(finding, segment, offset);
     char directory[STORE_TOPIC_PATH_BYTES];
     char name[SEGMENT_NAME_BYTES];
     char path[SEGMENT_PATH_BYTES];
     struct stat info;
     store_topic_path(directory, finding->topic->id, finding->partition);
     segment_name(name, segment->base_offset);
-    (void)snprintf(path, sizeof(path), "%s/%s", directory, name);
+    (void)snprintf(path, sizeof(path), "%s/%s%s", directory, name, suffix);
     int fd = io->open(io, finding->store->directory, path, O_RDONLY, 0);
+    int r = fd < 0 ? fd : io->stat(io, fd, &info);
+    if (r == 0)
+        *ret_size = (uint64_t)info.st_size;
+    else if (fd >= 0)
+        (void)io->close(io, fd);
+    return r < 0 ? r : fd;
+}
+
+/* The file of a segment, which may still be where compaction made it. */
+static int open_segment(struct finding *finding, const struct known *segment, uint64_t *ret_size)
+{
+    const struct io *io = finding->store->io;
+    uint64_t size = 0;
+    int fd = open_file(finding, segment, "", ret_size);
+    if (fd < 0 || *ret_size == segment->bytes || segment == &finding->known[finding->count - 1])
+        return fd;
+    int new_fd = open_file(finding, segment, SEGMENT_NEW_SUFFIX, &size);
+    if (new_fd < 0)
+        return fd;
+    bool is_new = size == segment->bytes;
+    (void)io->close(io, is_new ? fd : new_fd);
+    if (is_new)
+        *ret_size = size;
+    return is_new ? new_fd : fd;
+}
+
+/* Returns 1; 0: the offset is behind the segment's last batch, where the point then is; -ENOENT. */
+static int find_inside(struct finding *finding, const struct known *segment, int64_t offset,
+                       struct log_point *ret_point, struct beck_error *error)
+{
+    const struct io *io = finding->store->io;
+    struct index_entry from = best_entry(finding, segment, offset);
+    uint64_t size = 0;
+    int fd = open_segment(finding, segment, &size);
     if (fd < 0)
         return fd;
-    int r = io->stat(io, fd, &info);
-    if (r == 0) {
-        uint64_t size = (uint64_t)info.st_size;
-        struct start_file file = {io, fd, segment->base_offset,
-                                  segment->bytes < size ? segment->bytes : size};
-        r = start_find(finding->scan, &file, &from, offset, ret_point, error);
-    }
+    struct start_file file = {io, fd, segment->base_offset,
+                              segment->bytes < size ? segment->bytes : size};
+    int r = start_find(finding->scan, &file, &from, offset, ret_point, error);
     (void)io->close(io, fd);
-    return r;
+    /* What is missing at its end is damage, and to be told of: the log starts before it. */
+    return r == 0 && size < segment->bytes ? 1 : r;
 }
 
 static int find_point(struct finding *finding, int64_t offset, struct log_point *ret_point,

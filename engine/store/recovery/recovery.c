@@ -181,7 +181,7 @@ static int recovery_partition(struct recovery *recovery, const struct beck_topic
         return 0; /* opening it says so; the others go on */
     if (location.slot >= atomic_load(&live_store(&store->live)->slots))
         return 0;
-    /* Where that is refused, the intent stays, and whoever reads the segment helps with it. */
+    /* Where that is refused, the intent stays, and who reads the segment finds the new file. */
     if (!store->read_only &&
         exchange_recover(store, recovery->index_txn, topic, (uint32_t)partition, error) == -ENOMEM)
         return -ENOMEM;
