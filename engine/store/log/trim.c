@@ -243,9 +243,14 @@ int trim_partition(struct beck_partition *partition, int64_t offset, int64_t *re
     pthread_mutex_t *lock = &live_store(&partition->store->live)->maintenance;
     int r;
     (void)live_lock(lock);
-    do
+    do {
         r = find_point(&trim, offset, error);
-    while (r == -EAGAIN);
+        /* Of such a partition it is not known for sure where the segments begin and end. */
+        if (r == 0 && (atomic_load(&partition->slot->flags) & LIVE_FAILED))
+            r = report(error, -EIO,
+                       "the disk refused an earlier write; the store has to be "
+                       "opened anew");
+    } while (r == -EAGAIN);
     if (r == 0 && trim.point.offset > trim.tail.log_start.offset)
         r = carry_out(&trim, error);
     live_unlock(lock);

@@ -167,7 +167,7 @@ int recover_start(struct beck_store *store, const struct beck_topic *topic, int3
 {
     struct live_tail *tail = &found->tail;
     struct finding finding = {store, topic, partition, scan, found, NULL, 0};
-    int r = 0;
+    int r;
     /* Without an index, and with one file that begins later: what was before it is not known of. */
     if (found->sealed_count == 0 && !found->has_checkpoint && tail->end.segment > log_start_offset)
         log_start_offset = tail->end.segment;
@@ -178,9 +178,9 @@ int recover_start(struct beck_store *store, const struct beck_topic *topic, int3
     if (log_start_offset > found->records_end)
         found->records_end = log_start_offset;
     tail->log_start = (struct log_point){.offset = log_start_offset, .segment = tail->end.segment};
-    if (!found->is_failed)
-        r = known_collect(&finding);
-    if (r == 0 && !found->is_failed)
+    /* Where the rest has failed too: what is before it can still be read. */
+    r = known_collect(&finding);
+    if (r == 0)
         r = find_point(&finding, log_start_offset, &tail->log_start, error);
     free(finding.known);
     if (r < 0 && r != -ENOMEM) {

@@ -285,6 +285,51 @@ static void files_that_a_kill_left_go_at_the_next_opening(void **state)
     assert_int_equal(verify_count(fixture->store, NULL), 0);
 }
 
+/* ---- damage --------------------------------------------------------------------------------- */
+
+/* Cut at the end of a batch, so that what is left is good by itself. */
+static void a_first_segment_that_is_cut_short_stays_and_is_told(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[PATH_MAX];
+    append_large(fixture->partition, 25);
+    assert_int_equal(must_trim(fixture, 5), 5);
+    fixture_close(fixture);
+    segment_path(fixture, "t", 0, 0, path);
+    file_cut(path, file_size(path) / 10 * 7);
+    fixture->store = must_open(fixture->path, 0);
+    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    assert_int_equal(segment_count(fixture, "t", 0), 3);
+    assert_true(verify_count(fixture->store, NULL) > 0);
+}
+
+static int refuse_newest(struct fault_io *fault, const struct fault_what *what)
+{
+    return fault->context && fault_is(what, FAULT_OPEN, "20.log") ? -EACCES : 0;
+}
+
+/* The newest segment cannot be read at the opening: those before it are there all the same. */
+static void a_log_that_failed_at_opening_is_neither_skipped_nor_trimmed(void **state)
+{
+    struct fixture *fixture = *state;
+    static struct fault_io fault;
+    int64_t start;
+    append_large(fixture->partition, 25);
+    assert_int_equal(must_trim(fixture, 5), 5);
+    fixture_close(fixture);
+    fault_io_init(&fault);
+    fault.hook = refuse_newest;
+    fault.context = &fault;
+    fixture->store = must_open_io(fixture->path, 0, &fault.io);
+    fault.context = NULL;
+    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    assert_int_equal(count_records(fixture->partition, 5), 20);
+    assert_int_equal(beck_trim(fixture->partition, 12, &start, &fixture->error), -EIO);
+    assert_int_equal(segment_count(fixture, "t", 0), 3);
+    fixture_reopen(fixture);
+    assert_int_equal(count_records(fixture->partition, 5), 20);
+}
+
 /* ---- who reads meanwhile ------------------------------------------------------------------- */
 
 static void a_reader_is_told_where_the_log_starts(void **state)
@@ -458,6 +503,8 @@ int main(void)
         TEST(it_is_found_again_without_an_index),
         TEST(a_kill_behind_it_loses_nothing_of_it),
         TEST(files_that_a_kill_left_go_at_the_next_opening),
+        TEST(a_first_segment_that_is_cut_short_stays_and_is_told),
+        TEST(a_log_that_failed_at_opening_is_neither_skipped_nor_trimmed),
         TEST(a_reader_is_told_where_the_log_starts),
         TEST(a_range_can_be_read_when_its_file_is_gone),
         TEST(positions_of_the_view_keep_their_meaning),
