@@ -17,12 +17,12 @@
 
 static const char usage[] =
     "beck consume TOPIC [-p PARTITION] [-o FROM] [-n COUNT] [-f] [OPTION...]\n"
-    "       beck consume TOPIC --log-dir DIR [OPTION...]\n\n"
+    "       beck consume TOPIC --log-dir DIR [OPTION...]\n"
+    "       beck consume TOPIC -b HOST:PORT [OPTION...]\n\n"
     "Print a topic's records, from the beginning to what is the end now. Several partitions\n"
     "come merged by timestamp.\n\n"
     "      --log-dir DIR     read the log directory of a Kafka broker that is stopped, not a "
-    "store\n"
-    "  -p, --partition N     only this partition\n"
+    "store\n" TOOL_CLUSTER_USAGE "  -p, --partition N     only this partition\n"
     "  -o, --offset FROM     beginning (default), end, an offset N, -N (the last N records of\n"
     "                        each partition) or @TIME: ms since the epoch, 2026-11-21T08:00:00\n"
     "                        (Z for UTC), or -90s, -15m, -2h, -7d\n"
@@ -180,11 +180,12 @@ static int parse_command_line(struct tool *tool, struct consume *consume, int ar
         {"no-newline", no_argument, NULL, OPTION_NO_NEWLINE},
         {"isolation", required_argument, NULL, OPTION_ISOLATION},
         {"log-dir", required_argument, NULL, OPTION_LOG_DIR},
+        TOOL_CLUSTER_OPTIONS,
         TOOL_LONG_OPTIONS,
     };
     int option;
 
-    while ((option = getopt_long(argc, argv, ":p:o:n:f", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":p:o:n:f" TOOL_CLUSTER_SHORT, options, NULL)) != -1) {
         int code = take_option(tool, consume, option, argv);
         if (code >= 0)
             return code;

@@ -2,6 +2,8 @@
 /* Opening what is read. */
 #include "input.h"
 
+#include "cluster_source.h"
+
 #include <errno.h>
 
 int input_open(const struct tool *tool, const char *log_dir, struct input *ret_input)
@@ -11,6 +13,12 @@ int input_open(const struct tool *tool, const char *log_dir, struct input *ret_i
 
     if (log_dir != NULL) {
         if (source_open_log_dir(log_dir, &input.source, &error) < 0)
+            return tool_failed_error(&error);
+        *ret_input = input;
+        return TOOL_OK;
+    }
+    if (tool->brokers != NULL) {
+        if (source_of_cluster(tool, &input.source, &error) < 0)
             return tool_failed_error(&error);
         *ret_input = input;
         return TOOL_OK;

@@ -17,9 +17,11 @@
 #include <unistd.h>
 
 static const char usage[] =
-    "beck produce TOPIC [-p PARTITION] [-k KEY] [OPTION...] [VALUE...]\n\n"
+    "beck produce TOPIC [-p PARTITION] [-k KEY] [OPTION...] [VALUE...]\n"
+    "       beck produce TOPIC -b HOST:PORT [OPTION...] [VALUE...]\n\n"
     "Append a record for each VALUE, and print the partition and offset of each. Without a\n"
-    "VALUE, each line of standard input is a record, and a summary is printed.\n\n"
+    "VALUE, each line of standard input is a record, and a summary is "
+    "printed.\n\n" TOOL_CLUSTER_USAGE
     "  -p, --partition N       into this partition; without it the key decides, as it does for\n"
     "                          Kafka's Java producer, and without a key they take turns\n"
     "  -k, --key KEY           the key of all records\n"
@@ -143,11 +145,13 @@ static int parse_command_line(struct tool *tool, struct produce *produce, int ar
         {"timestamp", required_argument, NULL, OPTION_TIMESTAMP},
         {"compression", required_argument, NULL, OPTION_COMPRESSION},
         {"acks", required_argument, NULL, OPTION_ACKS},
+        TOOL_CLUSTER_OPTIONS,
         TOOL_LONG_OPTIONS,
     };
     int option;
 
-    while ((option = getopt_long(argc, argv, ":p:k:K:H:F:", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":p:k:K:H:F:" TOOL_CLUSTER_SHORT, options, NULL)) !=
+           -1) {
         int code = take_option(tool, produce, option, argv);
         if (code >= 0)
             return code;
@@ -229,12 +233,12 @@ static int send_file(const struct produce *produce, struct sender *sender, const
     int fd = standard ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return tool_failed("cannot open %s: %s", name, strerror(errno));
-    int code = read_file(fd, name, sender_value_limit(sender), &data, &size);
+    int code = read_file(fd, name, sender->value_limit, &data, &size);
     if (!standard)
         (void)close(fd);
-    if (code == TOOL_OK && size > sender_value_limit(sender))
+    if (code == TOOL_OK && size > sender->value_limit)
         code = tool_failed("%s: it is larger than the %zu bytes that the topic takes", name,
-                           sender_value_limit(sender));
+                           sender->value_limit);
     if (code == TOOL_OK)
         code = send_one(produce, sender, data, size, &origin, ret_place);
     free(data);
@@ -284,41 +288,55 @@ static int produce_arguments(const struct produce *produce, struct sender *sende
 
 /* ---- the run ------------------------------------------------------------------------------ */
 
-static int produce_topic(const struct produce *produce, struct beck_store *store)
+static int send_all(const struct produce *produce, struct sender *sender)
 {
+    if (produce->partition >= 0 && (uint32_t)produce->partition >= sender->partition_count)
+        return tool_failed("topic %s has no partition %d: it has 0 to %u", sender->topic,
+                           (int)produce->partition, sender->partition_count - 1);
+    bool lines = !produce->null_value && produce->file_count == 0 && produce->value_count == 0;
+    return lines ? produce_lines(produce, sender) : produce_arguments(produce, sender);
+}
+
+static int produce_to_store(const struct tool *tool, const struct produce *produce)
+{
+    struct beck_store *store = NULL;
     struct sender *sender = NULL;
     struct beck_topic topic;
 
-    int code = tool_find_topic(store, produce->topic, &topic);
-    if (code != TOOL_OK)
-        return code;
-    if (produce->partition >= 0 && (uint32_t)produce->partition >= topic.partition_count)
-        return tool_failed("topic %s has no partition %d: it has 0 to %u", topic.name,
-                           (int)produce->partition, topic.partition_count - 1);
-    code = sender_new(store, &topic, &produce->options, &sender);
-    if (code != TOOL_OK)
-        return code;
-    bool lines = !produce->null_value && produce->file_count == 0 && produce->value_count == 0;
-    code = lines ? produce_lines(produce, sender) : produce_arguments(produce, sender);
+    int code = tool_open(tool, TOOL_WRITE, &store);
+    if (code == TOOL_OK)
+        code = tool_find_topic(store, produce->topic, &topic);
+    if (code == TOOL_OK)
+        code = sender_of_store(store, &topic, &produce->options, &sender);
+    if (code == TOOL_OK)
+        code = send_all(produce, sender);
+    (void)sender_free(sender);
+    (void)beck_store_close(store);
+    return code;
+}
+
+static int produce_to_cluster(const struct tool *tool, const struct produce *produce)
+{
+    struct sender *sender = NULL;
+
+    int code = sender_of_cluster(tool, produce->topic, &produce->options, &sender);
+    if (code == TOOL_OK)
+        code = send_all(produce, sender);
     (void)sender_free(sender);
     return code;
 }
 
 static int run(struct tool *tool, int argc, char **argv)
 {
-    struct beck_store *store = NULL;
     struct produce produce = {.partition = -1, .options.acks = BECK_ACKS_ALL};
 
     produce.files = calloc((size_t)argc, sizeof(*produce.files));
     if (produce.files == NULL)
         return tool_failed("not enough memory");
     int code = parse_command_line(tool, &produce, argc, argv);
-    if (code < 0) {
-        code = tool_open(tool, TOOL_WRITE, &store);
-        if (code == TOOL_OK)
-            code = produce_topic(&produce, store);
-        (void)beck_store_close(store);
-    }
+    if (code < 0)
+        code = tool->brokers != NULL ? produce_to_cluster(tool, &produce)
+                                     : produce_to_store(tool, &produce);
     headers_done(&produce.headers);
     free(produce.files);
     return code;

@@ -150,7 +150,7 @@ int produce_lines(const struct produce *produce, struct sender *sender)
 {
     struct lines lines;
     struct progress progress;
-    size_t limit = sender_value_limit(sender);
+    size_t limit = sender->value_limit;
 
     if (produce->json)
         limit = limit * JSON_EXPANSION + JSON_OVERHEAD;

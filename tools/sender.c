@@ -1,259 +1,79 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The sender. A partition ("lane") is opened, and its batch builder made, when the first record
- * goes there. All lanes together hold a bounded number of bytes: above it, all are appended; so a
- * topic of a thousand partitions costs no more memory than one of sixty-four.
- *
- * Syncs every so many bytes: readers see an acks=all record only when it was synced, and would
- * otherwise wait for the whole of a large input.
- */
+/* What senders share, whatever they send to. */
 #include "sender.h"
-
-#include "tool.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-enum {
-    LANES_BYTES = 64 << 20,      /* in all builders together */
-    SYNC_BYTES = 64 << 20,       /* between syncs */
-    RECORD_OVERHEAD_BYTES = 128, /* about what a record costs besides key and value */
-};
-
-struct lane {
-    struct beck_partition *partition;
-    struct beck_batch_builder *builder;
-    struct sender_lane counts;
-    int64_t sync_to; /* -1: nothing to sync */
-};
-
-struct sender {
-    struct beck_store *store;
-    struct beck_topic topic;
-    struct sender_options options;
-    uint32_t batch_bytes_max;
-    size_t held_bytes;
-    size_t unsynced_bytes;
-    bool promises_sync; /* acks=all, and no flush.policy=os */
-    bool synced;        /* everything so far survives power loss */
-    struct lane lanes[];
-};
-
-/* What the topic's configuration says of batches and syncs. */
-static void read_config(struct sender *sender)
+int sender_init(struct sender *sender, const struct sender_ops *ops, const char *topic,
+                uint32_t partition_count)
 {
-    struct beck_config_entry entry;
-    struct beck_store_info info;
-    struct beck_error error;
-
-    sender->batch_bytes_max = BECK_BATCH_BYTES_DEFAULT;
-    sender->promises_sync = sender->options.acks == BECK_ACKS_ALL;
-    if (beck_store_info(sender->store, &info, &error) == 0 && info.flush_os)
-        sender->promises_sync = false;
-    for (uint32_t i = 0;
-         beck_topic_config(sender->store, sender->topic.name, i, &entry, &error) > 0; i++) {
-        if (strcmp(entry.name, "max.message.bytes") == 0)
-            sender->batch_bytes_max = (uint32_t)strtoul(entry.value, NULL, 10);
-        if (strcmp(entry.name, "flush.policy") == 0 && strcmp(entry.value, "os") == 0)
-            sender->promises_sync = false;
-    }
-}
-
-int sender_new(struct beck_store *store, const struct beck_topic *topic,
-               const struct sender_options *options, struct sender **ret_sender)
-{
-    struct sender *sender =
-        calloc(1, sizeof(*sender) + topic->partition_count * sizeof(struct lane));
-    if (sender == NULL)
-        return tool_failed("not enough memory for %u partitions", topic->partition_count);
-    sender->store = store;
-    sender->topic = *topic;
-    sender->options = *options;
-    read_config(sender);
-    for (uint32_t i = 0; i < topic->partition_count; i++) {
-        sender->lanes[i].counts.first_offset = sender->lanes[i].counts.last_offset = -1;
-        sender->lanes[i].sync_to = -1;
-    }
-    *ret_sender = sender;
-    return TOOL_OK;
+    sender->ops = ops;
+    (void)snprintf(sender->topic, sizeof(sender->topic), "%s", topic);
+    sender->partition_count = partition_count;
+    sender->lanes = calloc(partition_count, sizeof(*sender->lanes));
+    if (sender->lanes == NULL)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < partition_count; i++)
+        sender->lanes[i].first_offset = sender->lanes[i].last_offset = -1;
+    return 0;
 }
 
 struct sender *sender_free(struct sender *sender)
 {
     if (sender == NULL)
         return NULL;
-    for (uint32_t i = 0; i < sender->topic.partition_count; i++) {
-        (void)beck_batch_builder_free(sender->lanes[i].builder);
-        (void)beck_partition_close(sender->lanes[i].partition);
-    }
-    free(sender);
+    free(sender->lanes);
+    sender->ops->free(sender);
     return NULL;
-}
-
-size_t sender_value_limit(const struct sender *sender)
-{
-    return sender->batch_bytes_max;
-}
-
-static int open_lane(struct sender *sender, int32_t number, struct lane **ret_lane)
-{
-    struct beck_error error;
-
-    if (number < 0 || (uint32_t)number >= sender->topic.partition_count)
-        return tool_failed("topic %s has no partition %d: it has 0 to %u", sender->topic.name,
-                           (int)number, sender->topic.partition_count - 1);
-    struct lane *lane = &sender->lanes[number];
-    if (lane->partition == NULL) {
-        int code = tool_open_partition(sender->store, &sender->topic, number, &lane->partition);
-        if (code != TOOL_OK)
-            return code;
-    }
-    if (lane->builder == NULL &&
-        beck_batch_builder_new(sender->options.compression, sender->batch_bytes_max, &lane->builder,
-                               &error) < 0)
-        return tool_failed_error(&error);
-    *ret_lane = lane;
-    return TOOL_OK;
-}
-
-static int flush_lane(struct sender *sender, struct lane *lane)
-{
-    struct beck_append_result result;
-    struct beck_error error;
-    const void *batch;
-    size_t size;
-
-    if (lane->builder == NULL || beck_batch_builder_count(lane->builder) == 0)
-        return TOOL_OK;
-    if (beck_batch_builder_finish(lane->builder, &batch, &size, &error) < 0 ||
-        beck_append(lane->partition, batch, size, sender->options.acks, &result, &error) < 0)
-        return tool_failed_error(&error);
-    if (lane->counts.first_offset < 0)
-        lane->counts.first_offset = result.base_offset;
-    lane->counts.last_offset = result.next_offset - 1;
-    lane->counts.records += beck_batch_builder_count(lane->builder);
-    lane->counts.batches++;
-    lane->sync_to = result.next_offset;
-    sender->unsynced_bytes += size;
-    sender->synced = false;
-    beck_batch_builder_reset(lane->builder);
-    return TOOL_OK;
-}
-
-int sender_flush(struct sender *sender)
-{
-    for (uint32_t i = 0; i < sender->topic.partition_count; i++) {
-        int code = flush_lane(sender, &sender->lanes[i]);
-        if (code != TOOL_OK)
-            return code;
-    }
-    sender->held_bytes = 0;
-    return TOOL_OK;
-}
-
-int sender_sync(struct sender *sender)
-{
-    struct beck_error error;
-
-    int code = sender_flush(sender);
-    if (code != TOOL_OK)
-        return code;
-    sender->unsynced_bytes = 0;
-    /* Where no daemon does it: or a long run would leave all of it to be scanned after a crash.
-     * That it could not be done is for whoever does it next to say. */
-    uint32_t next_ms;
-    (void)beck_store_maintain(sender->store, false, &next_ms, NULL);
-    if (sender->options.acks != BECK_ACKS_ALL)
-        return TOOL_OK;
-    for (uint32_t i = 0; i < sender->topic.partition_count; i++) {
-        struct lane *lane = &sender->lanes[i];
-        if (lane->sync_to < 0)
-            continue;
-        if (beck_sync(lane->partition, lane->sync_to, &error) < 0)
-            return tool_failed_error(&error);
-        lane->sync_to = -1;
-    }
-    sender->synced = sender->promises_sync;
-    return TOOL_OK;
-}
-
-static int refused(const struct sender *sender, const struct beck_record *record,
-                   const struct sender_origin *origin, int result)
-{
-    char number[24] = "";
-
-    if (origin->number > 0)
-        (void)snprintf(number, sizeof(number), " %llu", (unsigned long long)origin->number);
-    if (result == -EMSGSIZE)
-        return tool_failed("%s%s: a record of %d bytes is more than topic %s takes "
-                           "(max.message.bytes is %u)",
-                           origin->what, number, (int)record->value_size, sender->topic.name,
-                           sender->batch_bytes_max);
-    return tool_failed("%s%s: %s", origin->what, number, strerror(-result));
-}
-
-/* Add to a lane's batch; where that is full, append it and begin the next one. */
-static int add_to_lane(struct sender *sender, struct lane *lane, const struct beck_record *record,
-                       const struct sender_origin *origin)
-{
-    int result = beck_batch_builder_add(lane->builder, record);
-    if (result == -EMSGSIZE && beck_batch_builder_count(lane->builder) > 0) {
-        int code = flush_lane(sender, lane);
-        if (code != TOOL_OK)
-            return code;
-        result = beck_batch_builder_add(lane->builder, record);
-    }
-    return result < 0 ? refused(sender, record, origin, result) : TOOL_OK;
 }
 
 int sender_add(struct sender *sender, int32_t partition, const struct beck_record *record,
                const struct sender_origin *origin, int32_t *ret_partition)
 {
-    struct lane *lane;
+    return sender->ops->add(sender, partition, record, origin, ret_partition);
+}
 
-    if (partition < 0)
-        partition = (int32_t)beck_partition_for_key(
-            sender->store, record->key_size < 0 ? NULL : record->key, record->key_size,
-            sender->topic.partition_count);
-    int code = open_lane(sender, partition, &lane);
-    if (code == TOOL_OK)
-        code = add_to_lane(sender, lane, record, origin);
-    if (code != TOOL_OK)
-        return code;
-    sender->held_bytes += (size_t)(record->value_size > 0 ? record->value_size : 0) +
-                          (size_t)(record->key_size > 0 ? record->key_size : 0) +
-                          RECORD_OVERHEAD_BYTES;
-    if (sender->held_bytes > LANES_BYTES)
-        code = sender_flush(sender);
-    if (code == TOOL_OK && sender->unsynced_bytes > SYNC_BYTES)
-        code = sender_sync(sender);
-    if (ret_partition != NULL)
-        *ret_partition = partition;
-    return code;
+int sender_flush(struct sender *sender)
+{
+    return sender->ops->flush(sender);
+}
+
+int sender_sync(struct sender *sender)
+{
+    return sender->ops->sync(sender);
 }
 
 const struct sender_lane *sender_lane(const struct sender *sender, int32_t partition)
 {
-    return &sender->lanes[partition].counts;
+    return &sender->lanes[partition];
+}
+
+/* Of a cluster nobody knows in how many batches records went. */
+static void print_batches(const struct sender_lane *lane)
+{
+    if (lane->batches > 0)
+        (void)printf(" in %llu batch%s", (unsigned long long)lane->batches,
+                     lane->batches == 1 ? "" : "es");
 }
 
 void sender_print_summary(const struct sender *sender)
 {
     bool any = false;
 
-    for (uint32_t i = 0; i < sender->topic.partition_count; i++) {
-        const struct sender_lane *counts = &sender->lanes[i].counts;
-        if (counts->records == 0)
+    for (uint32_t i = 0; i < sender->partition_count; i++) {
+        const struct sender_lane *lane = &sender->lanes[i];
+        if (lane->records == 0)
             continue;
         any = true;
-        (void)printf("%llu record%s in %llu batch%s to %s, partition %u offsets %lld..%lld%s\n",
-                     (unsigned long long)counts->records, counts->records == 1 ? "" : "s",
-                     (unsigned long long)counts->batches, counts->batches == 1 ? "" : "es",
-                     sender->topic.name, i, (long long)counts->first_offset,
-                     (long long)counts->last_offset, sender->synced ? ", synced" : "");
+        (void)printf("%llu record%s", (unsigned long long)lane->records,
+                     lane->records == 1 ? "" : "s");
+        print_batches(lane);
+        (void)printf(" to %s, partition %u offsets %lld..%lld%s\n", sender->topic, i,
+                     (long long)lane->first_offset, (long long)lane->last_offset,
+                     sender->synced ? ", synced" : "");
     }
     if (!any)
-        (void)printf("0 records to %s\n", sender->topic.name);
+        (void)printf("0 records to %s\n", sender->topic);
 }

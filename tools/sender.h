@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Records on their way into a topic: a batch is built for each partition that gets some, and
- * appended when it is full or when the sender is flushed. Counts what went where, for the summary.
+ * Records on their way into a topic, of a store or of a cluster: gathered in batches, which go when
+ * they are full or when the sender is flushed. Counts what went where, for the summary.
  *
  * With acks=all, nothing is reported before sender_sync() covered it. Belongs to one thread.
  */
@@ -9,6 +9,9 @@
 #define TOOLS_SENDER_H
 
 #include "beck.h"
+#include "tool.h"
+
+#include <stdbool.h>
 
 struct sender;
 
@@ -31,13 +34,36 @@ struct sender_origin {
     uint64_t number;
 };
 
-/* Like everything here that fails: says so and returns an exit code. */
-int sender_new(struct beck_store *store, const struct beck_topic *topic,
-               const struct sender_options *options, struct sender **ret_sender);
+/* What an implementation does; see the functions below. */
+struct sender_ops {
+    void (*free)(struct sender *sender);
+    int (*add)(struct sender *sender, int32_t partition, const struct beck_record *record,
+               const struct sender_origin *origin, int32_t *ret_partition);
+    int (*flush)(struct sender *sender);
+    int (*sync)(struct sender *sender);
+};
+
+/* What each implementation begins with. */
+struct sender {
+    const struct sender_ops *ops;
+    char topic[BECK_TOPIC_NAME_BYTES + 1];
+    uint32_t partition_count;
+    size_t value_limit; /* the largest value that could fit into a record (max.message.bytes) */
+    struct sender_lane *lanes; /* one a partition */
+    bool synced;               /* everything so far survives power loss, as far as can be told */
+};
+
+/* Into a topic of a store. Like everything here that fails: says so and returns an exit code. */
+int sender_of_store(struct beck_store *store, const struct beck_topic *topic,
+                    const struct sender_options *options, struct sender **ret_sender);
+/* Into a topic of the cluster that -b named; `tool` outlives it. */
+int sender_of_cluster(const struct tool *tool, const char *topic,
+                      const struct sender_options *options, struct sender **ret_sender);
 struct sender *sender_free(struct sender *sender);
 
-/* The largest value that could fit into a record of this topic (max.message.bytes). */
-size_t sender_value_limit(const struct sender *sender);
+/* For implementations: take over the topic, and make the lanes. -ENOMEM. */
+int sender_init(struct sender *sender, const struct sender_ops *ops, const char *topic,
+                uint32_t partition_count);
 
 /*
  * Take one record, copying it. Partition -1: by the key, or round-robin where there is none; which

@@ -52,6 +52,11 @@ int tool_common_option(struct tool *tool, int option, char **argv)
     case TOOL_OPTION_STORE:
         tool->store_path = optarg;
         return -1;
+    case 'b':
+        tool->brokers = optarg;
+        return -1;
+    case 'X':
+        return tool_take_config(tool, optarg, &tool->client_settings);
     case TOOL_OPTION_HELP:
         (void)printf("usage: %s", tool->command->usage);
         return TOOL_OK;

@@ -18,8 +18,18 @@ enum tool_exit {
     TOOL_USAGE = 2,  /* the command line is wrong */
 };
 
+/* Settings from the command line, SETTING=VALUE each. They point into its arguments. */
+enum { TOOL_CONFIGS_MAX = 64 };
+
+struct tool_configs {
+    struct beck_config configs[TOOL_CONFIGS_MAX];
+    size_t count;
+};
+
 struct tool {
-    const char *store_path; /* from --store or BECK_STORE; NULL: neither */
+    const char *store_path;              /* from --store or BECK_STORE; NULL: neither */
+    const char *brokers;                 /* from -b: instead of a store; NULL: it is a store */
+    struct tool_configs client_settings; /* from -X */
     const struct command *command;
 };
 
@@ -72,16 +82,21 @@ int tool_failed_error(const struct beck_error *error);
 int tool_misused(const struct tool *tool, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Settings from the command line, SETTING=VALUE each. They point into its arguments. */
-enum { TOOL_CONFIGS_MAX = 64 };
-
-struct tool_configs {
-    struct beck_config configs[TOOL_CONFIGS_MAX];
-    size_t count;
-};
-
 /* Take one apart, where it stands. Returns -1 to go on, else the exit code. */
 int tool_take_config(const struct tool *tool, char *text, struct tool_configs *configs);
+
+/* Options of commands that also work on a broker or cluster: to be put before TOOL_LONG_OPTIONS,
+ * and into the string of short ones. Their short forms are answered by tool_common_option(), too.
+ */
+/* clang-format off */
+#define TOOL_CLUSTER_OPTIONS                                                                       \
+    {"brokers", required_argument, NULL, 'b'},                                                     \
+    {"client", required_argument, NULL, 'X'}
+/* clang-format on */
+#define TOOL_CLUSTER_SHORT "b:X:"
+#define TOOL_CLUSTER_USAGE                                                                         \
+    "  -b, --brokers LIST    a Kafka broker or cluster, HOST:PORT,... instead of a store\n"        \
+    "  -X, --client S=VALUE  a setting of its client, as librdkafka calls it\n"
 
 enum tool_access {
     TOOL_READ,  /* read and write where it may, so that waiting needs no polling; else read-only */

@@ -6,7 +6,8 @@
 
 packages_build=(
     gcc meson ninja-build pkg-config python3
-    libevent-dev libfuse3-dev libisal-dev liblmdb-dev liblz4-dev libpcre2-dev libsnappy-dev libxxhash-dev
+    libevent-dev libfuse3-dev libisal-dev liblmdb-dev liblz4-dev libpcre2-dev librdkafka-dev
+    libsnappy-dev libxxhash-dev
     libzstd-dev zlib1g-dev
 )
 
@@ -17,7 +18,7 @@ packages_try=("${packages_build[@]}" fuse3 kcat)
 # shellcheck disable=SC2034 # ./check uses it
 packages_check=(
     "${packages_try[@]}"
-    clang clang-format g++ git less libclang-rt-14-dev libcmocka-dev librdkafka-dev mandoc
+    clang clang-format g++ git less libclang-rt-14-dev libcmocka-dev mandoc
     python3-confluent-kafka python3-kafka ripgrep rsync shellcheck
 )
 

@@ -1,0 +1,105 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""beck(1) with -b: the same commands on a broker as on a store, with the same output."""
+
+import os
+import signal
+import subprocess
+import time
+
+import tap
+from programs import BECK, Beckd, Folder, beck, must, run
+from tap import equal, ok
+
+
+class Setup:
+    def __enter__(self):
+        self.folder = Folder()
+        base = self.folder.__enter__()
+        self.store = os.path.join(base, 'store')
+        self.daemon = Beckd(self.store).start()
+        return self.store, self.daemon.address
+
+    def __exit__(self, *_):
+        self.daemon.end()
+        self.folder.__exit__()
+
+
+def at(address, command, *arguments, **options):
+    return run(BECK, command, '-b', address, *arguments, **options)
+
+
+RECORDS = ('{"timestamp":1763719200123,"key":"k","value":"v","headers":[["name","value"],["name",null]]}\n'
+           '{"key":null,"value":null}\n'
+           '{"key":"","value":""}\n'
+           '{"key":{"base64":"/wD+"},"value":{"base64":"AAEC/w=="},"headers":[["h",{"base64":"gIE="}]]}\n'
+           '{"value":"gr\\u00fc\\u00dfe"}\n')
+
+
+def the_same():
+    with Setup() as (store, address):
+        must(beck(store, 'topic', 'create', 't', '-c', 'retention.ms=-1'))
+        sent = at(address, 'produce', 't', '--json', stdin=RECORDS)
+        equal(sent.out, '5 records to t, partition 0 offsets 0..4\n', 'records go to a broker')
+        of_store = beck(store, 'consume', 't', '--format', 'json').out
+        equal(len(of_store.splitlines()), 5, 'and are there')
+        equal(at(address, 'consume', 't', '--format', 'json').out, of_store, 'they come back the same')
+        must(beck(store, 'topic', 'create', 'copy', '-c', 'retention.ms=-1'))
+        must(at(address, 'produce', 'copy', '--json', stdin=of_store))
+        equal(at(address, 'consume', 'copy', '--format', 'json').out, of_store, 'and lossless again')
+        for choice in (['-o', '2'], ['-o', '-2'], ['-o', 'end'], ['-n', '1'], ['-o', '@1763719200124'],
+                       ['--print', 'partition,offset,key,headers,value', '--null', 'NULL']):
+            equal(at(address, 'consume', 't', *choice).out, beck(store, 'consume', 't', *choice).out,
+                  f'the same by {" ".join(choice)}')
+
+
+def partitions():
+    with Setup() as (store, address):
+        must(beck(store, 'topic', 'create', 't', '-p', '3'))
+        for i in range(20):
+            here = must(beck(store, 'produce', 't', '-k', f'key {i}', 'v')).out.split()[1]
+            there = must(at(address, 'produce', 't', '-k', f'key {i}', 'v')).out.split()[1]
+            if here != there:
+                ok(False, f'key {i} goes to partition {here} here and {there} there')
+        ok(True, 'keys go to the same partitions')
+        equal(must(at(address, 'produce', 't', '-p', '2', 'last')).out.split()[1], '2', '-p names one')
+        equal(at(address, 'consume', 't', '-p', '2', '-o', '-1').out, 'last\n', 'and is read alone')
+        lines = sorted(at(address, 'consume', 't').out.splitlines())
+        equal(lines, sorted(beck(store, 'consume', 't').out.splitlines()), 'all partitions, as one')
+
+
+def following():
+    with Setup() as (store, address):
+        must(beck(store, 'topic', 'create', 't'))
+        must(beck(store, 'produce', 't', 'before'))
+        reader = subprocess.Popen([BECK, 'consume', '-b', address, 't', '-f'], stdout=subprocess.PIPE,
+                                  text=True)
+        equal(reader.stdout.readline(), 'before\n', 'it prints what there is')
+        must(beck(store, 'produce', 't', 'after'))
+        equal(reader.stdout.readline(), 'after\n', 'and what comes')
+        reader.send_signal(signal.SIGINT)
+        reader.wait(20)
+        ok(True, 'until it is stopped')
+        reader.stdout.close()
+
+
+def errors():
+    with Setup() as (store, address):
+        must(beck(store, 'topic', 'create', 't', '-c', 'max.message.bytes=1000'))
+        for what, arguments, code, text in (
+                ('no such topic', ['consume', 'none'], 1, 'has no topic none'),
+                ('no such partition', ['consume', 't', '-p', '7'], 1, 'has no partition 7'),
+                ('an offset out of range', ['consume', 't', '-o', '5'], 1, 'out of range'),
+                ('no such partition to produce to', ['produce', 't', '-p', '7', 'x'], 1, 'has no partition 7'),
+                ('a record that is too large', ['produce', 't', 'x' * 2000], 1, 'Message size too large'),
+                ('no such setting', ['consume', 't', '-X', 'nonsense=1'], 1, 'nonsense'),
+                ('no setting', ['consume', 't', '-X', 'nonsense'], 2, 'NAME=VALUE')):
+            found = at(address, *arguments)
+            ok(found.code == code and text in found.err and found.out == '', what, found)
+        begin = time.monotonic()
+        found = run(BECK, 'consume', '-b', '127.0.0.1:1', 't')
+        ok(found.code == 1 and '127.0.0.1:1' in found.err, 'nobody there', found)
+        ok(time.monotonic() - begin < 60, 'it does not wait for ever')
+
+
+tap.run(the_same, partitions, following, errors)

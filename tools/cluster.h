@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A Kafka broker or cluster that was named with -b, by librdkafka: its clients, made as the command
+ * line says, and its errors as exit codes and as the library's errors.
+ */
+#ifndef TOOLS_CLUSTER_H
+#define TOOLS_CLUSTER_H
+
+#include "tool.h"
+
+#include <librdkafka/rdkafka.h>
+
+enum {
+    CLUSTER_PATIENCE_MS = 10000, /* for an answer from a broker */
+};
+
+/* A client's setting besides those that the user gave with -X, which win. */
+struct cluster_setting {
+    const char *name;
+    const char *value;
+};
+
+/* Make a client; `settings` ends with a NULL name. Says what fails and returns an exit code. */
+int cluster_client(const struct tool *tool, rd_kafka_type_t type,
+                   const struct cluster_setting *settings, rd_kafka_t **ret_client);
+
+/* The same with the library's kind of error. `delivered` (may be NULL) is called, with `opaque`,
+ * for each record that a producer sent. */
+int cluster_client_new(const struct tool *tool, rd_kafka_type_t type,
+                       const struct cluster_setting *settings,
+                       void (*delivered)(rd_kafka_t *client, const rd_kafka_message_t *message,
+                                         void *opaque),
+                       void *opaque, rd_kafka_t **ret_client, struct beck_error *error);
+
+/* Fill in an error from librdkafka's, behind what was being done. Returns the code. */
+int cluster_error(struct beck_error *error, rd_kafka_resp_err_t wrong, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

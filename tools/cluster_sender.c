@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sending to a broker or cluster, by librdkafka's idempotent producer: it gathers batches, sends
+ * them again where answers are lost, and says of each record where it went. Records without a
+ * partition go where Java's producer would put them.
+ */
+#include "sender.h"
+
+#include "cluster.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    VALUE_LIMIT = 64 << 20, /* what a broker takes, it says itself */
+};
+
+struct cluster_sender {
+    struct sender base;
+    enum beck_acks acks;
+    rd_kafka_t *client;
+    rd_kafka_resp_err_t wrong; /* of the first record that could not be sent */
+    uint32_t turn;             /* for records without a key */
+};
+
+static void delivered(rd_kafka_t *client, const rd_kafka_message_t *message, void *opaque)
+{
+    struct cluster_sender *sender = opaque;
+
+    (void)client;
+    if (message->err) {
+        if (!sender->wrong)
+            sender->wrong = message->err;
+        return;
+    }
+    if ((uint32_t)message->partition >= sender->base.partition_count)
+        return; /* partitions were added meanwhile */
+    struct sender_lane *lane = &sender->base.lanes[message->partition];
+    if (lane->first_offset < 0)
+        lane->first_offset = message->offset;
+    lane->last_offset = message->offset;
+    lane->records++;
+}
+
+static void cluster_sender_free(struct sender *base)
+{
+    struct cluster_sender *sender = (struct cluster_sender *)base;
+
+    if (sender->client != NULL)
+        rd_kafka_destroy(sender->client);
+    free(sender);
+}
+
+static int check(const struct cluster_sender *sender)
+{
+    if (!sender->wrong)
+        return TOOL_OK;
+    return tool_failed("topic %s: %s", sender->base.topic, rd_kafka_err2str(sender->wrong));
+}
+
+/* The record's headers for librdkafka; NULL: there are none. */
+static int take_headers(const struct beck_record *record, rd_kafka_headers_t **ret_headers)
+{
+    struct beck_header header;
+    size_t position = 0;
+    int result;
+
+    *ret_headers = record->header_count > 0 ? rd_kafka_headers_new(record->header_count) : NULL;
+    while ((result = beck_header_next(record, &position, &header)) > 0)
+        rd_kafka_header_add(*ret_headers, header.name, header.name_size, header.value,
+                            header.value_size < 0 ? -1 : header.value_size);
+    return result;
+}
+
+static rd_kafka_resp_err_t send_record(struct cluster_sender *sender, int32_t partition,
+                                       const struct beck_record *record,
+                                       rd_kafka_headers_t *headers)
+{
+    const void *key = record->key_size < 0 ? NULL : record->key;
+    void *value = record->value_size < 0 ? NULL : (void *)(uintptr_t)record->value;
+    size_t key_size = key != NULL ? (size_t)record->key_size : 0;
+    size_t value_size = value != NULL ? (size_t)record->value_size : 0;
+    int64_t timestamp_ms = record->timestamp_ms > 0 ? record->timestamp_ms : 0;
+
+    return rd_kafka_producev(
+        sender->client, RD_KAFKA_V_TOPIC(sender->base.topic), RD_KAFKA_V_PARTITION(partition),
+        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(key, key_size),
+        RD_KAFKA_V_VALUE(value, value_size), RD_KAFKA_V_TIMESTAMP(timestamp_ms),
+        RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
+}
+
+static int cluster_sender_add(struct sender *base, int32_t partition,
+                              const struct beck_record *record, const struct sender_origin *origin,
+                              int32_t *ret_partition)
+{
+    struct cluster_sender *sender = (struct cluster_sender *)base;
+    rd_kafka_headers_t *headers = NULL;
+    rd_kafka_resp_err_t wrong;
+
+    if (take_headers(record, &headers) < 0) {
+        rd_kafka_headers_destroy(headers);
+        return tool_failed("%s: its headers are malformed", origin->what);
+    }
+    if (partition < 0 && ret_partition != NULL) /* the caller wants to know where it goes */
+        partition = record->key_size < 0
+                        ? (int32_t)(sender->turn++ % base->partition_count)
+                        : (int32_t)beck_partition_for_key(NULL, record->key, record->key_size,
+                                                          base->partition_count);
+    while ((wrong = send_record(sender, partition < 0 ? RD_KAFKA_PARTITION_UA : partition, record,
+                                headers)) == RD_KAFKA_RESP_ERR__QUEUE_FULL)
+        (void)rd_kafka_poll(sender->client, 100);
+    if (wrong) {
+        if (headers != NULL)
+            rd_kafka_headers_destroy(headers);
+        return tool_failed("%s %llu: %s", origin->what, (unsigned long long)origin->number,
+                           rd_kafka_err2str(wrong));
+    }
+    (void)rd_kafka_poll(sender->client, 0);
+    if (ret_partition != NULL)
+        *ret_partition = partition;
+    return check(sender);
+}
+
+static int cluster_sender_flush(struct sender *base)
+{
+    struct cluster_sender *sender = (struct cluster_sender *)base;
+    rd_kafka_resp_err_t wrong = rd_kafka_flush(sender->client, -1);
+
+    if (wrong)
+        return tool_failed("topic %s: %s", base->topic, rd_kafka_err2str(wrong));
+    return check(sender);
+}
+
+static const struct sender_ops cluster_sender_ops = {
+    .free = cluster_sender_free,
+    .add = cluster_sender_add,
+    .flush = cluster_sender_flush,
+    .sync = cluster_sender_flush,
+};
+
+/* How many partitions the topic has; where brokers make topics that are asked for, it is made. */
+static int find_topic(rd_kafka_t *client, const char *topic, uint32_t *ret_count)
+{
+    const struct rd_kafka_metadata *metadata;
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(client, topic, NULL);
+
+    if (handle == NULL)
+        return tool_failed("topic %s: %s", topic, rd_kafka_err2str(rd_kafka_last_error()));
+    rd_kafka_resp_err_t wrong = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+    for (int tries = 0; tries < 5 && wrong == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE; tries++) {
+        wrong = rd_kafka_metadata(client, 0, handle, &metadata, CLUSTER_PATIENCE_MS);
+        if (wrong)
+            break;
+        wrong = metadata->topic_cnt == 1 ? metadata->topics[0].err
+                                         : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+        if (!wrong)
+            *ret_count = (uint32_t)metadata->topics[0].partition_cnt;
+        rd_kafka_metadata_destroy(metadata);
+    }
+    rd_kafka_topic_destroy(handle);
+    return wrong ? tool_failed("topic %s: %s", topic, rd_kafka_err2str(wrong)) : TOOL_OK;
+}
+
+int sender_of_cluster(const struct tool *tool, const char *topic,
+                      const struct sender_options *options, struct sender **ret_sender)
+{
+    static const char *const codecs[] = {"none", "gzip", "snappy", "lz4", "zstd"};
+    bool all = options->acks == BECK_ACKS_ALL;
+    const struct cluster_setting settings[] = {
+        {"acks", all                               ? "all"
+                 : options->acks == BECK_ACKS_NONE ? "0"
+                                                   : "1"},
+        {"enable.idempotence", all ? "true" : "false"},
+        {"compression.codec", codecs[options->compression]},
+        {"partitioner", "murmur2_random"},
+        {"linger.ms", "5"},
+        {"message.max.bytes", "100000000"},
+        {NULL, NULL},
+    };
+    struct cluster_sender *sender = calloc(1, sizeof(*sender));
+    struct beck_error error;
+    uint32_t count = 0;
+
+    if (sender == NULL)
+        return tool_failed("not enough memory");
+    sender->acks = options->acks;
+    if (cluster_client_new(tool, RD_KAFKA_PRODUCER, settings, delivered, sender, &sender->client,
+                           &error) < 0) {
+        free(sender);
+        return tool_failed_error(&error);
+    }
+    int code = find_topic(sender->client, topic, &count);
+    if (code == TOOL_OK && sender_init(&sender->base, &cluster_sender_ops, topic, count) < 0)
+        code = tool_failed("not enough memory");
+    if (code != TOOL_OK) {
+        cluster_sender_free(&sender->base);
+        return code;
+    }
+    sender->base.value_limit = VALUE_LIMIT;
+    *ret_sender = &sender->base;
+    return TOOL_OK;
+}
