@@ -1,28 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How fast batches of 200 bytes are appended, without a sync: by one process, by four on one
- * partition, by four on a partition each. Beside it, in turn, the limit: the same processes writing
- * as many bytes with a bare pwrite(2) at the end of a file each. Prints the medians of five and
- * their ratio.
+ * How fast batches are appended, without a sync: of 200 bytes by one process, by four on one
+ * partition, by four on a partition each; of 64 KiB by one process. Beside it, in turn, the limit:
+ * the same processes writing as many bytes with a bare pwrite(2) at the end of a file each. Prints
+ * the medians and their ratio.
  *
- *     append [DIRECTORY]     a folder for the stores, on the disk to be measured; default "."
+ *     append [-r ROUNDS] [-s SECONDS] [DIRECTORY]
  */
-#include "beck.h"
-
 #include <err.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#define BATCH_BYTES 200
-#define ROUNDS      5
-#define PROCESSES   4
-#define SECONDS     1.0
+#include "bench.h"
+
+#define SMALL_BYTES  200
+#define LARGE_BYTES  ((size_t)64 * 1024)
+#define RECORD_BYTES 1024 /* of which batches are made, where they are that large */
+#define PROCESSES    4
+#define AT_ONCE      100
+#define ROUND_BYTES  ((uint64_t)512 << 20) /* that a process writes in a round at most */
 
 /* Shared by the processes of one round. */
 struct round {
@@ -33,38 +31,14 @@ struct round {
 };
 
 struct work {
-    const char *store;     /* NULL: bare pwrite */
-    const char *directory; /* for bare files */
+    const struct bench_options *options;
+    const char *folder;
+    const char *store; /* NULL: bare pwrite */
     int processes;
     int partitions;
+    size_t batch_bytes;
+    const void *batch;
 };
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
-/* One record that makes a batch of BATCH_BYTES. */
-static const void *make_batch(struct beck_batch_builder **ret_builder, size_t *ret_size)
-{
-    static char value[BATCH_BYTES];
-    const void *batch = NULL;
-    struct beck_error error;
-    if (beck_batch_builder_new(BECK_COMPRESSION_NONE, 1 << 20, ret_builder, &error) < 0)
-        errx(1, "%s", error.message);
-    for (int32_t size = 120; size < BATCH_BYTES; size++) {
-        struct beck_record record = {.key_size = -1, .value = value, .value_size = size};
-        beck_batch_builder_reset(*ret_builder);
-        if (beck_batch_builder_add(*ret_builder, &record) < 0 ||
-            beck_batch_builder_finish(*ret_builder, &batch, ret_size, &error) < 0)
-            errx(1, "cannot make a batch");
-        if (*ret_size == BATCH_BYTES)
-            return batch;
-    }
-    errx(1, "no record makes a batch of %d bytes", BATCH_BYTES);
-}
 
 static void wait_for_go(struct round *round)
 {
@@ -73,49 +47,60 @@ static void wait_for_go(struct round *round)
         usleep(100);
 }
 
+/* One process's share: `once` until the time is over, or there is enough. */
+static void repeat(const struct work *work, struct round *round, int index,
+                   void (*once)(const struct work *work, void *context, uint64_t number),
+                   void *context)
+{
+    wait_for_go(round);
+    double begin = bench_now();
+    uint64_t count = 0;
+    do {
+        for (int i = 0; i < AT_ONCE; i++)
+            once(work, context, count++);
+    } while (bench_now() - begin < work->options->seconds &&
+             count * work->batch_bytes < ROUND_BYTES);
+    round->counts[index] = count;
+    round->seconds[index] = bench_now() - begin;
+}
+
+static void append_once(const struct work *work, void *context, uint64_t number)
+{
+    struct beck_append_result result;
+    struct beck_error error;
+    (void)number;
+    bench_must(
+        beck_append(context, work->batch, work->batch_bytes, BECK_ACKS_LEADER, &result, &error),
+        &error);
+}
+
 static void append_to_store(const struct work *work, struct round *round, int index)
 {
     struct beck_store *store;
     struct beck_partition *partition;
-    struct beck_append_result result;
-    struct beck_batch_builder *builder;
     struct beck_error error;
-    size_t size;
-    const void *batch = make_batch(&builder, &size);
-    if (beck_store_open(work->store, 0, NULL, &store, &error) < 0 ||
-        beck_partition_open(store, "t", index % work->partitions, &partition, &error) < 0)
-        errx(1, "%s", error.message);
-    wait_for_go(round);
-    double begin = now();
-    uint64_t count = 0;
-    do {
-        for (int i = 0; i < 100; i++, count++)
-            if (beck_append(partition, batch, size, BECK_ACKS_LEADER, &result, &error) < 0)
-                errx(1, "%s", error.message);
-    } while (now() - begin < SECONDS);
-    round->counts[index] = count;
-    round->seconds[index] = now() - begin;
+    bench_must(beck_store_open(work->store, 0, NULL, &store, &error), &error);
+    bench_must(beck_partition_open(store, "t", index % work->partitions, &partition, &error),
+               &error);
+    repeat(work, round, index, append_once, partition);
     _exit(0); /* closing would checkpoint: not what is measured */
+}
+
+static void write_once(const struct work *work, void *context, uint64_t number)
+{
+    const int *fd = context;
+    if (pwrite(*fd, work->batch, work->batch_bytes, (off_t)(number * work->batch_bytes)) < 0)
+        err(1, "pwrite");
 }
 
 static void write_to_file(const struct work *work, struct round *round, int index)
 {
     char path[4096];
-    char bytes[BATCH_BYTES] = {0};
-    snprintf(path, sizeof(path), "%s/bare.%d", work->directory, index);
+    snprintf(path, sizeof(path), "%s/bare.%d", work->folder, index);
     int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0644);
     if (fd < 0)
         err(1, "%s", path);
-    wait_for_go(round);
-    double begin = now();
-    uint64_t count = 0;
-    do {
-        for (int i = 0; i < 100; i++, count++)
-            if (pwrite(fd, bytes, sizeof(bytes), (off_t)(count * sizeof(bytes))) < 0)
-                err(1, "%s", path);
-    } while (now() - begin < SECONDS);
-    round->counts[index] = count;
-    round->seconds[index] = now() - begin;
+    repeat(work, round, index, write_once, &fd);
     unlink(path);
     _exit(0);
 }
@@ -123,16 +108,11 @@ static void write_to_file(const struct work *work, struct round *round, int inde
 /* Run one round; appends, or writes, per second in all. */
 static double run(const struct work *work)
 {
-    struct round *round =
-        mmap(NULL, sizeof(*round), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (round == MAP_FAILED)
-        err(1, "mmap");
-    memset(round, 0, sizeof(*round));
+    struct round *round = bench_shared(sizeof(*round));
+    pid_t children[PROCESSES];
     for (int i = 0; i < work->processes; i++) {
-        pid_t child = fork();
-        if (child < 0)
-            err(1, "fork");
-        if (child == 0) {
+        children[i] = fork();
+        if (children[i] == 0) {
             if (work->store)
                 append_to_store(work, round, i);
             else
@@ -144,13 +124,9 @@ static double run(const struct work *work)
     round->go = 1;
     double rate = 0;
     for (int i = 0; i < work->processes; i++) {
-        int status;
-        if (wait(&status) < 0 || status != 0)
-            errx(1, "a process failed");
-    }
-    for (int i = 0; i < work->processes; i++)
+        bench_wait(children[i]);
         rate += (double)round->counts[i] / round->seconds[i];
-    munmap(round, sizeof(*round));
+    }
     return rate;
 }
 
@@ -161,53 +137,57 @@ static void make_store(const char *path)
     struct beck_topic_options options = {.partition_count = PROCESSES};
     pid_t child = fork();
     if (child == 0) {
-        if (beck_store_open(path, BECK_OPEN_CREATE, NULL, &store, &error) < 0 ||
-            beck_topic_create(store, "t", &options, NULL, &error) < 0)
-            errx(1, "%s", error.message);
+        bench_must(beck_store_open(path, BECK_OPEN_CREATE, NULL, &store, &error), &error);
+        bench_must(beck_topic_create(store, "t", &options, NULL, &error), &error);
         beck_store_close(store);
         _exit(0);
     }
-    int status;
-    if (wait(&status) < 0 || status != 0)
-        errx(1, "no store could be made");
+    bench_wait(child);
 }
 
-static int compare(const void *a, const void *b)
+static void measure(struct work work, const char *title)
 {
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static void measure(const char *directory, const char *title, int processes, int partitions)
-{
-    double appends[ROUNDS];
-    double writes[ROUNDS];
-    char store[4000];
-    char command[4096];
-    snprintf(store, sizeof(store), "%s/append-bench.%d", directory, (int)getpid());
-    for (int i = 0; i < ROUNDS; i++) {
-        struct work work = {store, directory, processes, partitions};
+    double appends[BENCH_ROUNDS_MAX];
+    double writes[BENCH_ROUNDS_MAX];
+    int rounds = work.options->rounds;
+    char store[4096];
+    snprintf(store, sizeof(store), "%s/store", work.folder);
+    work.batch = bench_batch(work.batch_bytes, RECORD_BYTES);
+    for (int i = 0; i < rounds; i++) {
         make_store(store);
+        work.store = store;
         appends[i] = run(&work);
         work.store = NULL;
         writes[i] = run(&work);
-        snprintf(command, sizeof(command), "rm -rf '%s'", store);
-        if (system(command) != 0)
-            errx(1, "%s", command);
+        bench_remove(store);
     }
-    qsort(appends, ROUNDS, sizeof(double), compare);
-    qsort(writes, ROUNDS, sizeof(double), compare);
-    printf("%-40s %10.0f/s   bare pwrite %10.0f/s   ratio %.2f\n", title, appends[ROUNDS / 2],
-           writes[ROUNDS / 2], appends[ROUNDS / 2] / writes[ROUNDS / 2]);
+    double append = bench_median(appends, rounds);
+    double write = bench_median(writes, rounds);
+    printf("%-40s %10.0f/s %6.0f MB/s   bare pwrite %10.0f/s   ratio %.2f\n", title, append,
+           append * (double)work.batch_bytes / 1e6, write, append / write);
     fflush(stdout);
 }
 
 int main(int argc, char **argv)
 {
-    const char *directory = argc > 1 ? argv[1] : ".";
-    measure(directory, "1 process", 1, 1);
-    measure(directory, "4 processes on 1 partition", PROCESSES, 1);
-    measure(directory, "4 processes on 4 partitions", PROCESSES, PROCESSES);
+    struct bench_options options;
+    int letter;
+    bench_options_init(&options);
+    while ((letter = getopt(argc, argv, BENCH_LETTERS)) != -1)
+        if (!bench_option(&options, letter))
+            errx(2, "usage: append [-r ROUNDS] [-s SECONDS] [DIRECTORY]");
+    if (optind < argc)
+        options.directory = argv[optind];
+    struct work work = {
+        &options, bench_folder(options.directory, "append"), NULL, 1, 1, SMALL_BYTES, NULL};
+    measure(work, "200 B, 1 process");
+    work.processes = PROCESSES;
+    measure(work, "200 B, 4 processes on 1 partition");
+    work.partitions = PROCESSES;
+    measure(work, "200 B, 4 processes on 4 partitions");
+    work.processes = work.partitions = 1;
+    work.batch_bytes = LARGE_BYTES;
+    measure(work, "64 KiB, 1 process");
+    bench_remove(work.folder);
     return 0;
 }
