@@ -56,8 +56,9 @@ static void joined(struct group_join *join)
 static void join(struct request *request)
 {
     struct join_call *call = request->context;
-    coordinator_join(groups_begin(groups_of(request)), &call->join);
-    groups_end(groups_of(request));
+    struct groups *groups = groups_of(request);
+    coordinator_join(groups_begin(groups), &call->join);
+    groups_end(groups); /* the request may be answered by now, and gone */
 }
 
 struct kafka_string client_host_of(struct request *request)
@@ -128,8 +129,9 @@ static void synced(struct group_sync *sync)
 static void sync_group(struct request *request)
 {
     struct sync_call *call = request->context;
-    coordinator_sync(groups_begin(groups_of(request)), &call->sync);
-    groups_end(groups_of(request));
+    struct groups *groups = groups_of(request);
+    coordinator_sync(groups_begin(groups), &call->sync);
+    groups_end(groups); /* the request may be answered by now, and gone */
 }
 
 void sync_group_handle(struct request *request)
