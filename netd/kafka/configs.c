@@ -329,6 +329,15 @@ struct outcome {
     struct kafka_string message;
 };
 
+/* False: there was no memory for some text of it. */
+static bool is_whole(const struct alteration *alteration)
+{
+    for (uint32_t i = 0; alteration->changes && i < alteration->count; i++)
+        if (!alteration->changes[i].name || !alteration->changes[i].value)
+            return false;
+    return alteration->changes;
+}
+
 static struct outcome refused(struct request *request, int16_t code, const char *message)
 {
     return (struct outcome){code, copy_of(request, message)};
@@ -414,7 +423,7 @@ static void alter_configs(struct request *request)
                 .operation = asked->configs[c].value.data ? BECK_CONFIG_SET : BECK_CONFIG_RESET,
             };
         struct outcome outcome = {0};
-        if (alteration.changes)
+        if (is_whole(&alteration))
             outcome = alter(&alteration);
         else
             response->responses = NULL;
@@ -458,7 +467,7 @@ static void incremental_alter_configs(struct request *request)
                 .operation = (enum beck_config_operation)asked->configs[c].config_operation,
             };
         struct outcome outcome = {0};
-        if (alteration.changes)
+        if (is_whole(&alteration))
             outcome = alter(&alteration);
         else
             response->responses = NULL;

@@ -140,4 +140,18 @@ def cluster():
         equal([code for _, code, _ in results[0][1]], [84, 3], 'no leader has to be elected')
 
 
-run(configs, partitions, cluster)
+def too_much():
+    """More text than a request may take in memory is refused wherever it runs out."""
+    with Daemon() as daemon, Raw(daemon.port) as other:
+        other.create('t')
+        for kind, name, entry in ((2, 't', 'retention.ms'), (4, '1', 'log.retention.ms')):
+            for count in (1050, 1100):
+                with Raw(daemon.port) as client:
+                    client.send(33, 0, array([struct.pack('>b', kind) + string(name) + array(
+                        [string(entry) + string('1' * 32000)] * count)]) + b'\0')
+                    ok(client.closed(), f'{count} long values: the connection ends')
+        ok(other.metadata()['brokers'], 'others are served')
+        equal(daemon.stop(), 0, 'it ends well')
+
+
+run(configs, partitions, cluster, too_much)
