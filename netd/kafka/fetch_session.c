@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "beck.h"
 #include "kafka/errors.h"
 
 /* ---- one session ---- */
@@ -68,7 +69,8 @@ static int session_add(struct fetch_session *session, struct kafka_string topic,
         partition->asked = *asked;
         return 0;
     }
-    if (session->count >= FETCH_SESSION_PARTITIONS_MAX)
+    /* Each partition has a copy of the name: one that no topic can have may not cost that much. */
+    if (session->count >= FETCH_SESSION_PARTITIONS_MAX || topic.length > BECK_TOPIC_NAME_BYTES)
         return -EMSGSIZE;
     partition = calloc(1, sizeof(*partition));
     if (!partition)

@@ -61,6 +61,9 @@ def session_errors():
         equal(client.fetch('t', version=7, session=(number, 1))['error'], 71, 'the same again')
         equal(client.fetch('t', version=7, session=(number, -1))['error'], 0, 'closed')
         equal(client.fetch('t', version=7, session=(number, 2))['error'], 70, 'gone')
+        found = client.fetch('x' * 250, version=7, session=(0, 0))
+        equal((found['session'], found['parts'][0]['error']), (0, 3),
+              'no session keeps a name that is too long for a topic')
         for epoch, error in ((-1, 0), (10**6, 75)):
             equal(client.fetch('t', version=9, epoch=epoch)['parts'][0]['error'], error,
                   f'leader epoch {epoch}')
