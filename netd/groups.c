@@ -356,6 +356,8 @@ int groups_init(struct groups *groups, struct loop *loop, struct beck_error *err
 
 void groups_stop(struct groups *groups)
 {
+    if (!groups->timer) /* they were never there: the daemon could not start */
+        return;
     (void)groups_begin(groups);
     coordinator_stop(&groups->coordinator);
     groups_end(groups);

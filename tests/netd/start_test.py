@@ -128,6 +128,18 @@ def ending():
         equal(daemon.stop(signal.SIGINT), 0, 'SIGINT ends it as well')
 
 
+def without_descriptors():
+    """Too few for the loops, of which some are there already."""
+    with tempfile.TemporaryDirectory(prefix='beck-netd-') as folder:
+        for few in range(34, 70, 4):
+            done = subprocess.run(
+                ['prlimit', f'--nofile={few}:{few}', BECKD, *OPTIONS, '--store', folder + '/store',
+                 '--listen', '127.0.0.1:0', '--set', 'num.network.threads=16'],
+                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False, timeout=PATIENCE)
+            ok(done.returncode == 1 and done.stderr, f'{few} descriptors: exit 1 and a reason',
+               f'{done.returncode} {done.stderr}')
+
+
 def crash():
     with Daemon() as daemon:
         with Raw(daemon.port) as client:
@@ -151,4 +163,4 @@ def crash():
             equal(client.produce('t', batch(b'next')), (0, 100), 'and the next one follows')
 
 
-run(command_line, first_line, second_daemon, ending, crash)
+run(command_line, first_line, second_daemon, ending, without_descriptors, crash)
