@@ -93,6 +93,10 @@ static int prepare_topic(struct request *request,
 {
     const struct kafka_offset_commit_request *body = request->body;
     const char *name = topic_text(&request->arena, asked->name);
+    int64_t expire_ms = -1;
+    if (body->retention_time_ms >= 0 &&
+        __builtin_add_overflow(date_ms(), body->retention_time_ms, &expire_ms))
+        expire_ms = INT64_MAX;
     answer->name = asked->name;
     answer->partitions =
         kafka_offset_commit_response_partition_array(&request->arena, asked->partitions_count);
@@ -111,7 +115,7 @@ static int prepare_topic(struct request *request,
             .leader_epoch = from->committed_leader_epoch,
             .metadata = from->committed_metadata.data,
             .metadata_size = from->committed_metadata.length,
-            .expire_ms = body->retention_time_ms >= 0 ? date_ms() + body->retention_time_ms : -1,
+            .expire_ms = expire_ms,
             .flags = BECK_OFFSET_BEYOND_END,
         };
     }
