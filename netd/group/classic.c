@@ -22,6 +22,7 @@
 #include "kafka/errors.h"
 
 #define MEMBER_ID_BYTES (GROUP_UUID_BYTES + 1) /* "-" and it, behind the client's or instance's */
+#define AGAIN_MS        1000                   /* until what could not be done is tried again */
 
 static void rebalance_begin(struct group *group);
 static void rebalance_try(struct group *group);
@@ -225,7 +226,7 @@ static void generation_begin(struct group *group)
     struct group_member *member;
     if (text_copy(group_choose_protocol(group), &chosen) < 0) {
         timer_set(&coordinator->timers, &group->rebalance,
-                  coordinator->now_ms + 1000); /* no memory: again later */
+                  coordinator->now_ms + AGAIN_MS); /* no memory: again later */
         return;
     }
     text_free(&group->protocol_name);
@@ -252,9 +253,11 @@ static void rebalance_complete(struct group *group)
     group->is_initial = false;
     drop_absent(group);
     if (group->member_count > 0 && !elect_leader(group)) {
-        /* All are static, and none is here: their sessions will end, or they come. */
+        /* All are static, and none is here: their sessions will end, or they come. Who gives
+         * himself no time to join must not have us look again without an end. */
+        int32_t again_ms = group_rebalance_timeout_ms(group);
         timer_set(&coordinator->timers, &group->rebalance,
-                  coordinator->now_ms + group_rebalance_timeout_ms(group));
+                  coordinator->now_ms + (again_ms < AGAIN_MS ? AGAIN_MS : again_ms));
         return;
     }
     group->generation = group->generation == INT32_MAX ? 1 : group->generation + 1;

@@ -413,6 +413,19 @@ static void a_static_member_that_is_away_keeps_its_place(void **state)
     assert_string_equal(pair->x.members, "x=w y=w z=w ");
 }
 
+static void a_static_member_without_time_to_join_does_not_hold_up_others(void **state)
+{
+    struct pair *pair = *state;
+    pair->x.instance = "1";
+    pair->x.rebalance_ms = 0;
+    world_of_two(&pair->world, &pair->x, &pair->y);
+    assert_int_equal(actor_leave(&pair->y), KAFKA_NONE);
+    world_pass(&pair->world, SESSION_MS / 2); /* x is waited for, and time goes on */
+    assert_int_equal(world_state(&pair->world), GROUP_PREPARING);
+    world_pass(&pair->world, SESSION_MS);
+    assert_int_equal(world_state(&pair->world), GROUP_EMPTY);
+}
+
 static void a_static_member_leaves_by_its_instance(void **state)
 {
     struct pair *pair = *state;
@@ -611,6 +624,7 @@ int main(void)
         TEST(a_static_leader_that_comes_back_may_skip_assigning),
         TEST(a_static_leader_of_old_is_not_told_that_it_leads),
         TEST(a_static_member_that_is_away_keeps_its_place),
+        TEST(a_static_member_without_time_to_join_does_not_hold_up_others),
         TEST(a_static_member_leaves_by_its_instance),
         TEST(members_commit_in_their_generation),
         TEST(commits_wait_for_the_assignments),

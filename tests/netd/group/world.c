@@ -95,8 +95,12 @@ void world_restart(struct world *world)
 
 struct actor actor_new(struct world *world, const char *client)
 {
-    return (struct actor){
-        .world = world, .client = client, .protocols = "a", .wants = "w", .generation = -1};
+    return (struct actor){.world = world,
+                          .client = client,
+                          .protocols = "a",
+                          .wants = "w",
+                          .generation = -1,
+                          .rebalance_ms = REBALANCE_MS};
 }
 
 static void text_to(char *to, size_t room, struct kafka_string text)
@@ -154,7 +158,7 @@ static void send_join(struct actor *actor)
         .protocols = protocols,
         .protocols_count = count,
         .session_timeout_ms = SESSION_MS,
-        .rebalance_timeout_ms = REBALANCE_MS,
+        .rebalance_timeout_ms = actor->rebalance_ms,
         .wants_known_id = !actor->old,
         .knows_skipping = actor->new,
         .done = joined,

@@ -43,6 +43,7 @@ struct actor {
     const char *wants;     /* metadata */
     bool old;              /* needs no known id */
     bool new;              /* knows of skipping */
+    int32_t rebalance_ms;  /* the time to join again */
     char id[128];
     int32_t generation;
 
