@@ -756,9 +756,8 @@ int16_t coordinator_may_commit(struct coordinator *coordinator, const struct gro
         return KAFKA_COORDINATOR_NOT_AVAILABLE;
     if (group->consumer)
         return consumer_may_commit(group, caller);
-    bool claims_nothing = caller->generation < 0 && caller->member_id.length == 0;
-    if (claims_nothing && !caller->instance_id.data)
-        return group->state == GROUP_EMPTY ? KAFKA_NONE : KAFKA_UNKNOWN_MEMBER_ID;
+    if (caller->generation < 0 && group->state == GROUP_EMPTY)
+        return KAFKA_NONE; /* he does without members, whatever he calls himself */
     int16_t error = find_member(group, caller->member_id, caller->instance_id, &member);
     if (error != KAFKA_NONE)
         return error;

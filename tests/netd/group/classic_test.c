@@ -463,6 +463,9 @@ static void who_is_no_member_commits_to_empty_groups_only(void **state)
     struct pair *pair = *state;
     struct actor simple = actor_new(&pair->world, "simple");
     assert_int_equal(actor_commit(&simple), KAFKA_NONE);
+    strcpy(simple.id, "mine"); /* some name themselves */
+    assert_int_equal(actor_commit(&simple), KAFKA_NONE);
+    simple.id[0] = '\0';
     simple.generation = 3;
     assert_int_equal(actor_commit(&simple), KAFKA_UNKNOWN_MEMBER_ID);
     simple.generation = -1;
