@@ -131,8 +131,9 @@ static void member_drop(struct group_member *member, int16_t error)
 static void member_remove(struct group_member *member, int16_t error)
 {
     struct group *group = member->group;
+    bool took_part = !member->is_pending;
     member_drop(member, error);
-    if (group->state == GROUP_STABLE || group->state == GROUP_COMPLETING)
+    if (took_part && (group->state == GROUP_STABLE || group->state == GROUP_COMPLETING))
         rebalance_begin(group);
     else if (group->state == GROUP_PREPARING)
         rebalance_try(group);
@@ -539,6 +540,8 @@ static int16_t join_check(const struct coordinator *coordinator, const struct gr
 {
     if (join->group_id.length == 0)
         return KAFKA_INVALID_GROUP_ID;
+    if (join->protocols_count > GROUP_PROTOCOLS_MAX)
+        return KAFKA_INCONSISTENT_GROUP_PROTOCOL;
     if (join->session_timeout_ms < coordinator->settings.group_min_session_timeout_ms ||
         join->session_timeout_ms > coordinator->settings.group_max_session_timeout_ms)
         return KAFKA_INVALID_SESSION_TIMEOUT;

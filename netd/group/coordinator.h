@@ -24,6 +24,9 @@
 #include "group/partition_set.h"
 #include "group/topics.h"
 
+/* Each protocol of a member is looked for among those of all others. */
+#define GROUP_PROTOCOLS_MAX 64
+
 #define GROUP_UUID_BYTES 36 /* as text */
 #define GROUP_SESSION_TIMEOUT_JOINING_MS                                                           \
     300000 /* of a new member that waits for its first join                                        \

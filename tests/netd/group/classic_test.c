@@ -162,6 +162,50 @@ static void an_id_that_nobody_joins_with_expires(void **state)
     assert_int_equal(group->state, GROUP_EMPTY);
 }
 
+static void remember_error(struct group_join *join)
+{
+    assert_int_equal(join->answer.error, KAFKA_MEMBER_ID_REQUIRED);
+}
+
+static void who_never_joined_is_not_missed(void **state)
+{
+    struct pair *pair = *state;
+    const struct group_protocol protocol = {.name = kafka_string_of("a")};
+    struct group_join join = {
+        .group_id = kafka_string_of("g"),
+        .member_id = kafka_string_of(""),
+        .client_id = kafka_string_of("z"),
+        .protocol_type = kafka_string_of("consumer"),
+        .protocols = &protocol,
+        .protocols_count = 1,
+        .session_timeout_ms = SESSION_MS - 1000,
+        .wants_known_id = true,
+        .done = remember_error,
+    };
+    world_of_two(&pair->world, &pair->x, &pair->y);
+    coordinator_join(&pair->world.coordinator, &join);
+    world_pass(&pair->world, SESSION_MS - 1000);
+    const struct group *group = coordinator_find(&pair->world.coordinator, kafka_string_of("g"));
+    assert_int_equal(group->pending_count, 0);
+    assert_int_equal(group->state, GROUP_STABLE);
+}
+
+static void too_many_protocols_are_refused(void **state)
+{
+    struct pair *pair = *state;
+    static struct group_protocol protocols[GROUP_PROTOCOLS_MAX + 1];
+    for (size_t i = 0; i <= GROUP_PROTOCOLS_MAX; i++)
+        protocols[i].name = kafka_string_of("a");
+    actor_join(&pair->x);
+    pair->y.join = pair->x.join;
+    pair->y.join.member_id = kafka_string_of("");
+    pair->y.join.protocol_type = kafka_string_of("consumer");
+    pair->y.join.protocols = protocols;
+    pair->y.join.protocols_count = GROUP_PROTOCOLS_MAX + 1;
+    coordinator_join(&pair->world.coordinator, &pair->y.join);
+    assert_int_equal(pair->y.error, KAFKA_INCONSISTENT_GROUP_PROTOCOL);
+}
+
 /* ---- syncing ---- */
 
 static void assignments_are_handed_out_when_they_are_kept(void **state)
@@ -608,6 +652,8 @@ int main(void)
         TEST(a_session_timeout_out_of_bounds_is_refused),
         TEST(a_full_group_takes_nobody),
         TEST(an_id_that_nobody_joins_with_expires),
+        TEST(who_never_joined_is_not_missed),
+        TEST(too_many_protocols_are_refused),
         TEST(assignments_are_handed_out_when_they_are_kept),
         TEST(assignments_that_cannot_be_kept_begin_a_rebalance),
         TEST(who_is_not_assigned_anything_gets_nothing),
