@@ -238,3 +238,27 @@ bool segment_is_open_with(struct segment *segment, uint64_t bytes)
     CHECK(pthread_mutex_unlock(&files->mutex) == 0);
     return same;
 }
+
+/* Are the descriptor and the name of one file? */
+static bool is_named(const struct io *io, int directory, int fd, const char *path)
+{
+    struct stat info;
+    struct stat named;
+    int other = io->open(io, directory, path, O_RDONLY, 0);
+    if (other < 0)
+        return false;
+    bool same = io->stat(io, fd, &info) == 0 && io->stat(io, other, &named) == 0 &&
+                info.st_dev == named.st_dev && info.st_ino == named.st_ino;
+    (void)io->close(io, other);
+    return same;
+}
+
+bool segment_is_open_with_name(struct segment *segment)
+{
+    struct segment_files *files = segment->files;
+    CHECK(pthread_mutex_lock(&files->mutex) == 0);
+    int fd = atomic_load(&segment->fd);
+    bool same = fd >= 0 && is_named(files->io, files->directory, fd, segment->path);
+    CHECK(pthread_mutex_unlock(&files->mutex) == 0);
+    return same;
+}

@@ -96,6 +96,9 @@ void segment_unpin(struct segment *segment);
 /* Is the descriptor open, and its file of this size? */
 bool segment_is_open_with(struct segment *segment, uint64_t bytes);
 
+/* Is the descriptor open, and of the very file that has the segment's name? */
+bool segment_is_open_with_name(struct segment *segment);
+
 /* What a complete file is told from a changed one by: its size and the time of its last change. 0:
  * it cannot be told. */
 uint64_t segment_stamp(const struct segment *segment, int fd);

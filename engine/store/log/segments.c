@@ -190,11 +190,14 @@ static int records_read(struct records *records, const struct live_tail *tail)
 static bool is_kept(struct segment *segment, const struct record *record)
 {
     const struct segment_record *now = &record->segment;
-    if (segment->bytes == UINT64_MAX)
-        return !record->is_catalogued || segment_is_open_with(segment, now->bytes);
-    return segment->bytes == now->bytes &&
-           !(segment->has_digest && now->has_digest &&
-             memcmp(segment->digest, now->digest, sizeof(now->digest)) != 0);
+    bool same_size = segment->bytes == UINT64_MAX
+                         ? !record->is_catalogued || segment_is_open_with(segment, now->bytes)
+                         : segment->bytes == now->bytes;
+    if (!same_size || !now->has_digest)
+        return same_size;
+    /* The last of several exchanges may have brought back the size that the file had before. */
+    return segment->has_digest ? memcmp(segment->digest, now->digest, sizeof(now->digest)) == 0
+                               : segment_is_open_with_name(segment);
 }
 
 static void segment_fill(struct segment *segment, const struct record *record)

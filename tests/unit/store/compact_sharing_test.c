@@ -4,6 +4,7 @@
  * Each of them holds what it reads against itself: a value follows from its key and its first
  * bytes, a time from the offset.
  */
+#include "append.h"
 #include "batch.h"
 #include "clean.h"
 #include "compact.h"
@@ -243,6 +244,81 @@ static void other_threads_read_on(void **state)
     }
 }
 
+/* ---- who sleeps meanwhile ------------------------------------------------------------------ */
+
+/* Close the active segment, have it catalogued, and compact. */
+static void roll_and_clean(struct fixture *fixture)
+{
+    struct live_tail tail;
+    uint32_t next_ms;
+    struct clean clean = {
+        .store = fixture->store, .now_ms = FIXTURE_TIME + 3600000, .map_bytes = COMPACT_MAP_BYTES};
+    must(partition_tail(fixture->partition, &tail, &fixture->error), &fixture->error);
+    must(partition_roll(fixture->partition, &tail, &fixture->error), &fixture->error);
+    must(beck_store_maintain(fixture->store, true, &next_ms, &fixture->error), &fixture->error);
+    must(clean_run_with(&clean, &next_ms, &fixture->error), &fixture->error);
+}
+
+static void put_keys(struct fixture *fixture, uint32_t end)
+{
+    for (uint32_t key = 0; key < end; key++)
+        (void)keyed_log_put(keyed, fixture->partition, key, false);
+}
+
+/* In a child: all records are of the same size. The first segment is compacted to half of it, and
+ * then, together with those behind it, to just what it was in the beginning. */
+static int write_in_steps(struct fixture *fixture, const int go[2], const int done[2])
+{
+    char byte;
+    fixture->store = must_open(fixture->path, 0);
+    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    keyed_log_begin(keyed, 100, 8, 1);
+    put_keys(fixture, 100);
+    if (write(done[1], "x", 1) != 1 || read(go[0], &byte, 1) != 1)
+        return 2;
+    roll_and_clean(fixture);
+    put_keys(fixture, 50);
+    roll_and_clean(fixture);
+    put_keys(fixture, 1);
+    roll_and_clean(fixture);
+    put_keys(fixture, 1);
+    (void)keyed_log_check(keyed, fixture->partition, 0);
+    fixture_close(fixture);
+    return 0;
+}
+
+static void who_slept_through_several_exchanges_reads_what_is_there(void **state)
+{
+    struct fixture *fixture = *state;
+    int go[2];
+    int done[2];
+    int status;
+    char byte;
+    assert_int_equal(pipe(go), 0);
+    assert_int_equal(pipe(done), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        _exit(write_in_steps(fixture, go, done));
+    }
+    assert_int_equal(read(done[0], &byte, 1), 1);
+    fixture->store = must_open(fixture->path, 0);
+    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    assert_int_equal(count_records(fixture->partition, 0), 100);
+    assert_int_equal(write(go[1], "x", 1), 1);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    /* The last of each key, and the one that is in the active segment. */
+    assert_int_equal(count_records(fixture->partition, 0), 101);
+    assert_int_equal(count_records(fixture->partition, 100), 51);
+    for (int i = 0; i < 2; i++) {
+        (void)close(go[i]);
+        (void)close(done[i]);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_compacted, end)
 
 int main(void)
@@ -250,6 +326,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(other_processes_read_on),
         TEST(other_threads_read_on),
+        TEST(who_slept_through_several_exchanges_reads_what_is_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
