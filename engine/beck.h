@@ -33,10 +33,9 @@
  *     -EEXIST           a store or topic of that name exists
  *     -EINVAL           an argument, name or record that can never be right
  *     -EROFS            the store was opened read-only
- *     -EBUSY            another process holds the role asked for
- *     -EILSEQ           a producer's sequence is out of order
- *     -EKEYEXPIRED      a producer's epoch is over
- *     -ETIME            a record's timestamp is too far from the clock for its topic
+ *     -EBUSY            another process holds the role asked for, or was stopped with what is
+ * needed -EILSEQ           a producer's sequence is out of order -EKEYEXPIRED      a producer's
+ * epoch is over -ETIME            a record's timestamp is too far from the clock for its topic
  *     -ENOKEY           a record without a key, for a topic that is compacted
  *     -EIO              a disk refused; the partition takes no more appends until it was read anew
  *     -ENODEV           the handle crossed a fork(2), or the store's file system cannot serve it
@@ -956,8 +955,9 @@ struct beck_offset_commit {
  * -EIO: the log cannot be synced. -EEXIST: another group's name has the same hash (XXH3-128).
  *
  * Returns the number that was stored, or a negative errno where none could be: -EROFS, -ENOSPC,
- * -ENOMEM, -EIO; then all results are that. `error` tells of the call's, or else of the last one
- * that was left out.
+ * -ENOMEM, -EIO, -EBUSY (a process that was stopped while it reads meta.mdb would make it grow with
+ * each commit; 64 MiB are put up with); then all results are that. `error` tells of the call's, or
+ * else of the last one that was left out.
  */
 int beck_offsets_commit(struct beck_store *store, struct beck_offset_commit *commits, size_t count,
                         struct beck_error *error);

@@ -26,6 +26,8 @@ static int16_t offset_error_of(int result)
         return KAFKA_OFFSET_OUT_OF_RANGE;
     case EINVAL:
         return KAFKA_INVALID_REQUEST;
+    case EBUSY: /* clients try again */
+        return KAFKA_COORDINATOR_NOT_AVAILABLE;
     default:
         return kafka_error_of(result);
     }

@@ -10,6 +10,8 @@
 #include "cleanup.h"
 #include "report.h"
 
+#include <errno.h>
+
 void combine_init(struct combine *combine)
 {
     *combine = (struct combine){.last = &combine->first};
@@ -42,9 +44,33 @@ static int run(struct db *db, struct combine_job *first, const struct combine_jo
     return r;
 }
 
+/* A process that is stopped while it reads makes the file grow with each commit, for ever: who
+ * wants to commit many times has to wait until it goes on or dies. */
+static int check_growth(struct db *db, struct beck_error *error)
+{
+    if (!db_is_held_back(db))
+        return 0;
+    db_clear_readers(db);
+    if (!db_is_held_back(db))
+        return 0;
+    return report(
+        error, -EBUSY,
+        "%s: a process that was stopped while it reads it keeps all that is replaced; let "
+        "it go on, or end it (beck stat -p shows processes)",
+        db->name);
+}
+
 static void run_all(struct db *db, struct combine_job *first)
 {
-    int r = run(db, first, NULL, &first->error);
+    int r = check_growth(db, &first->error);
+    if (r < 0) {
+        for (struct combine_job *job = first; job; job = job->next) {
+            job->result = r;
+            job->error = first->error;
+        }
+        return;
+    }
+    r = run(db, first, NULL, &first->error);
     bool alone = r == 0 || !first->next;
     for (struct combine_job *job = first; job; job = job->next)
         job->result = alone ? r : run(db, job, job->next, &job->error);

@@ -6,6 +6,7 @@
 #include "store.h"
 #include "store_fixture.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -27,8 +28,8 @@ static int setup_held(void **state)
     return 0;
 }
 
-/* A process that stops while it reads index.mdb. */
-static pid_t stopped_reader(struct fixture *fixture)
+/* A process that stops while it reads index.mdb, or meta.mdb. */
+static pid_t stopped_reader_of(struct fixture *fixture, bool meta)
 {
     int status;
     pid_t pid = fork();
@@ -37,13 +38,19 @@ static pid_t stopped_reader(struct fixture *fixture)
         MDB_txn *txn;
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         must(beck_store_open(fixture->path, 0, &options, &store, &fixture->error), &fixture->error);
-        must(db_begin(&store->index, false, &txn, &fixture->error), &fixture->error);
+        must(db_begin(meta ? &store->meta : &store->index, false, &txn, &fixture->error),
+             &fixture->error);
         (void)raise(SIGSTOP);
         _exit(0);
     }
     assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
     assert_true(WIFSTOPPED(status));
     return pid;
+}
+
+static pid_t stopped_reader(struct fixture *fixture)
+{
+    return stopped_reader_of(fixture, false);
 }
 
 static void end_reader(pid_t pid)
@@ -113,6 +120,25 @@ static void closing_checkpoints_behind_a_stopped_reader_too(void **state)
     end_reader(reader);
 }
 
+static void a_stopped_reader_does_not_make_the_groups_grow_for_ever(void **state)
+{
+    struct fixture *fixture = *state;
+    static struct beck_group group = {
+        .id_size = 1, .id = "g", .state_size = BECK_GROUP_STATE_BYTES};
+    static char blob[BECK_GROUP_STATE_BYTES];
+    char path[PATH_MAX];
+    pid_t reader = stopped_reader_of(fixture, true);
+    int puts = 0;
+    int r;
+    while ((r = beck_group_put(fixture->store, &group, blob, &fixture->error)) == 0 && puts < 1000)
+        puts++;
+    assert_int_equal(r, -EBUSY);
+    store_file(fixture, STORE_PATH_META, path);
+    assert_true((uint64_t)file_size(path) < 2 * DB_HELD_BYTES);
+    end_reader(reader);
+    must(beck_group_put(fixture->store, &group, blob, &fixture->error), &fixture->error);
+}
+
 static void commits_without_a_reader_hold_nothing_back(void **state)
 {
     struct fixture *fixture = *state;
@@ -149,6 +175,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_stopped_reader_does_not_make_the_index_grow_for_ever),
         TEST(closing_checkpoints_behind_a_stopped_reader_too),
+        TEST(a_stopped_reader_does_not_make_the_groups_grow_for_ever),
         TEST(commits_without_a_reader_hold_nothing_back),
         TEST(a_reader_that_was_killed_is_cleared_away),
     };
