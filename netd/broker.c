@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "service.h"
+
 static void cluster_id_set(struct broker *broker, const uint8_t id[BECK_ID_BYTES])
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -27,7 +29,8 @@ static int start_threads(struct broker *broker, struct beck_error *error)
 {
     int result = workers_start(&broker->workers, (size_t)broker->config->num_io_threads);
     if (result == 0) {
-        result = maintenance_start(&broker->maintenance, broker->store);
+        result = maintenance_start(&broker->maintenance, broker->store,
+                                   (uint32_t)(broker->watchdog_ms / WATCHDOG_BEATS));
         if (result == 0) {
             result = cleaner_start(&broker->cleaner, broker->store);
             if (result < 0)
@@ -61,7 +64,7 @@ static int set_store_entries(struct broker *broker, struct beck_error *error)
 int broker_start(struct broker *broker, const struct broker_config *config,
                  struct beck_error *error)
 {
-    *broker = (struct broker){.config = config};
+    *broker = (struct broker){.config = config, .watchdog_ms = service_watchdog_ms()};
     fetch_sessions_init(&broker->fetch_sessions,
                         (uint32_t)config->max_incremental_fetch_session_cache_slots);
     struct beck_store_options options = {

@@ -33,6 +33,7 @@ struct broker {
     struct beck_store *store;
     char cluster_id[BROKER_CLUSTER_ID_BYTES + 1];
     struct workers workers;
+    int64_t watchdog_ms; /* service_watchdog_ms() */
     struct maintenance maintenance;
     struct cleaner cleaner;
     struct bells bells; /* of the loops */

@@ -192,7 +192,7 @@ static int add_events(struct listener *listener)
     return added ? 0 : -ENOMEM;
 }
 
-static void name_listener(struct listener *listener)
+static void name_listener(struct listener *listener, bool passed)
 {
     const struct endpoint *endpoint = listener->endpoint;
     struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
@@ -203,22 +203,30 @@ static void name_listener(struct listener *listener)
         return;
     }
     listener->port = endpoint->port;
-    if (listener->fd >= 0 && getsockname(listener->fd, (struct sockaddr *)&address, &size) == 0)
+    snprintf(listener->host, sizeof(listener->host), "%s", endpoint->host);
+    if (listener->fd >= 0 && getsockname(listener->fd, (struct sockaddr *)&address, &size) == 0) {
         listener->port = address_text(&address, host, sizeof(host));
+        if (passed)
+            snprintf(listener->host, sizeof(listener->host), "%s", host);
+    }
     snprintf(listener->name, sizeof(listener->name),
-             strchr(endpoint->host, ':') ? "[%s]:%u" : "%s:%u", endpoint->host,
+             strchr(listener->host, ':') ? "[%s]:%u" : "%s:%u", listener->host,
              (unsigned)listener->port);
 }
 
-static int open_one(struct broker *broker, const struct endpoint *endpoint,
+/* `fd`: the socket, if there is one already; else -1. No endpoint: the store's socket. */
+static int open_one(struct broker *broker, const struct endpoint *endpoint, int fd,
                     struct beck_error *error)
 {
     const char *reason = "no memory";
     struct listener *listener = &broker->listeners[broker->listener_count++];
     *listener = (struct listener){.broker = broker, .endpoint = endpoint};
-    listener->fd = endpoint ? bind_host(endpoint, &reason)
-                            : bind_store_socket(broker->config->store_path, &reason);
-    name_listener(listener);
+    if (fd >= 0)
+        listener->fd = fd;
+    else
+        listener->fd = endpoint ? bind_host(endpoint, &reason)
+                                : bind_store_socket(broker->config->store_path, &reason);
+    name_listener(listener, fd >= 0);
     int result = listener->fd < 0 ? listener->fd : add_events(listener);
     if (result < 0) {
         error->code = result;
@@ -242,18 +250,76 @@ static void close_one(struct listener *listener)
 
 /* ---- all of them ---- */
 
-int listeners_open(struct broker *broker, struct beck_error *error)
+static bool has_place(const struct service_socket *socket, const struct broker_config *config,
+                      size_t index)
 {
-    const struct broker_config *config = broker->config;
+    return config->listeners.count == 1 ||
+           strcmp(socket->name, config->listeners.list[index].name) == 0;
+}
+
+/* The listener at `index`: by all sockets that were passed for it, or by one of its own. */
+static int open_listener(struct broker *broker, struct service_sockets *passed, size_t index,
+                         struct beck_error *error)
+{
+    const struct endpoint *endpoint = &broker->config->listeners.list[index];
+    bool has_socket = false;
+    for (size_t i = 0; i < passed->count; i++) {
+        struct service_socket *socket = &passed->list[i];
+        if (socket->fd < 0 || !has_place(socket, broker->config, index))
+            continue;
+        int fd = socket->fd;
+        socket->fd = -1;
+        has_socket = true;
+        if (broker->listener_count == CONFIG_LISTENERS_MAX) {
+            close(fd);
+            error->code = -E2BIG;
+            snprintf(error->message, sizeof(error->message), "there are more than %d listeners",
+                     CONFIG_LISTENERS_MAX);
+            return -E2BIG;
+        }
+        (void)evutil_make_socket_nonblocking(fd);
+        int result = open_one(broker, endpoint, fd, error);
+        if (result < 0)
+            return result;
+    }
+    if (has_socket)
+        return 0;
+    return open_one(broker, endpoint, -1, error);
+}
+
+/* Close those that nobody took. -EINVAL: there are some. */
+static int close_rest(struct service_sockets *passed, struct beck_error *error)
+{
     int result = 0;
-    for (size_t i = 0; result == 0 && i < config->listeners.count; i++)
-        result = open_one(broker, &config->listeners.list[i], error);
+    for (size_t i = 0; i < passed->count; i++) {
+        if (passed->list[i].fd < 0)
+            continue;
+        close(passed->list[i].fd);
+        passed->list[i].fd = -1;
+        result = -EINVAL;
+        error->code = result;
+        snprintf(error->message, sizeof(error->message),
+                 "the socket '%s' that was passed is named like none of the listeners",
+                 passed->list[i].name);
+    }
+    return result;
+}
+
+int listeners_open(struct broker *broker, struct service_sockets *passed, struct beck_error *error)
+{
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < broker->config->listeners.count; i++)
+        result = open_listener(broker, passed, i, error);
+    struct beck_error unused;
+    int rest = close_rest(passed, result < 0 ? &unused : error);
+    if (result == 0)
+        result = rest;
     if (result < 0) {
         listeners_close(broker);
         return result;
     }
     struct beck_error refused;
-    if (open_one(broker, NULL, &refused) < 0) /* on a file system without sockets, say */
+    if (open_one(broker, NULL, -1, &refused) < 0) /* on a file system without sockets, say */
         log_warning("%s: tools on this machine cannot ask this daemon for anything",
                     refused.message);
     return 0;
@@ -291,7 +357,7 @@ void listener_advertise(const struct connection *connection, char *ret_host, siz
     char host[INET6_ADDRSTRLEN] = "";
     if (!listener->endpoint) /* who came by the store's socket is told of the first address */
         listener = &broker->listeners[0];
-    const char *asked = listener->endpoint->host;
+    const char *asked = listener->host;
     const struct endpoint *advertised = find_advertised(broker->config, listener->endpoint->name);
     *ret_port = listener->port;
     if (advertised) {

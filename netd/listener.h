@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "service.h"
 #include "settings.h"
 
 #define LISTENERS_MAX        (CONFIG_LISTENERS_MAX + 1)
@@ -26,13 +27,16 @@ struct listener {
     const struct endpoint *endpoint; /* NULL: the store's socket */
     int fd;
     struct event *readable;
-    struct event *again; /* listens again after a pause */
-    uint16_t port;       /* the real one */
-    char name[300];      /* HOST:PORT, for people */
+    struct event *again;              /* listens again after a pause */
+    char host[CONFIG_HOST_BYTES + 1]; /* as asked for, or where a passed socket listens */
+    uint16_t port;                    /* the real one */
+    char name[300];                   /* HOST:PORT, for people */
 };
 
-/* Open all of them, in the first loop's thread. 0, or a negative errno with the reason. */
-int listeners_open(struct broker *broker, struct beck_error *error);
+/* Open all of them, in the first loop's thread. A socket that was passed takes the place of the
+ * listener of its name, or of the only one. The sockets are closed in any case. 0, or a negative
+ * errno with the reason. */
+int listeners_open(struct broker *broker, struct service_sockets *passed, struct beck_error *error);
 /* Take no more connections. May be called twice. */
 void listeners_close(struct broker *broker);
 

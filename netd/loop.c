@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "kafka/fetch.h"
+#include "service.h"
 
 #define SWEEP_MS 1000
 
@@ -54,6 +55,26 @@ static void deadline_event(evutil_socket_t fd, short what, void *context)
     event_base_loopbreak(loop->base);
 }
 
+static void beat_event(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd, (void)what;
+    struct loop *loop = context;
+    atomic_store(&loop->beat_ms, clock_ms());
+    if (loop->index == 0)
+        service_alive(loop->broker);
+}
+
+static int add_beat(struct loop *loop)
+{
+    int64_t every_ms = loop->broker->watchdog_ms / WATCHDOG_BEATS;
+    struct timeval every = {.tv_sec = every_ms / 1000, .tv_usec = every_ms % 1000 * 1000};
+    atomic_store(&loop->beat_ms, clock_ms());
+    if (every_ms == 0)
+        return 0;
+    loop->beat = event_new(loop->base, -1, EV_PERSIST, beat_event, loop);
+    return loop->beat && event_add(loop->beat, &every) == 0 ? 0 : -ENOMEM;
+}
+
 static int make_events(struct loop *loop)
 {
     struct timeval sweep = {.tv_sec = SWEEP_MS / 1000};
@@ -62,7 +83,8 @@ static int make_events(struct loop *loop)
     loop->sweep = event_new(loop->base, -1, EV_PERSIST, sweep_event, loop);
     loop->deadline = evtimer_new(loop->base, deadline_event, loop);
     if (!loop->inbox_event || !loop->sweep || !loop->deadline ||
-        event_add(loop->inbox_event, NULL) < 0 || event_add(loop->sweep, &sweep) < 0)
+        event_add(loop->inbox_event, NULL) < 0 || event_add(loop->sweep, &sweep) < 0 ||
+        add_beat(loop) < 0)
         return -ENOMEM;
     return wake_init(&loop->wake, loop->base, loop->broker->store, &loop->broker->bells,
                      loop->index, after_wake, loop);
@@ -105,6 +127,8 @@ void loop_done(struct loop *loop)
         event_free(loop->sweep);
     if (loop->deadline)
         event_free(loop->deadline);
+    if (loop->beat)
+        event_free(loop->beat);
     if (loop->base)
         event_base_free(loop->base);
     inbox_done(&loop->inbox);

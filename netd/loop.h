@@ -43,6 +43,8 @@ struct loop {
     struct event *inbox_event;
     struct event *sweep;
     struct event *deadline; /* of stopping */
+    struct event *beat;     /* for the watchdog, if there is one */
+    atomic_llong beat_ms;   /* when it last came round, by clock_ms() */
     struct inbox inbox;
     struct wake wake;
     struct partitions partitions;

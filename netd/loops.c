@@ -57,6 +57,9 @@ static void loop_has_ended(struct work *work)
 static void *loop_main(void *argument)
 {
     struct loop *loop = argument;
+    char name[16];
+    (void)snprintf(name, sizeof(name), "loop %zu", loop->index);
+    (void)pthread_setname_np(pthread_self(), name);
     loop_run(loop);
     inbox_post(&loop->broker->loops[0].inbox, &loop->farewell);
     return NULL;

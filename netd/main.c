@@ -21,6 +21,7 @@
 #include "log.h"
 #include "loops.h"
 #include "options.h"
+#include "service.h"
 
 /* Large buffers go back to the system when they are freed, and threads share one heap: an idle
  * daemon is small again. */
@@ -97,10 +98,21 @@ static void report_start(const struct broker *broker, int64_t since_ms)
                 recovery);
 }
 
+static void report_ready(const struct broker *broker)
+{
+    char names[1024];
+    char status[1100];
+    listener_names(broker, names, sizeof(names));
+    (void)snprintf(status, sizeof(status), "listening on %s", names);
+    service_ready(status);
+}
+
 static void stop_event(evutil_socket_t number, short what, void *context)
 {
     (void)number, (void)what;
     struct broker *broker = context;
+    if (!broker->loops[0].stopping)
+        service_stopping();
     listeners_close(broker);
     loops_stop(broker);
 }
@@ -126,6 +138,7 @@ struct start {
     struct broker *broker;
     int argc;
     char **argv;
+    struct service_sockets sockets; /* until the listeners have them */
 };
 
 /* SIGHUP: take over what may change while the daemon runs. */
@@ -135,9 +148,11 @@ static void reload_event(evutil_socket_t number, short what, void *context)
     const struct start *start = context;
     struct broker_config *config = malloc(sizeof(*config)); /* stays: others look at the old one */
     enum log_format log_format; /* stays as it was: lines of one kind are easier to read */
+    service_reloading();
     if (!config || options_parse(start->argc, start->argv, config, &log_format) != OPTIONS_RUN) {
         log_warning("the configuration could not be read anew; it stays as it was");
         free(config);
+        report_ready(start->broker);
         return;
     }
     char names[512];
@@ -147,6 +162,7 @@ static void reload_event(evutil_socket_t number, short what, void *context)
         log_warning("the configuration was read anew; a restart is needed for %s", names);
     else
         log_info("the configuration was read anew");
+    report_ready(start->broker);
 }
 
 /* The line that says so comes when the signals are handled: who reads it may send one. */
@@ -166,6 +182,7 @@ static int run(struct start *start, int64_t since_ms)
             result = -ENOMEM;
     if (result == 0) {
         report_start(broker, since_ms);
+        report_ready(broker);
         loops_run(broker);
         listeners_close(broker);
     } else {
@@ -192,7 +209,7 @@ static int serve(struct start *start, const struct broker_config *config, struct
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (result < 0)
         return result;
-    result = listeners_open(broker, error);
+    result = listeners_open(broker, &start->sockets, error);
     if (result >= 0)
         result = run(start, since_ms);
     else
@@ -220,9 +237,11 @@ int main(int argc, char **argv)
     tune_memory();
     raise_descriptor_limit();
     signal(SIGPIPE, SIG_IGN);
-    struct start start = {&broker, argc, argv};
+    struct start start = {.broker = &broker, .argc = argc, .argv = argv};
     struct beck_error error = {.message = ""};
-    int result = serve(&start, &config, &error);
+    int result = service_sockets_take(&start.sockets, &error);
+    if (result == 0)
+        result = serve(&start, &config, &error);
     if (result < 0) {
         log_error("%s", error.message[0] ? error.message : strerror(-result));
         return 1;

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "beck.h"
+#include "clock.h"
 #include "log.h"
 
 /* However far off the next time is said to be, other processes' appends may bring it nearer. */
@@ -28,7 +29,7 @@ static uint32_t maintain(struct maintenance *maintenance, bool *failing)
     if (*failing)
         log_info("maintenance of the store works again");
     *failing = false;
-    return next_ms < LONGEST_SLEEP_MS ? next_ms : LONGEST_SLEEP_MS;
+    return next_ms;
 }
 
 /* Sleeps until it is time or somebody calls. Under the lock. */
@@ -51,21 +52,32 @@ static void sleep_ms(struct maintenance *maintenance, uint32_t ms)
 static void *maintenance_main(void *argument)
 {
     struct maintenance *maintenance = argument;
+    (void)pthread_setname_np(pthread_self(), "maintenance");
     bool failing = false;
     pthread_mutex_lock(&maintenance->lock);
     while (!maintenance->stopping) {
         pthread_mutex_unlock(&maintenance->lock);
         uint32_t ms = maintain(maintenance, &failing);
+        atomic_store(&maintenance->beat_ms, clock_ms());
+        if (ms > maintenance->longest_ms)
+            ms = maintenance->longest_ms;
         pthread_mutex_lock(&maintenance->lock);
         sleep_ms(maintenance, ms > 0 ? ms : 1);
+        atomic_store(&maintenance->beat_ms, clock_ms());
     }
     pthread_mutex_unlock(&maintenance->lock);
     return NULL;
 }
 
-int maintenance_start(struct maintenance *maintenance, struct beck_store *store)
+int maintenance_start(struct maintenance *maintenance, struct beck_store *store,
+                      uint32_t longest_ms)
 {
-    *maintenance = (struct maintenance){.store = store};
+    bool bound = longest_ms > 0 && longest_ms < LONGEST_SLEEP_MS;
+    *maintenance = (struct maintenance){
+        .store = store,
+        .longest_ms = bound ? longest_ms : LONGEST_SLEEP_MS,
+    };
+    atomic_store(&maintenance->beat_ms, clock_ms());
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);

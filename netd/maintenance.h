@@ -7,6 +7,7 @@
 #define BECK_NETD_MAINTENANCE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -17,12 +18,16 @@ struct maintenance {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed; /* on the monotonic clock */
+    uint32_t longest_ms;    /* between two looks */
+    atomic_llong beat_ms;   /* when it last began or ended something, by clock_ms() */
     bool wanted;            /* under lock: look now, whatever was said about the next time */
     bool stopping;          /* under lock */
 };
 
-/* 0 or a negative errno. Signals must be blocked by the caller. */
-int maintenance_start(struct maintenance *maintenance, struct beck_store *store);
+/* Looks each `longest_ms` at least, 0: as seldom as it likes. 0 or a negative errno. Signals must
+ * be blocked by the caller. */
+int maintenance_start(struct maintenance *maintenance, struct beck_store *store,
+                      uint32_t longest_ms);
 /* Something may be due sooner than it was: much was appended. */
 void maintenance_kick(struct maintenance *maintenance);
 void maintenance_stop(struct maintenance *maintenance);

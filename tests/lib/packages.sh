@@ -6,9 +6,8 @@
 
 packages_build=(
     gcc meson ninja-build pkg-config python3
-    libevent-dev libfuse3-dev libisal-dev liblmdb-dev liblz4-dev libpcre2-dev librdkafka-dev
-    libsnappy-dev libxxhash-dev
-    libzstd-dev zlib1g-dev
+    libevent-dev libfuse3-dev libisal-dev liblmdb-dev liblz4-dev libpcre2-dev librdkafka-dev libsnappy-dev
+    libsystemd-dev libxxhash-dev libzstd-dev zlib1g-dev
 )
 
 # What the session of ./try uses besides.

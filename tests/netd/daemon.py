@@ -26,12 +26,14 @@ PATIENCE = 20.0
 class Daemon:
     """`with Daemon() as d:`. Everything it wrote is in d.log() when the block ends, too."""
 
-    def __init__(self, *options, store=None, listen='127.0.0.1:0', under=()):
+    def __init__(self, *options, store=None, listen='127.0.0.1:0', under=(), environment=None, pass_fds=()):
         self.own = tempfile.mkdtemp(prefix='beck-netd-') if store is None else None
         self.store = store or os.path.join(self.own, 'store')
         self.options = options
         self.listen = listen
         self.under = under  # a program that runs it, and its options
+        self.environment = environment
+        self.pass_fds = pass_fds
         self.process = None
         self.lines = []
         self.port = None
@@ -43,7 +45,8 @@ class Daemon:
             [*self.under, BECKD, '--store', self.store,
              *(('--listen', self.listen) if self.listen else ()), *self.options,
              *OPTIONS],
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors='replace')
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors='replace',
+            env=self.environment, pass_fds=self.pass_fds)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
         self.first_line = self.wait_line(r'listening on (.*):(\d+),')
