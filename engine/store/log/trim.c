@@ -201,6 +201,14 @@ static void remove_files(struct trim *trim)
         (void)io_list(io, fd, remove_below, &removal);
 }
 
+/* A file that is open here takes its room for as long. Other processes do the same now and then. */
+static void let_go(struct beck_partition *partition)
+{
+    struct live_tail tail;
+    if (segments_lock(partition, &tail, NULL) == 0)
+        segments_unlock(partition);
+}
+
 /* The point is found. What fails once it is committed is done again by the next trim or recovery,
  * and is no failure of this one. */
 static int carry_out(struct trim *trim, struct beck_error *error)
@@ -214,8 +222,10 @@ static int carry_out(struct trim *trim, struct beck_error *error)
         r = commit_start(trim, error);
     if (r == 0)
         r = publish(trim, view_bytes, error);
-    if (r == 0 && goes && forget_segments(trim) == 0)
+    if (r == 0 && goes && forget_segments(trim) == 0) {
         remove_files(trim);
+        let_go(trim->partition);
+    }
     return r;
 }
 

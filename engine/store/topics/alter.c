@@ -55,7 +55,9 @@ static int put_topic(struct beck_store *store, MDB_txn **txn, struct alter *alte
 {
     const char *name = alter->topic.topic.name;
     int r = topic_file_write(store, &alter->topic);
-    if (r < 0)
+    /* On a full disk the one who wants less kept must have his way: that file is for repair only.
+     */
+    if (r < 0 && r != -ENOSPC && r != -EDQUOT)
         return report_errno(error, r, "cannot write the file of topic %s", name);
     r = meta_topic_put(&store->meta, *txn, &alter->topic);
     r = r < 0 ? report_errno(error, r, "meta.mdb: cannot be written") : commit(store, txn, error);

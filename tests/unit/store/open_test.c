@@ -355,6 +355,47 @@ static int delete_on_a_full_disk(struct fixture *fixture)
     return 0;
 }
 
+static int trim_on_a_full_disk(struct fixture *fixture)
+{
+    int64_t start;
+    int r = small_disk(fixture);
+    if (r != 0)
+        return r;
+    int64_t count = fill_disk(fixture);
+    if (beck_trim(fixture->partition, count - 1, &start, &fixture->error) != 0 ||
+        start != count - 1)
+        return 2;
+    if (produce(fixture->partition, 200000, &fixture->error) != 0)
+        return 3; /* the files of what was trimmed are gone */
+    fixture_reopen(fixture);
+    if (must_state(fixture->partition).log_start_offset != count - 1 ||
+        count_records(fixture->partition, count - 1) != 2)
+        return 4;
+    return verify_count(fixture->store, NULL) == 0 ? 0 : 5;
+}
+
+/* Retention makes room where nobody could append any more. */
+static int retain_on_a_full_disk(struct fixture *fixture)
+{
+    const struct beck_config_change change = {
+        .name = "retention.bytes", .value = "1048576", .operation = BECK_CONFIG_SET};
+    uint32_t next_ms;
+    int r = small_disk(fixture);
+    if (r != 0)
+        return r;
+    (void)fill_disk(fixture);
+    if (beck_topic_alter(fixture->store, "t", &change, 1, 0, &fixture->error) != 0)
+        return 2;
+    if (beck_store_maintain(fixture->store, true, &next_ms, &fixture->error) != 0)
+        return 3;
+    if (must_state(fixture->partition).log_start_offset == 0)
+        return 4;
+    if (produce(fixture->partition, 200000, &fixture->error) != 0)
+        return 5;
+    fixture_reopen(fixture);
+    return verify_count(fixture->store, NULL) == 0 ? 0 : 6;
+}
+
 static int create_on_a_full_disk(struct fixture *fixture)
 {
     char junk[PATH_MAX];
@@ -394,6 +435,16 @@ static void a_deletion_on_a_full_disk_works_or_changes_nothing(void **state)
     run_on_small_disk(*state, delete_on_a_full_disk);
 }
 
+static void a_trim_on_a_full_disk_makes_room(void **state)
+{
+    run_on_small_disk(*state, trim_on_a_full_disk);
+}
+
+static void retention_on_a_full_disk_makes_room(void **state)
+{
+    run_on_small_disk(*state, retain_on_a_full_disk);
+}
+
 static void a_full_disk_refuses_topics_and_takes_them_again(void **state)
 {
     run_on_small_disk(*state, create_on_a_full_disk);
@@ -423,6 +474,8 @@ int main(void)
         TEST(who_may_not_even_read_is_refused),
         TEST(a_full_disk_refuses_appends_and_takes_them_again),
         TEST(a_deletion_on_a_full_disk_works_or_changes_nothing),
+        TEST(a_trim_on_a_full_disk_makes_room),
+        TEST(retention_on_a_full_disk_makes_room),
         TEST(a_full_disk_refuses_topics_and_takes_them_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
