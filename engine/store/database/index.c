@@ -129,7 +129,11 @@ static int segment_unpack(const MDB_val *key, const MDB_val *value,
     ret_segment->has_digest = unpack_u8(&u) != 0;
     if (ret_segment->has_digest)
         unpack_bytes(&u, ret_segment->digest, sizeof(ret_segment->digest));
-    return unpack_end(&u);
+    r = unpack_end(&u);
+    if (r == 0 &&
+        (ret_segment->base_offset < 0 || ret_segment->next_offset < ret_segment->base_offset))
+        r = -EBADMSG;
+    return r;
 }
 
 int index_segment_get(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,

@@ -111,13 +111,15 @@ int meta_features_check(struct db *meta, MDB_txn *txn, bool read_only, struct be
 static void unpack_configs(struct unpacker *unpacker, struct config_set *configs)
 {
     configs->bytes = unpack_u32(unpacker);
-    if (configs->bytes > CONFIG_SET_BYTES) {
-        unpacker->failed = true;
-        return;
+    const uint8_t *text =
+        configs->bytes <= CONFIG_SET_BYTES ? unpack_in_place(unpacker, configs->bytes) : NULL;
+    if (text) {
+        memcpy(configs->text, text, configs->bytes);
+        if (config_set_valid(configs))
+            return;
     }
-    unpack_bytes(unpacker, configs->text, configs->bytes);
-    if (!config_set_valid(configs))
-        unpacker->failed = true;
+    configs->bytes = 0;
+    unpacker->failed = true;
 }
 
 static void pack_configs(struct packer *packer, const struct config_set *configs)
@@ -180,18 +182,29 @@ static void unpack_topic(struct unpacker *u, struct beck_topic *topic)
     topic->mode = unpack_u32(u);
 }
 
-static int meta_topic_unpack(struct unpacker *u, struct meta_topic *ret_topic)
+/* Read a topic's value, which stands under its name. */
+static int meta_topic_unpack(const void *key, size_t key_size, const MDB_val *value,
+                             struct meta_topic *ret_topic)
 {
-    unpack_topic(u, &ret_topic->topic);
-    unpack_configs(u, &ret_topic->configs);
-    return unpack_end(u);
+    struct unpacker u;
+    int r = unpack_begin(&u, value->mv_data, value->mv_size, VALUE_TOPIC, key, key_size);
+    if (r < 0)
+        return r;
+    unpack_topic(&u, &ret_topic->topic);
+    unpack_configs(&u, &ret_topic->configs);
+    r = unpack_end(&u);
+    if (r == 0 && (strlen(ret_topic->topic.name) != key_size ||
+                   memcmp(ret_topic->topic.name, key, key_size) != 0))
+        return -EBADMSG;
+    return r;
 }
 
 int meta_topic_get(struct db *meta, MDB_txn *txn, const char *name, struct meta_topic *ret_topic)
 {
-    struct unpacker u;
-    int r = db_get_value(txn, meta->dbis[META_TOPICS], name, strlen(name), VALUE_TOPIC, &u);
-    return r < 0 ? r : meta_topic_unpack(&u, ret_topic);
+    const MDB_val key = {.mv_size = strlen(name), .mv_data = (void *)(uintptr_t)name};
+    MDB_val value;
+    int r = db_get(txn, meta->dbis[META_TOPICS], &key, &value);
+    return r < 0 ? r : meta_topic_unpack(name, key.mv_size, &value, ret_topic);
 }
 
 int meta_topic_put(struct db *meta, MDB_txn *txn, const struct meta_topic *topic)
@@ -234,7 +247,6 @@ int meta_topic_next(struct db *meta, MDB_txn *txn, const char *after, struct met
     MDB_val key = {.mv_size = strlen(after), .mv_data = (void *)(uintptr_t)after};
     MDB_val value;
     bool first = key.mv_size == 0;
-    struct unpacker u;
 
     int r = db_errno(mdb_cursor_open(txn, meta->dbis[META_TOPICS], &cursor));
     if (r < 0)
@@ -244,9 +256,7 @@ int meta_topic_next(struct db *meta, MDB_txn *txn, const char *after, struct met
         memcmp(key.mv_data, after, key.mv_size) == 0)
         r = db_errno(mdb_cursor_get(cursor, &key, &value, MDB_NEXT));
     while (r == 0) {
-        if (unpack_begin(&u, value.mv_data, value.mv_size, VALUE_TOPIC, key.mv_data, key.mv_size) ==
-                0 &&
-            meta_topic_unpack(&u, ret_topic) == 0)
+        if (meta_topic_unpack(key.mv_data, key.mv_size, &value, ret_topic) == 0)
             break;
         r = db_errno(mdb_cursor_get(cursor, &key, &value, MDB_NEXT));
     }
