@@ -74,7 +74,9 @@ static void check_records(struct checked *c, struct beck_partition *partition, i
     struct log *log = c->log;
     const char *name = c->topic->name;
     must(beck_reader_new(partition, BECK_READ_UNCOMMITTED, &reader, &error), &error);
-    must(beck_reader_seek(reader, log_start, &error), &error);
+    if (beck_reader_seek(reader, log_start, &error) < 0)
+        power_fail(c->power, "%s-%d: from %" PRId64 " on: %s", name, c->partition, log_start,
+                   error.message);
     log->found = 0;
     while (log->found < log->offer_count && log->offers[log->found].offset < log_start)
         log->found++;
