@@ -40,7 +40,7 @@ static int look_at_topics(struct group *group)
     if (result < 0)
         return result;
     topics->generation = generation;
-    if (result == 1)
+    if (result == 1 && consumer->epoch == consumer->assignment_epoch) /* else it has risen */
         consumer_raise(group);
     return 0;
 }

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "world.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "group/assign.h"
 
 #define DATE_MS INT64_C(1763719200000)
 
@@ -24,15 +27,83 @@ static void make_random(void *context, uint8_t to[16])
     memcpy(to + 10, &world->randomness, 6);
 }
 
+/* ---- topics, sorted by name ---- */
+
+static int compare_topics(const void *left, const void *right)
+{
+    return strcmp(((const struct group_topic *)left)->name,
+                  ((const struct group_topic *)right)->name);
+}
+
+void world_topic(struct world *world, const char *name, uint32_t partitions)
+{
+    unsigned i = 0;
+    while (i < world->topic_count && strcmp(world->topics[i].name, name) != 0)
+        i++;
+    assert_true(i < WORLD_TOPICS);
+    struct group_topic *topic = &world->topics[i];
+    (void)snprintf(topic->name, sizeof(topic->name), "%s", name);
+    memset(&topic->id, 0, sizeof(topic->id));
+    memcpy(topic->id.bytes, name, strlen(name) < 16 ? strlen(name) : 16);
+    topic->partition_count = partitions;
+    if (i == world->topic_count)
+        world->topic_count++;
+    if (partitions == 0)
+        *topic = world->topics[--world->topic_count];
+    qsort(world->topics, world->topic_count, sizeof(*world->topics), compare_topics);
+    world->topics_generation++;
+}
+
+static uint64_t topics_generation(void *context)
+{
+    return ((const struct world *)context)->topics_generation;
+}
+
+static int find_topic(void *context, struct kafka_string name, struct group_topic *ret_topic)
+{
+    const struct world *world = context;
+    for (unsigned i = 0; i < world->topic_count; i++) {
+        if (!kafka_string_equal(name, kafka_string_of(world->topics[i].name)))
+            continue;
+        *ret_topic = world->topics[i];
+        return 0;
+    }
+    return -ENOENT;
+}
+
+static int next_topic(void *context, const char *after, struct group_topic *ret_topic)
+{
+    const struct world *world = context;
+    for (unsigned i = 0; i < world->topic_count; i++) {
+        if (strcmp(world->topics[i].name, after) <= 0)
+            continue;
+        *ret_topic = world->topics[i];
+        return 1;
+    }
+    return 0;
+}
+
 static void begin(struct world *world, int32_t delay_ms)
 {
     const struct coordinator_environment environment = {
-        .context = world, .save = save, .random = make_random};
+        .context = world,
+        .save = save,
+        .random = make_random,
+        .topics = {world, topics_generation, find_topic, next_topic},
+    };
     const struct coordinator_settings settings = {
         .group_min_session_timeout_ms = 6000,
         .group_max_session_timeout_ms = 1800000,
         .group_initial_rebalance_delay_ms = delay_ms,
         .group_max_size = 4,
+        .consumer_heartbeat_interval_ms = 5000,
+        .consumer_session_timeout_ms = 45000,
+        .consumer_max_size = 4,
+        .consumer_assignors = {assignor_find(kafka_string_of("uniform")),
+                               assignor_find(kafka_string_of("range"))},
+        .consumer_assignors_count = 2,
+        .may_upgrade = true,
+        .may_downgrade = true,
     };
     coordinator_init(&world->coordinator, &environment, &settings);
     world_pass(world, 1);
@@ -136,21 +207,21 @@ static void joined(struct group_join *join)
 static void send_join(struct actor *actor)
 {
     struct group_protocol protocols[4];
-    char names[4][2];
+    static char names[4][2]; /* until they are answered */
     uint32_t count = (uint32_t)strlen(actor->protocols);
-    char id[128];
-    (void)snprintf(id, sizeof(id), "%s", actor->id);
+    (void)snprintf(actor->asked_id, sizeof(actor->asked_id), "%s", actor->id);
     for (uint32_t i = 0; i < count; i++) {
         names[i][0] = actor->protocols[i];
         names[i][1] = '\0';
         protocols[i] = (struct group_protocol){
             .name = kafka_string_of(names[i]),
-            .metadata = {actor->wants, (uint32_t)strlen(actor->wants)},
+            .metadata = {actor->wants,
+                         actor->wants_bytes ? actor->wants_bytes : (uint32_t)strlen(actor->wants)},
         };
     }
     actor->join = (struct group_join){
         .group_id = kafka_string_of("g"),
-        .member_id = kafka_string_of(id),
+        .member_id = kafka_string_of(actor->asked_id),
         .instance_id = kafka_string_of(actor->instance),
         .client_id = kafka_string_of(actor->client),
         .client_host = kafka_string_of("/127.0.0.1"),
@@ -181,8 +252,32 @@ static void synced(struct group_sync *sync)
     struct actor *actor = (struct actor *)((char *)sync - offsetof(struct actor, sync));
     actor->syncs++;
     actor->error = sync->answer.error;
-    (void)snprintf(actor->assignment, sizeof(actor->assignment), "%.*s",
-                   (int)sync->answer.assignment.length, (const char *)sync->answer.assignment.data);
+    actor->assignment_bytes = sync->answer.assignment.length;
+    assert_true(actor->assignment_bytes < sizeof(actor->assignment));
+    memcpy(actor->assignment, sync->answer.assignment.data, actor->assignment_bytes);
+    actor->assignment[actor->assignment_bytes] = '\0';
+}
+
+static void send_sync(struct actor *actor, const struct group_assignment *assignments,
+                      uint32_t count)
+{
+    actor->sync = (struct group_sync){
+        .group_id = kafka_string_of("g"),
+        .member_id = kafka_string_of(actor->id),
+        .instance_id = kafka_string_of(actor->instance),
+        .generation = actor->generation,
+        .assignments = assignments,
+        .assignments_count = count,
+        .done = synced,
+    };
+    coordinator_sync(&actor->world->coordinator, &actor->sync);
+}
+
+void actor_sync_own(struct actor *actor, const void *data, uint32_t size)
+{
+    const struct group_assignment own = {.member_id = kafka_string_of(actor->id),
+                                         .assignment = {data, size}};
+    send_sync(actor, &own, 1);
 }
 
 void actor_sync(struct actor *actor, ...)
@@ -197,16 +292,7 @@ void actor_sync(struct actor *actor, ...)
             .member_id = kafka_string_of(to->id), .assignment = {text, (uint32_t)strlen(text)}};
     }
     va_end(arguments);
-    actor->sync = (struct group_sync){
-        .group_id = kafka_string_of("g"),
-        .member_id = kafka_string_of(actor->id),
-        .instance_id = kafka_string_of(actor->instance),
-        .generation = actor->generation,
-        .assignments = assignments,
-        .assignments_count = count,
-        .done = synced,
-    };
-    coordinator_sync(&actor->world->coordinator, &actor->sync);
+    send_sync(actor, assignments, count);
 }
 
 static struct group_caller caller_of(const struct actor *actor)

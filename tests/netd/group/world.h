@@ -17,6 +17,7 @@
 #include "kafka/errors.h"
 
 #define WORLD_SAVES  256
+#define WORLD_TOPICS 16
 #define DELAY_MS     3000
 #define SESSION_MS   10000
 #define REBALANCE_MS 60000
@@ -32,6 +33,9 @@ struct world {
     } saves[WORLD_SAVES]; /* under way */
     unsigned save_count;
     struct kafka_bytes kept; /* the state of the group that was saved last */
+    struct group_topic topics[WORLD_TOPICS];
+    unsigned topic_count;
+    uint64_t topics_generation;
 };
 
 /* One who takes part, by joins and syncs; `group` is "g". */
@@ -41,10 +45,12 @@ struct actor {
     const char *instance;  /* NULL: dynamic */
     const char *protocols; /* names of one letter each, best first */
     const char *wants;     /* metadata */
+    uint32_t wants_bytes;  /* 0: it is text */
     bool old;              /* needs no known id */
     bool new;              /* knows of skipping */
     int32_t rebalance_ms;  /* the time to join again */
     char id[128];
+    char asked_id[128]; /* in the join that is under way */
     int32_t generation;
 
     struct group_join join;
@@ -57,6 +63,7 @@ struct actor {
     char members[512]; /* as the leader was told: "id=metadata " */
     bool skip;
     char assignment[64];
+    uint32_t assignment_bytes;
 };
 
 void world_begin(struct world *world, int32_t delay_ms);
@@ -67,11 +74,16 @@ void world_saved(struct world *world, int result);
 /* The coordinator dies, and another one takes what was kept. */
 void world_restart(struct world *world);
 
+/* Make a topic, or give it so many partitions; none: delete it. Its id begins with its name. */
+void world_topic(struct world *world, const char *name, uint32_t partitions);
+
 struct actor actor_new(struct world *world, const char *client);
 /* Join; where the answer is that an id is required, again with it. */
 void actor_join(struct actor *actor);
 /* Sync; `assignments` of a leader are pairs of actors and texts, ended by NULL. */
 void actor_sync(struct actor *actor, ...);
+/* Sync as a leader who gives itself these bytes. */
+void actor_sync_own(struct actor *actor, const void *data, uint32_t size);
 int16_t actor_heartbeat(struct actor *actor);
 int16_t actor_leave(struct actor *actor);
 int16_t actor_commit(struct actor *actor);
