@@ -25,6 +25,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RECOVERY_SYNC_ALL 16 /* partitions from which on syncfs first is cheaper */
+
 struct recovery {
     struct beck_store *store;
     struct scan scan;
@@ -282,6 +284,20 @@ static int recovery_slots(struct recovery *recovery, struct beck_error *error)
     return r;
 }
 
+/* What an earlier process of this boot appended may still be in memory alone. Of many partitions it
+ * is written at once: the sync of each one that was read then finds nothing to wait for but what it
+ * says, whether the disk took it. */
+static void recovery_write_back(const struct recovery *recovery)
+{
+    struct beck_store *store = recovery->store;
+    uint32_t slots = recovery->same_boot ? atomic_load(&live_store(&store->live)->slots) : 0;
+    uint32_t dirty = 0;
+    for (uint32_t i = 1; i < slots && dirty < RECOVERY_SYNC_ALL; i++)
+        dirty += atomic_load(&live_slot(&store->live, i)->dirty_ms) != 0;
+    if (dirty >= RECOVERY_SYNC_ALL && !store->read_only)
+        (void)store->io->sync_all(store->io, store->directory);
+}
+
 static int recovery_begin(struct recovery *recovery, struct beck_error *error)
 {
     struct beck_store *store = recovery->store;
@@ -331,8 +347,10 @@ int recovery_run(struct beck_store *store, struct beck_error *error)
     int r = recovery_slots(&recovery, error);
     if (r == 0)
         r = recovery_begin(&recovery, error);
-    if (r == 0)
+    if (r == 0) {
+        recovery_write_back(&recovery);
         r = recovery_topics(&recovery, error);
+    }
     if (r == 0 && !store->read_only)
         r = recovery_commit(&recovery, error);
     /* Only now: slots of a recovery that did not get here prove nothing. */
