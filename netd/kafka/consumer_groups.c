@@ -67,8 +67,9 @@ static void beaten(struct group_beat *beat)
 static void beat(struct request *request)
 {
     struct beat_call *call = request->context;
-    coordinator_beat(groups_begin(groups_of(request)), &call->beat);
-    groups_end(groups_of(request));
+    struct groups *groups = groups_of(request);
+    coordinator_beat(groups_begin(groups), &call->beat);
+    groups_end(groups); /* the request may be answered by now, and gone */
 }
 
 static int read_owned(struct request *request, struct beat_call *call)
