@@ -435,29 +435,56 @@ static void static_member_accept(struct group_member *member, struct kafka_strin
     join->done(join);
 }
 
+/* Its new id is kept, or cannot be. */
+static void static_member_kept(struct group_wait *wait, int result)
+{
+    struct group_join *join =
+        (struct group_join *)((char *)wait - offsetof(struct group_join, wait));
+    struct group *group = join->group;
+    struct kafka_string made_id = join->made_id;
+    struct kafka_string former_id = join->former_id;
+    struct group_member *member = group->consumer ? NULL : group_find(group, made_id);
+    if (result < 0)
+        join_refuse(join, KAFKA_COORDINATOR_NOT_AVAILABLE, join->member_id);
+    else if (!member) /* others took its place, or it was taken out */
+        join_refuse(join, KAFKA_FENCED_INSTANCE_ID, join->member_id);
+    else if (group->state == GROUP_STABLE)
+        static_member_accept(member, former_id, join);
+    else
+        member_await(member, join);
+    text_free(&made_id);
+    text_free(&former_id);
+}
+
 /* A static member has been started anew: it takes the place of what it was before (KIP-345). */
 static void static_member_replace(struct group_member *member, struct kafka_string id,
                                   struct group_join *join)
 {
     struct group *group = member->group;
-    struct kafka_string former_id;
+    join->group = group;
+    join->made_id = join->former_id = (struct kafka_string){0};
     member_dismiss(member, KAFKA_FENCED_INSTANCE_ID);
-    if (text_copy(member->id, &former_id) < 0) {
-        join_refuse(join, KAFKA_COORDINATOR_NOT_AVAILABLE, join->member_id);
-        return;
-    }
-    if (group_member_rename(member, id) < 0 || group_member_update(member, join) < 0) {
-        join_refuse(join, KAFKA_COORDINATOR_NOT_AVAILABLE, join->member_id);
-    } else if (group->state != GROUP_STABLE ||
-               !kafka_string_equal(group_choose_protocol(group), group->protocol_name)) {
-        member_await(member, join);
-    } else {
-        /* Nobody else has to hear of it. */
+    bool done = text_copy(member->id, &join->former_id) == 0 &&
+                text_copy(id, &join->made_id) == 0 && group_member_rename(member, id) == 0 &&
+                group_member_update(member, join) == 0;
+    if (done && group->state == GROUP_STABLE &&
+        kafka_string_equal(group_choose_protocol(group), group->protocol_name)) {
+        /* Nobody else has to hear of it. It is told its id when that is kept: after a restart it
+         * would be fenced with one that is not known. */
         member_heard(member);
-        (void)group_save(group);
-        static_member_accept(member, former_id, join);
+        join->wait.end = static_member_kept;
+        if (group_save(group) == 0) {
+            group_await(group, &join->wait);
+            return;
+        }
+        done = false;
     }
-    text_free(&former_id);
+    text_free(&join->former_id);
+    text_free(&join->made_id);
+    if (done)
+        member_await(member, join);
+    else
+        join_refuse(join, KAFKA_COORDINATOR_NOT_AVAILABLE, join->member_id);
 }
 
 static void join_new(struct group *group, struct group_join *join)

@@ -133,6 +133,8 @@ struct group_join {
     /* The answer; `members` for the leader only. Called once. */
     struct group_wait wait; /* the coordinator's, like the next one */
     struct kafka_string made_id;
+    struct kafka_string former_id; /* these two: of a static member whose new id is being kept */
+    struct group *group;
     struct group_join_answer {
         int16_t error;
         int32_t generation;
