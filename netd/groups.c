@@ -243,7 +243,7 @@ static void sweep_event(evutil_socket_t fd, short what, void *context)
 {
     (void)fd, (void)what;
     struct groups *groups = context;
-    if (groups->sweeping || groups->loop->stopping || groups->coordinator.group_count == 0)
+    if (groups->sweeping || groups->loop->stopping)
         return;
     groups->sweeping = true;
     kafka_arena_init(&groups->sweep_arena, SWEEP_ARENA_BYTES);
