@@ -90,9 +90,13 @@ int broker_start(struct broker *broker, const struct broker_config *config,
     return result < 0 ? result : 0;
 }
 
-void broker_stop(struct broker *broker)
+void broker_stop_workers(struct broker *broker)
 {
     workers_stop(&broker->workers);
+}
+
+void broker_stop(struct broker *broker)
+{
     cleaner_stop(&broker->cleaner);
     maintenance_stop(&broker->maintenance);
     broker->store = beck_store_close(broker->store);

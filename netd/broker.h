@@ -55,7 +55,9 @@ struct broker {
 int broker_start(struct broker *broker, const struct broker_config *config,
                  struct beck_error *error);
 
-/* Ends the threads and closes the store. All partitions must have been closed. */
+/* Ends the workers, which touch no loop from then on; before the loops go. */
+void broker_stop_workers(struct broker *broker);
+/* Ends the other threads and closes the store. All partitions must have been closed. */
 void broker_stop(struct broker *broker);
 
 #endif

@@ -135,6 +135,8 @@ void loops_stop(struct broker *broker)
 
 void loops_done(struct broker *broker)
 {
+    /* One that has handed in what it ran may be about to ring the loop that took it already. */
+    broker_stop_workers(broker);
     groups_done(&broker->groups);
     for (size_t i = 0; i < broker->loop_count; i++)
         loop_done(&broker->loops[i]);
