@@ -44,7 +44,9 @@ struct broker {
     size_t listener_count;
     struct groups groups;
     struct fetch_sessions fetch_sessions;
-    size_t loops_running; /* these two are the first loop's */
+    size_t loops_running; /* these four are the first loop's */
+    size_t loops_started; /* with a thread, and the first one */
+    unsigned stops;       /* how often they were told to */
     size_t next_loop;
     atomic_size_t connection_count;
     atomic_size_t input_bytes; /* memory of all input buffers */

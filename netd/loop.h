@@ -62,6 +62,7 @@ struct loop {
     uint32_t appended_bytes; /* since maintenance was last asked */
     bool stopping;
     struct work stop;     /* for loops_stop() */
+    struct work hurry;    /* for its second call */
     struct work farewell; /* told to the first loop */
 };
 

@@ -70,13 +70,19 @@ static void stop_loop(struct work *work)
     loop_stop((struct loop *)((char *)work - offsetof(struct loop, stop)));
 }
 
+static void hurry_loop(struct work *work)
+{
+    loop_stop((struct loop *)((char *)work - offsetof(struct loop, hurry)));
+}
+
 static int start_thread(struct loop *loop)
 {
     loop->stop.done = stop_loop;
+    loop->hurry.done = hurry_loop;
     loop->farewell.done = loop_has_ended;
     int result = -pthread_create(&loop->thread, NULL, loop_main, loop);
     if (result == 0)
-        loop->broker->loops_running++;
+        loop->broker->loops_started = ++loop->broker->loops_running;
     return result;
 }
 
@@ -113,22 +119,22 @@ int loops_start(struct broker *broker, struct beck_error *error)
 
 void loops_run(struct broker *broker)
 {
-    size_t started = broker->loops_running;
     if (broker->loop_count > 0)
         loop_run(&broker->loops[0]);
-    for (size_t i = 1; i < started; i++)
+    for (size_t i = 1; i < broker->loops_started; i++)
         (void)pthread_join(broker->loops[i].thread, NULL);
 }
 
 void loops_stop(struct broker *broker)
 {
-    size_t started = broker->loops_running;
-    bool again = broker->loop_count > 0 && broker->loops[0].stopping;
-    for (size_t i = 1; i < started && !again; i++)
-        inbox_post(&broker->loops[i].inbox, &broker->loops[i].stop);
+    unsigned time = broker->stops++;
+    for (size_t i = 1; i < broker->loops_started && time <= 1; i++) {
+        struct loop *loop = &broker->loops[i]; /* it may have ended: then nobody looks */
+        inbox_post(&loop->inbox, time == 0 ? &loop->stop : &loop->hurry);
+    }
     if (broker->loop_count == 0)
         return;
-    if (!again)
+    if (time == 0)
         groups_stop(&broker->groups);
     loop_stop(&broker->loops[0]);
 }

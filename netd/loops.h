@@ -14,7 +14,7 @@ int loops_start(struct broker *broker, struct beck_error *error);
 /* Run the first loop until all have ended after loops_stop(). */
 void loops_run(struct broker *broker);
 /* In the first loop's thread: all answer what is under way and end, after LOOP_STOP_MS in any case.
- */
+ * On a second call, all end at once. */
 void loops_stop(struct broker *broker);
 void loops_done(struct broker *broker);
 
