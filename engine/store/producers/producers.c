@@ -399,14 +399,27 @@ static bool is_behind(const struct producers *producers, const struct live_tail 
     return producers->is_damaged || tail->producer_offset > producers->at.offset;
 }
 
+/* Have a table and a tail between which nothing is gone from the log: index.mdb had it before. */
+static int follow_begin(struct beck_partition *partition, struct live_tail *ret_tail,
+                        struct beck_error *error)
+{
+    struct producers *producers = &partition->producers;
+    int r = producers->is_loaded ? 0 : producers_load(partition, error);
+    if (r == 0)
+        r = partition_tail(partition, ret_tail, error);
+    if (r < 0 || producers->is_damaged || !is_behind(producers, ret_tail) ||
+        producers->at.offset >= ret_tail->log_start.offset)
+        return r;
+    r = producers_load(partition, error);
+    return r < 0 ? r : partition_tail(partition, ret_tail, error);
+}
+
 /* Take into the table what was published since. Without the slot's lock. */
 static int producers_follow(struct beck_partition *partition, struct beck_error *error)
 {
     struct producers *producers = &partition->producers;
     struct live_tail tail;
-    int r = producers->is_loaded ? 0 : producers_load(partition, error);
-    if (r == 0)
-        r = partition_tail(partition, &tail, error);
+    int r = follow_begin(partition, &tail, error);
     if (r < 0)
         return r;
     if (is_behind(producers, &tail)) {
@@ -415,9 +428,14 @@ static int producers_follow(struct beck_partition *partition, struct beck_error 
         r = follow_log(&follow, error);
         /* What was taken is not to be taken again. */
         producers->at = follow.at;
+        /* Trimmed while it was read? Then some of it may have been missed. */
+        if (partition_log_start(partition) != tail.log_start.offset)
+            producers->is_loaded = false;
     }
     if (r < 0)
         return r;
+    if (!producers->is_loaded)
+        return producers_follow(partition, error);
     producers->at = tail.end;
     producers->is_damaged = false;
     return 0;

@@ -312,6 +312,33 @@ static void a_trim_in_between_keeps_nobody_from_following(void **state)
     must_take(f, 7, 0, 3, 1, 33);
 }
 
+/* Sends for a producer, and lets what it sent be trimmed. */
+static int send_and_trim(struct fixture *f)
+{
+    int64_t log_start;
+    f->store = must_open(f->path, 0);
+    f->partition = must_open_partition(f->store, "u", 0);
+    must_take(f, 7, 0, 1, 1, 1);
+    for (unsigned i = 0; i < 30; i++)
+        must_append_bytes(f->partition, 100000, i, BECK_ACKS_LEADER);
+    must_take(f, 8, 0, 0, 1, 32);
+    must(beck_trim(f->partition, -1, &log_start, &f->error), &f->error);
+    fixture_close(f);
+    return 0;
+}
+
+static void who_fell_behind_the_log_start_learns_what_was_there(void **state)
+{
+    struct fixture *f = *state;
+    must_create_topic(f->store, "u", 1, "segment.bytes", "1048576");
+    beck_partition_close(f->partition);
+    f->partition = must_open_partition(f->store, "u", 0);
+    must_take(f, 7, 0, 0, 1, 0);
+    assert_int_equal(run_in_child(send_and_trim, f), 0);
+    must_know(f, 7, 0, 1, 1, 1);
+    must_take(f, 7, 0, 2, 1, 33);
+}
+
 /* ---- damage -------------------------------------------------------------------------------- */
 
 static struct db_key producer_key_of(struct fixture *f, int64_t id)
@@ -572,6 +599,7 @@ int main(void)
         TEST(silent_producers_expire),
         TEST(trimming_forgets_no_producer),
         TEST(a_trim_in_between_keeps_nobody_from_following),
+        TEST(who_fell_behind_the_log_start_learns_what_was_there),
         TEST(a_damaged_state_is_found_again_in_the_log),
         TEST(verification_holds_the_state_against_the_log),
         TEST(producers_are_as_the_model_has_them),
