@@ -71,6 +71,7 @@ BECK_PUBLIC int beck_partition_state(struct beck_partition *partition,
         return r;
     const struct segment *last = segments_find(partition, tail.stable.segment);
     uint64_t view_end = last ? last->view_begin + tail.stable.view : 0;
+    uint64_t view_generation = segments_view_generation(partition, &tail);
     segments_unlock(partition);
     if (!last) {
         r = report(error, -EBADMSG, "index.mdb: segment %" PRId64 " is not in the list",
@@ -84,7 +85,7 @@ BECK_PUBLIC int beck_partition_state(struct beck_partition *partition,
         .next_offset = tail.end.offset,
         .synced_offset = atomic_load(&partition->slot->synced_offset),
         .view_bytes = view_end > tail.log_start.view ? view_end - tail.log_start.view : 0,
-        .view_head = {tail.view_generation, tail.view_trimmed},
+        .view_head = {view_generation, tail.view_trimmed},
         .last_append_ms = tail.append_ms,
         .leader_epoch = (int32_t)tail.leader_epoch,
         .failed = atomic_load(&partition->slot->flags) & LIVE_FAILED,

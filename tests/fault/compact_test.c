@@ -8,6 +8,7 @@
 #include "compact.h"
 #include "fault_io.h"
 #include "keyed_log.h"
+#include "segments.h"
 #include "store.h"
 
 #include <errno.h>
@@ -284,6 +285,67 @@ static void killed_at_any_call_others_trim(void **state)
     } while (killed);
 }
 
+/* The bytes at some positions of the view are those that they were, or it is said that they are
+ * not. */
+static void check_view(struct fixture *fixture, const struct beck_view_head *head,
+                       const char *before, size_t size)
+{
+    static char buffer[5000];
+    struct beck_reader *reader = NULL;
+    for (size_t at = 0; at + sizeof(buffer) <= size; at += 300000) {
+        must(beck_reader_new(fixture->partition, BECK_READ_COMMITTED, &reader, &fixture->error),
+             &fixture->error);
+        beck_reader_view_from(reader, head);
+        ssize_t n = beck_reader_view(reader, at, buffer, sizeof(buffer), &fixture->error);
+        if (n != -ESTALE) {
+            must(n, &fixture->error);
+            assert_memory_equal(buffer, before + at, (size_t)n);
+        }
+        beck_reader_free(reader);
+    }
+}
+
+/* One who has to take the list of segments anew, because he had no descriptor any more. */
+static void forget_list(struct fixture *fixture)
+{
+    struct live_tail tail;
+    must(segments_lock(fixture->partition, &tail, &fixture->error), &fixture->error);
+    fixture->partition->segments_generation = 0;
+    segments_unlock(fixture->partition);
+}
+
+static void killed_at_any_call_positions_of_the_view_keep_their_meaning(void **state)
+{
+    enum { SIZE = 16 * MIB };
+    struct fixture *fixture = *state;
+    char *view = malloc(SIZE);
+    unsigned at = 0;
+    bool killed;
+    assert_non_null(view);
+    do {
+        int pipe_fds[2];
+        struct beck_reader *reader = NULL;
+        begin_run(fixture);
+        assert_int_equal(pipe(pipe_fds), 0);
+        pid_t pid = start_cleaner(fixture, ++at, pipe_fds);
+        open_store(fixture);
+        struct beck_view_head head = must_state(fixture->partition).view_head;
+        must(beck_reader_new(fixture->partition, BECK_READ_COMMITTED, &reader, &fixture->error),
+             &fixture->error);
+        ssize_t size =
+            must(beck_reader_view(reader, 0, view, SIZE, &fixture->error), &fixture->error);
+        beck_reader_free(reader);
+        assert_int_equal(write(pipe_fds[1], "x", 1), 1);
+        killed = wait_for(pid);
+        (void)close(pipe_fds[0]);
+        (void)close(pipe_fds[1]);
+        forget_list(fixture);
+        check_view(fixture, &head, view, (size_t)size);
+        fixture_close(fixture);
+    } while (killed);
+    free(view);
+}
+
 static void refused_at_any_call_nothing_is_lost(void **state)
 {
     struct fixture *fixture = *state;
@@ -322,6 +384,7 @@ int main(void)
         TEST(killed_at_any_call_others_go_on_reading),
         TEST(killed_at_any_call_who_only_looks_reads_all),
         TEST(killed_at_any_call_others_trim),
+        TEST(killed_at_any_call_positions_of_the_view_keep_their_meaning),
         TEST(refused_at_any_call_nothing_is_lost),
     };
     return cmocka_run_group_tests(tests, make_original, remove_original);

@@ -55,6 +55,8 @@ struct beck_partition {
     size_t segment_room;
     uint32_t segments_generation; /* of the tail that the list was made for; 0: it has to be made;
                                      see segments.h */
+    uint64_t view_generation;     /* of that tail */
+    uint64_t view_shift; /* how often the list became another one within a generation of the view */
 
     pthread_mutex_t lookup_mutex; /* for what follows, and the segments' verified ranges */
     struct partition_hint hints[PARTITION_HINTS];

@@ -369,11 +369,12 @@ static struct segment *view_segment(const struct beck_partition *partition, uint
 static int reader_map_view(struct beck_reader *reader, const struct live_tail *tail,
                            uint64_t position, uint64_t *ret_position, struct beck_error *error)
 {
+    uint64_t generation = segments_view_generation(reader->partition, tail);
     if (!reader->has_head) {
-        reader->head = (struct beck_view_head){tail->view_generation, tail->view_trimmed};
+        reader->head = (struct beck_view_head){generation, tail->view_trimmed};
         reader->has_head = true;
     }
-    if (reader->head.generation != tail->view_generation)
+    if (reader->head.generation != generation)
         return report(error, -ESTALE,
                       "positions of the view have changed; the log starts at %" PRId64 " by now",
                       tail->log_start.offset);

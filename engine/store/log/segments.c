@@ -271,6 +271,31 @@ static void new_list_done(struct new_list *list)
     free(list->segments);
 }
 
+/* Is what a list says of the view of complete segments, those that were trimmed aside, not what the
+ * next one says? */
+static bool view_differs(const struct new_list *before, const struct new_list *after,
+                         int64_t log_start_segment)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < before->count; i++) {
+        const struct segment *segment = before->segments[i];
+        if (segment->base_offset < log_start_segment || segment->bytes == UINT64_MAX)
+            continue;
+        while (at < after->count && after->segments[at]->base_offset < segment->base_offset)
+            at++;
+        if (at == after->count || after->segments[at]->base_offset != segment->base_offset ||
+            after->segments[at]->view_bytes != segment->view_bytes)
+            return true;
+    }
+    return false;
+}
+
+uint64_t segments_view_generation(const struct beck_partition *partition,
+                                  const struct live_tail *tail)
+{
+    return tail->view_generation + partition->view_shift;
+}
+
 static int list_replace(struct beck_partition *partition, const struct records *records,
                         const struct live_tail *tail)
 {
@@ -285,6 +310,10 @@ static int list_replace(struct beck_partition *partition, const struct records *
     partition->segments = list.segments;
     partition->segment_count = list.count;
     partition->segment_room = room;
+    if (partition->view_generation == tail->view_generation &&
+        view_differs(&old, &list, tail->log_start.segment))
+        partition->view_shift++;
+    partition->view_generation = tail->view_generation;
     new_list_done(&old);
     uint64_t view = 0;
     for (size_t i = 0; i < list.count; i++) {

@@ -31,6 +31,11 @@ int segments_stale(struct beck_partition *partition, struct segment *segment, in
  * keep the room of files that are gone, because it has them open. */
 void segments_let_go(struct beck_store *store);
 
+/* Within which generation positions of the view in the present list can be told from each other:
+ * the tail's, and where an exchange was seen before the tail said so, one of our own. */
+uint64_t segments_view_generation(const struct beck_partition *partition,
+                                  const struct live_tail *tail);
+
 /* Have the list for a tail. -EAGAIN: the catalogue is newer than the tail. */
 int segments_refresh(struct beck_partition *partition, const struct live_tail *tail,
                      struct beck_error *error);
