@@ -93,19 +93,17 @@ int recovered_put(struct db *index, MDB_txn *txn, const struct beck_topic *topic
     return r;
 }
 
-int recovered_trim(struct beck_store *store, MDB_txn *txn, const struct beck_topic *topic,
-                   int32_t partition, const struct recovered *found)
+void recovered_remove(struct beck_store *store, const uint8_t topic_id[BECK_ID_BYTES],
+                      int32_t partition, const int64_t *segments, size_t count)
 {
     const struct io *io = store->io;
-    int64_t first = found->tail.log_start.segment;
     char directory[STORE_TOPIC_PATH_BYTES];
     char name[SEGMENT_NAME_BYTES];
     char path[SEGMENT_PATH_BYTES];
-    store_topic_path(directory, topic->id, partition);
-    for (size_t i = 0; i < found->file_count && found->files[i] < first; i++) {
-        segment_name(name, found->files[i]);
+    store_topic_path(directory, topic_id, partition);
+    for (size_t i = 0; i < count; i++) {
+        segment_name(name, segments[i]);
         (void)snprintf(path, sizeof(path), "%s/%s", directory, name);
         (void)io->remove(io, store->directory, path, false);
     }
-    return index_forget_below(&store->index, txn, topic->number, (uint32_t)partition, first);
 }

@@ -14,8 +14,9 @@ int recovered_sync(struct beck_store *store, const struct beck_topic *topic, int
 /* Put what was found, and a checkpoint at its end, into index.mdb. */
 int recovered_put(struct db *index, MDB_txn *txn, const struct beck_topic *topic, int32_t partition,
                   const struct recovered *found);
-/* Remove what a trim has left below the log start; what cannot be removed only takes room. */
-int recovered_trim(struct beck_store *store, MDB_txn *txn, const struct beck_topic *topic,
-                   int32_t partition, const struct recovered *found);
+/* Remove the files of these segments, which index.mdb has not any more, for good; what cannot be
+ * removed only takes room. */
+void recovered_remove(struct beck_store *store, const uint8_t topic_id[BECK_ID_BYTES],
+                      int32_t partition, const int64_t *segments, size_t count);
 
 #endif

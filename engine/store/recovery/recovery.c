@@ -37,6 +37,8 @@ struct recovery {
     bool same_boot;            /* the slots are what was published last */
     struct recovery_cut *cuts; /* partitions that something is to be cut off */
     size_t cut_count;
+    struct recovery_gone *gone; /* files to be removed */
+    size_t gone_count;
 };
 
 struct recovery_cut {
@@ -44,6 +46,14 @@ struct recovery_cut {
     int32_t partition;
     struct live_slot *slot;
     struct recovered found;
+};
+
+/* Segments that a trim has left below the log start. */
+struct recovery_gone {
+    uint8_t topic_id[BECK_ID_BYTES];
+    int32_t partition;
+    size_t count;
+    int64_t *segments;
 };
 
 /* ---- one partition ------------------------------------------------------------------------- */
@@ -97,6 +107,35 @@ static int jump(struct recovery *recovery, const struct beck_topic *topic, int32
                               location->log_start_offset);
 }
 
+/* What is below the log start goes: of index.mdb now, its files once that is known for good.
+ * Without its file, a segment that index.mdb has would be damage. */
+static int forget_below(struct recovery *recovery, const struct beck_topic *topic,
+                        int32_t partition, const struct recovered *found)
+{
+    struct db *index = &recovery->store->index;
+    int64_t first = found->tail.log_start.segment;
+    size_t count = 0;
+    while (count < found->file_count && found->files[count] < first)
+        count++;
+    if (count > 0) {
+        struct recovery_gone *grown =
+            reallocarray(recovery->gone, recovery->gone_count + 1, sizeof(*recovery->gone));
+        if (!grown)
+            return -ENOMEM;
+        recovery->gone = grown;
+        struct recovery_gone *gone = &grown[recovery->gone_count];
+        *gone = (struct recovery_gone){.partition = partition, .count = count};
+        memcpy(gone->topic_id, topic->id, BECK_ID_BYTES);
+        gone->segments = calloc(count, sizeof(*gone->segments));
+        if (!gone->segments)
+            return -ENOMEM;
+        memcpy(gone->segments, found->files, count * sizeof(*gone->segments));
+        recovery->gone_count++;
+    }
+    return index_forget_below(index, recovery->index_txn, topic->number, (uint32_t)partition,
+                              first);
+}
+
 /* Write down what was found. Where something is to be cut off, only that: cutting comes once it is
  * known for good, see recovery_cut(). */
 static int carry_out(struct recovery *recovery, const struct beck_topic *topic, int32_t partition,
@@ -120,7 +159,7 @@ static int carry_out(struct recovery *recovery, const struct beck_topic *topic, 
         r = recovered_put(&store->index, recovery->index_txn, topic, partition, found);
     }
     if (r == 0)
-        r = recovered_trim(store, recovery->index_txn, topic, partition, found);
+        r = forget_below(recovery, topic, partition, found);
     return r < 0 ? report_errno(error, r, "cannot write down what recovery found") : 0;
 }
 
@@ -328,6 +367,9 @@ static int recovery_commit(struct recovery *recovery, struct beck_error *error)
         r = recovery_cut(recovery, error);
     if (r == 0)
         r = db_commit(&store->index, TAKE_POINTER(recovery->index_txn), error);
+    for (size_t i = 0; r == 0 && i < recovery->gone_count; i++)
+        recovered_remove(store, recovery->gone[i].topic_id, recovery->gone[i].partition,
+                         recovery->gone[i].segments, recovery->gone[i].count);
     /* Else all that the file will promise could go with its name. */
     if (r == 0 && recovery->new_index && (r = store->io->sync(store->io, store->directory)) < 0)
         (void)report_errno(error, r, "the directory cannot be synced");
@@ -339,6 +381,9 @@ static void recovery_done(struct recovery *recovery)
     for (size_t i = 0; i < recovery->cut_count; i++)
         recovered_done(&recovery->cuts[i].found);
     free(recovery->cuts);
+    for (size_t i = 0; i < recovery->gone_count; i++)
+        free(recovery->gone[i].segments);
+    free(recovery->gone);
 }
 
 int recovery_run(struct beck_store *store, struct beck_error *error)

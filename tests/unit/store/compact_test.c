@@ -8,6 +8,7 @@
 #include "clean.h"
 #include "cleanings.h"
 #include "compact.h"
+#include "fault_io.h"
 #include "forge.h"
 #include "keyed_log.h"
 #include "offset_map.h"
@@ -15,9 +16,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MIB    (1u << 20)
 #define NOW    (FIXTURE_TIME + 3600000)
@@ -633,6 +636,52 @@ static void a_segment_that_replaces_all_of_one_of_its_size_does(void **state)
     assert_int_equal(check_clean(fixture).records, keyed->keys + 1);
 }
 
+/* ---- files that go ------------------------------------------------------------------------- */
+
+/* Remove the segment, and die. */
+static int die_removing(struct fault_io *fault, const struct fault_what *what)
+{
+    char path[2 * PATH_MAX];
+    if (!fault_is(what, FAULT_REMOVE, ".log"))
+        return 0;
+    (void)snprintf(path, sizeof(path), "%s/%s", (const char *)fault->context, what->name);
+    (void)unlink(path);
+    (void)raise(SIGKILL);
+    return 0;
+}
+
+static int open_and_die(struct fixture *fixture)
+{
+    struct fault_io fault;
+    fault_io_init(&fault);
+    fault.hook = die_removing;
+    fault.context = fixture->path;
+    (void)must_open_io(fixture->path, 0, &fault.io);
+    return 0;
+}
+
+/* All that is left of the first segment is below the log start: opening removes it. */
+static void killed_while_it_removes_what_is_below_the_log_start(void **state)
+{
+    struct fixture *fixture = *state;
+    keyed_log_begin(keyed, 3, KEYED_VALUE_BYTES, 1);
+    (void)keyed_log_put(keyed, fixture->partition, 0, false);
+    for (int segment = 0; segment < 2; segment++) {
+        for (int i = 0; i < 400; i++)
+            (void)keyed_log_put(keyed, fixture->partition, 1, false);
+        must_roll(fixture);
+    }
+    (void)keyed_log_put(keyed, fixture->partition, 2, false);
+    must_trim(fixture, 5);
+    must_clean(fixture, NOW);
+    fixture_close(fixture);
+    assert_int_equal(run_in_child(open_and_die, fixture), 128 + SIGKILL);
+    fixture->store = must_open(fixture->path, 0);
+    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    (void)check_clean(fixture);
+    assert_int_equal(must_state(fixture->partition).log_start_offset, 5);
+}
+
 /* One batch: the first `obsolete` keys with values, and tombstones for some more. */
 static void put_batch(struct fixture *fixture, uint32_t obsolete, uint32_t tombstones)
 {
@@ -680,6 +729,7 @@ int main(void)
         TEST(tombstones_go_after_their_time),
         TEST(a_log_may_begin_anywhere),
         TEST(a_compacted_log_is_trimmed),
+        TEST(killed_while_it_removes_what_is_below_the_log_start),
         TEST(the_last_batch_of_a_producer_stays),
         TEST(records_of_aborted_transactions_go),
         TEST_ON(setup_store, other_topics_are_left_alone),
