@@ -16,7 +16,8 @@
  *          [DIRECTORY]
  *
  * -p 10,000 partitions in -t 100 topics, of which -d 1,000 are appended to before the kill; -m
- * 1,024 MiB of data in 32 partitions, -u 512 MiB of it not covered by checkpoints.
+ * 1,024 MiB of data in 32 partitions, -u 512 MiB of it not covered by checkpoints. -p 0, or -m 0,
+ * leaves that part out.
  */
 #include <err.h>
 #include <fcntl.h>
@@ -363,7 +364,8 @@ static void parse(struct work *work, int argc, char **argv)
         else if (!bench_option(&work->options, letter))
             errx(2, "usage: see the beginning of open.c");
     }
-    if (work->topics < 1 || work->partitions % work->topics != 0 || work->dirty > work->partitions)
+    if (work->topics < 1 || work->partitions % work->topics != 0 ||
+        (work->partitions > 0 && work->dirty > work->partitions))
         errx(2, "each topic has to have as many partitions, and no more be dirty than there are");
     if (optind < argc)
         work->options.directory = argv[optind];

@@ -455,6 +455,43 @@ static void a_missing_folder_leaves_other_topics_alone(void **state)
     assert_true(verify_count(fixture->store, NULL) > 0);
 }
 
+enum { MANY = 20 };
+
+static void append_to_many(struct fixture *fixture, struct beck_store *store)
+{
+    (void)fixture;
+    for (int32_t i = 0; i < MANY; i++)
+        must_append(must_open_partition(store, "many", i), "here", BECK_ACKS_LEADER);
+}
+
+static int count_syncs_of_all(struct fault_io *fault, const struct fault_what *what)
+{
+    int *count = fault->context;
+    *count += what->call == FAULT_SYNC_ALL;
+    return 0;
+}
+
+static void what_many_partitions_left_in_memory_is_written_back_at_once(void **state)
+{
+    struct fixture *fixture = *state;
+    struct fault_io fault;
+    int count = 0;
+    must_create_topic(fixture->store, "many", MANY, NULL, NULL);
+    fixture_close(fixture);
+    run_and_kill(append_to_many, fixture);
+    fault_io_init(&fault);
+    fault.context = &count;
+    fault.hook = count_syncs_of_all;
+    fixture->store = must_open_io(fixture->path, 0, &fault.io);
+    assert_int_equal(count, 1);
+    for (int32_t i = 0; i < MANY; i++) {
+        struct beck_partition *partition = must_open_partition(fixture->store, "many", i);
+        assert_value(partition, 0, "here");
+        beck_partition_close(partition);
+    }
+    fixture_close(fixture);
+}
+
 static int fail_first_segment_sync(struct fault_io *fault, const struct fault_what *what)
 {
     bool *done = fault->context;
@@ -512,6 +549,7 @@ int main(void)
         TEST(a_live_that_was_cut_is_made_again),
         TEST(a_copied_live_is_not_believed),
         TEST(a_missing_folder_leaves_other_topics_alone),
+        TEST(what_many_partitions_left_in_memory_is_written_back_at_once),
         TEST(a_sync_that_fails_in_recovery_leaves_other_topics_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
