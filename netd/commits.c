@@ -32,9 +32,13 @@ static void batch_run(struct work *work)
     size_t count = 0;
     TAILQ_FOREACH(commit, &commits->running, link)
     {
-        memcpy(commits->batch + count, commit->offsets, commit->count * sizeof(*commits->batch));
+        if (commit->count > 0)
+            memcpy(commits->batch + count, commit->offsets,
+                   commit->count * sizeof(*commits->batch));
         count += commit->count;
     }
+    if (count == 0)
+        return;
     int result = beck_offsets_commit(commits->loop->broker->store, commits->batch, count, &error);
     if (result < 0) {
         log_error("offsets cannot be committed: %s", error.message);

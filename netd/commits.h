@@ -39,7 +39,8 @@ struct commits {
 void commits_init(struct commits *commits, struct loop *loop);
 void commits_done(struct commits *commits);
 
-/* Calls commit->done, always later. */
+/* Calls commit->done, always later, and after those that were added before. One may be of nothing.
+ */
 void commits_add(struct commits *commits, struct commit *commit);
 
 #endif

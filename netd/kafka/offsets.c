@@ -355,18 +355,24 @@ static int answer_topics(const struct found_group *group,
     return response->topics ? 0 : -ENOMEM;
 }
 
+struct fetch_call {
+    struct commit commit; /* of nothing: done when those before it are */
+    struct request *request;
+    int16_t *errors; /* of those who may not; NULL: nobody says that he is a member */
+};
+
 static int fetch_groups(struct request *request, struct beck_offset *offset)
 {
     const struct kafka_offset_fetch_request *body = request->body;
     struct kafka_offset_fetch_response *response = request->response;
     response->groups = kafka_offset_fetch_response_group_array(&request->arena, body->groups_count);
-    const int16_t *errors = request->context; /* of those who may not; see check_members() */
+    const struct fetch_call *call = request->context;
     int result = response->groups ? 0 : -ENOMEM;
     for (uint32_t i = 0; result == 0 && i < body->groups_count; i++) {
         struct found_group group = {
             .request = request, .id = body->groups[i].group_id, .offset = offset};
         struct kafka_offset_fetch_response_group *answer = &response->groups[i];
-        answer->error_code = errors ? errors[i] : KAFKA_NONE;
+        answer->error_code = call->errors ? call->errors[i] : KAFKA_NONE;
         if (answer->error_code == KAFKA_NONE)
             result = find_group_offsets(&group, &body->groups[i]);
         if (result < 0 && result != -ENOMEM) {
@@ -408,41 +414,89 @@ static void check_members(struct request *request)
 {
     const struct kafka_offset_fetch_request *body = request->body;
     struct coordinator *coordinator = groups_begin(groups_of(request));
-    int16_t *errors = request->context;
+    struct fetch_call *call = request->context;
     for (uint32_t i = 0; i < body->groups_count; i++) {
         const struct group_caller caller = {
             .group_id = body->groups[i].group_id,
             .member_id = body->groups[i].member_id,
             .generation = body->groups[i].member_epoch,
         };
-        errors[i] = coordinator_may_fetch(coordinator, &caller);
+        call->errors[i] = coordinator_may_fetch(coordinator, &caller);
     }
     groups_end(groups_of(request));
     request_return(request);
 }
 
-static void members_checked(struct request *request)
+static void earlier_are_kept(struct commit *commit)
+{
+    struct fetch_call *call =
+        (struct fetch_call *)((char *)commit - offsetof(struct fetch_call, commit));
+    request_return(call->request);
+}
+
+/* On the first loop, where those commits have come before. */
+static void await_commits(struct request *request)
+{
+    struct fetch_call *call = request->context;
+    commits_add(&groups_of(request)->commits, &call->commit);
+}
+
+static void commits_awaited(struct request *request)
 {
     request_submit(request, fetch_offsets);
+}
+
+/* Has the client sent a commit before, on this connection, without waiting for its answer? */
+static bool follows_commit(const struct request *request)
+{
+    const struct request *earlier;
+    if (!request->connection)
+        return false;
+    TAILQ_FOREACH(earlier, &request->connection->requests, link)
+    {
+        if (earlier == request)
+            break;
+        if (!earlier->ready && earlier->api->key == KAFKA_API_OFFSET_COMMIT)
+            return true;
+    }
+    return false;
+}
+
+/* What a client committed it finds, in the order in which it asked. */
+static void fetch_in_order(struct request *request)
+{
+    if (!follows_commit(request)) {
+        request_submit(request, fetch_offsets);
+        return;
+    }
+    request->returned = commits_awaited;
+    request_call(request, await_commits);
 }
 
 void offset_fetch_handle(struct request *request)
 {
     const struct kafka_offset_fetch_request *body = request->body;
+    struct fetch_call *call = kafka_arena_alloc(&request->arena, 1, sizeof(*call));
     bool says = false;
     for (uint32_t i = 0; i < body->groups_count; i++)
         says |= body->groups[i].member_id.data || body->groups[i].member_epoch >= 0;
-    if (!says) {
-        request_submit(request, fetch_offsets);
-        return;
+    if (call) {
+        *call = (struct fetch_call){.commit = {.done = earlier_are_kept}, .request = request};
+        if (says)
+            call->errors =
+                kafka_arena_alloc(&request->arena, body->groups_count, sizeof(*call->errors));
     }
-    request->context = kafka_arena_alloc(&request->arena, body->groups_count, sizeof(int16_t));
-    if (!request->context) {
+    if (!call || (says && !call->errors)) {
         request->response = NULL;
         request_ready(request);
         return;
     }
-    request->returned = members_checked;
+    request->context = call;
+    if (!says) {
+        fetch_in_order(request);
+        return;
+    }
+    request->returned = fetch_in_order;
     request_call(request, check_members);
 }
 

@@ -125,6 +125,23 @@ def half_requests():
         ok(client.closed(), 'and then the other side is closed')
 
 
+def commits_in_order():
+    """A commit and a look at it in one write: as if they had come one after the other."""
+    with Daemon() as daemon, Raw(daemon.port) as client:
+        client.metadata('t')
+        look = string('g') + array([string('t') + array([struct.pack('>i', 0)])])
+        found = []
+        for i in range(20):
+            commit = (string('g') + struct.pack('>i', -1) + string('') + struct.pack('>q', -1) + array([
+                string('t') + array([struct.pack('>iq', 0, i) + string('')])]))
+            client.socket.sendall(Raw.frame(8, 2, 2 * i, commit) + Raw.frame(9, 1, 2 * i + 1, look))
+            _, reader = client.receive()
+            _, reader = client.receive()
+            found += reader.array(lambda: (reader.string(), reader.array(
+                lambda: (reader.take('iq')[1], reader.string(), reader.take('h')))))[0][1]
+        equal(found, [(i, '', 0) for i in range(20)], 'what was committed is found')
+
+
 def order():
     with Daemon() as daemon, Raw(daemon.port) as client, Raw(daemon.port) as second:
         client.metadata('t')
@@ -243,5 +260,5 @@ def descriptors_for_the_store():
             one.close()
 
 
-run(api_versions, nonsense, lying_length, half_requests, order, acks_zero, many_connections,
+run(api_versions, nonsense, lying_length, half_requests, order, commits_in_order, acks_zero, many_connections,
     large_requests_leave_room, descriptors_for_the_store)
