@@ -92,6 +92,8 @@ static void saves_done(struct work *work)
     groups_end(groups);
 }
 
+_Static_assert(GROUP_STATE_BYTES_MAX == BECK_GROUP_STATE_BYTES, "it is what the store takes");
+
 static void environment_save(void *context, struct group *group, struct kafka_bytes state,
                              unsigned number)
 {

@@ -187,6 +187,7 @@ void consumer_watch(struct group *group)
         if (member->state == CONSUMER_UNREVOKED)
             consumer_member_hurry(member);
     }
+    (void)consumer_look(group); /* or else the first heartbeat does */
 }
 
 void consumer_settle(struct group *group)
@@ -395,11 +396,33 @@ static int read_subscription(struct group *group, const struct consumer_member *
     return subscription_init(&group->consumer->topics, names, count, pattern, ret_subscription);
 }
 
+bool consumer_has_room(const struct group *group, size_t bytes)
+{
+    /* The other half is for assignments that change. */
+    return group->state_bytes + bytes < GROUP_STATE_BYTES_MAX / 2;
+}
+
+static size_t size_of(const struct group_beat *beat)
+{
+    size_t size = (size_t)beat->member_id.length + beat->instance_id.length + beat->rack_id.length +
+                  beat->client_id.length + beat->pattern.length;
+    for (uint32_t i = 0; i < beat->names_count; i++)
+        size += beat->names[i].length + 2;
+    return size;
+}
+
 /* ---- heartbeats ---- */
 
 static int16_t error_of(int result)
 {
-    return result == -EINVAL ? KAFKA_INVALID_REGULAR_EXPRESSION : KAFKA_COORDINATOR_NOT_AVAILABLE;
+    switch (-result) {
+    case EINVAL:
+        return KAFKA_INVALID_REGULAR_EXPRESSION;
+    case ENOSPC:
+        return KAFKA_GROUP_MAX_SIZE_REACHED;
+    default:
+        return KAFKA_COORDINATOR_NOT_AVAILABLE;
+    }
 }
 
 /* Of a member, or of one that is to be made. */
@@ -407,7 +430,10 @@ static void beat_take(struct group *group, struct consumer_member *member, struc
 {
     struct subscription subscription = {0};
     bool is_new = !member;
-    int result = read_subscription(group, member, beat, &subscription);
+    bool says_much = is_new || beat->names || beat->pattern.data;
+    int result = says_much && !consumer_has_room(group, size_of(beat)) ? -ENOSPC : 0;
+    if (result == 0)
+        result = read_subscription(group, member, beat, &subscription);
     if (result == 0 && is_new) {
         member = consumer_member_new(group, beat->member_id, beat->instance_id);
         if (!member) {
@@ -574,6 +600,10 @@ static const char *check_request(const struct group_beat *beat)
         return "RackId can't be empty.";
     if (beat->epoch < CONSUMER_EPOCH_LEAVE_STATIC)
         return "MemberEpoch is invalid.";
+    if (beat->names_count > CONSUMER_NAMES_MAX)
+        return "SubscribedTopicNames are too many.";
+    if (beat->owned && beat->owned->count > CONSUMER_PARTITIONS_MAX)
+        return "TopicPartitions are too many.";
     if (beat->epoch == CONSUMER_EPOCH_LEAVE_STATIC && !beat->instance_id.data)
         return "InstanceId can't be null.";
     if (beat->member_id.length == 0 && (beat->epoch != CONSUMER_EPOCH_JOIN || beat->needs_id))

@@ -19,6 +19,9 @@
 #include "group/partition_set.h"
 #include "group/topics.h"
 
+#define CONSUMER_NAMES_MAX      10000 /* topics that a member may name: each is looked up */
+#define CONSUMER_PARTITIONS_MAX 65536 /* that it may say that it has: as many as a store has */
+
 #define CONSUMER_EPOCH_JOIN         0
 #define CONSUMER_EPOCH_LEAVE        (-1)
 #define CONSUMER_EPOCH_LEAVE_STATIC (-2) /* a static member that will be back */
@@ -93,6 +96,8 @@ struct consumer_member *consumer_member_new(struct group *group, struct kafka_st
 void consumer_member_remove(struct consumer_member *member);
 /* Gives it another id. -ENOMEM. */
 int consumer_member_rename(struct consumer_member *member, struct kafka_string id);
+/* Is there room in the group's state for a member that says so much of itself? */
+bool consumer_has_room(const struct group *group, size_t bytes);
 /* It was heard of. */
 void consumer_member_heard(struct consumer_member *member);
 /* It is removed when the time is over, unless the timer was cancelled. */
@@ -121,6 +126,9 @@ void consumer_settle(struct group *group);
 
 /* The group's epoch rises. */
 void consumer_raise(struct group *group);
+/* Look whether the topics changed that are subscribed; where they did, the group's epoch rises. 0
+ * or a negative errno. */
+int consumer_look(struct group *group);
 /* Lead a member on: look whether topics changed, compute what all are to have where that is to be
  * done, and what this one may have now. `owned` is what it says that it has; NULL: it did not say.
  * 1 where `assigned` changed, 0, or a negative errno. */

@@ -38,6 +38,8 @@ static int add_partitions(const struct group *group, struct partition_set *set,
 {
     const struct topics_source *source = &group->coordinator->environment.topics;
     struct group_topic topic;
+    if (count > CONSUMER_PARTITIONS_MAX || set->count > CONSUMER_PARTITIONS_MAX - count)
+        return -EBADMSG;
     int result = source->find(source->context, name, &topic);
     if (result == -ENOENT || result == -EINVAL)
         return 0;
@@ -68,6 +70,9 @@ static int metadata_read(struct metadata *metadata, const struct group *group,
     int result = kafka_consumer_subscription_decode(
         &reader, version > METADATA_VERSION ? METADATA_VERSION : version, &metadata->arena,
         &metadata->said);
+    if (result == 0 && (metadata->said.topics_count > CONSUMER_NAMES_MAX ||
+                        metadata->said.owned_partitions_count > CONSUMER_NAMES_MAX))
+        result = -EBADMSG;
     for (uint32_t i = 0; result == 0 && i < metadata->said.owned_partitions_count; i++) {
         const struct kafka_consumer_subscription_owned *owned = &metadata->said.owned_partitions[i];
         result = add_partitions(group, &metadata->owned, owned->topic, owned->partitions,
@@ -103,6 +108,8 @@ static int assignment_read(const struct group *group, struct kafka_bytes bytes,
     if (result == 0)
         result = kafka_consumer_assignment_decode(
             &reader, version > METADATA_VERSION ? METADATA_VERSION : version, &arena, &said);
+    if (result == 0 && said.assigned_partitions_count > CONSUMER_NAMES_MAX)
+        result = -EBADMSG;
     for (uint32_t i = 0; result == 0 && i < said.assigned_partitions_count; i++)
         result = add_partitions(group, ret_set, said.assigned_partitions[i].topic,
                                 said.assigned_partitions[i].partitions,
@@ -214,6 +221,15 @@ static bool is_supported(const struct group *group, const struct group_join *joi
     return false;
 }
 
+static size_t size_of(const struct group_join *join)
+{
+    size_t size = (size_t)join->client_id.length + join->instance_id.length;
+    for (uint32_t i = 0; i < join->protocols_count; i++)
+        size += join->protocols[i].name.length + (size_t)join->protocols[i].metadata.length;
+    /* The first is looked into: names are in it. */
+    return size + (join->protocols_count > 0 ? join->protocols[0].metadata.length : 0);
+}
+
 static int take_protocols(struct consumer_member *member, const struct group_protocol *protocols,
                           uint32_t count)
 {
@@ -321,6 +337,8 @@ void consumer_join(struct group *group, struct group_join *join)
     if (error == KAFKA_NONE && !member &&
         group->consumer->member_count >= (uint32_t)coordinator->settings.consumer_max_size)
         error = KAFKA_GROUP_MAX_SIZE_REACHED;
+    if (error == KAFKA_NONE && !consumer_has_room(group, size_of(join)))
+        error = KAFKA_GROUP_MAX_SIZE_REACHED;
     if (error == KAFKA_NONE)
         join_take(group, member, join, id);
     else
@@ -403,6 +421,7 @@ int16_t consumer_heartbeat(struct group *group, const struct group_caller *calle
     if (error != KAFKA_NONE)
         return error;
     consumer_member_heard(member);
+    (void)consumer_look(group); /* or else the next heartbeat does */
     bool again = member->epoch != group->consumer->epoch || member->state == CONSUMER_UNREVOKED ||
                  (member->state == CONSUMER_UNRELEASED && !consumer_is_blocked(member));
     return again ? call_again(member) : KAFKA_NONE;

@@ -134,6 +134,7 @@ int group_save(struct group *group)
     int result = group_state_encode(group, &state);
     if (result < 0)
         return result;
+    group->state_bytes = state.length;
     group->saves++;
     group->save_count++;
     coordinator->environment.save(coordinator->environment.context, group, state,

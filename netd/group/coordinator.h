@@ -27,6 +27,10 @@
 /* Each protocol of a member is looked for among those of all others. */
 #define GROUP_PROTOCOLS_MAX 64
 
+/* What may be kept of a group. Who would make it so large that changes have no room is not let in.
+ */
+#define GROUP_STATE_BYTES_MAX 1048576
+
 #define GROUP_UUID_BYTES 36 /* as text */
 #define GROUP_SESSION_TIMEOUT_JOINING_MS                                                           \
     300000 /* of a new member that waits for its first join                                        \

@@ -97,6 +97,7 @@ struct group {
     bool is_known;            /* while groups are matched with the store's: it knows this one */
     bool is_changed;          /* since the last save began; of the new protocol */
     struct group_waits waits; /* in the order of the saves that they wait for */
+    uint32_t state_bytes;     /* of the last save */
     unsigned saves;           /* that are under way */
     unsigned save_count;      /* counts them, so that a late one is known as such */
     unsigned assigning; /* the save that holds the leader's assignments; 0: none is under way */

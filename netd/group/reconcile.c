@@ -22,7 +22,7 @@ void consumer_raise(struct group *group)
 
 /* ---- the topics ---- */
 
-static int look_at_topics(struct group *group)
+int consumer_look(struct group *group)
 {
     struct consumer_group *consumer = group->consumer;
     struct topics *topics = &consumer->topics;
@@ -230,7 +230,7 @@ int consumer_reconcile(struct consumer_member *member, const struct partition_se
 {
     struct group *group = member->group;
     struct consumer_group *consumer = group->consumer;
-    int result = look_at_topics(group);
+    int result = consumer_look(group);
     if (result == 0 && consumer->epoch != consumer->assignment_epoch)
         result = assign_anew(group);
     if (result < 0)

@@ -208,6 +208,19 @@ static void a_full_group_takes_nobody(void **state)
     assert_int_equal(members[3].error, KAFKA_NONE);
 }
 
+/* Else no change of the group could be kept any more. */
+static void a_member_that_the_state_has_no_room_for_is_refused(void **state)
+{
+    struct pair *pair = *state;
+    static char pattern[GROUP_STATE_BYTES_MAX / 2 + 1];
+    memset(pattern, 'a', sizeof(pattern) - 1);
+    pair->x.pattern = pattern;
+    member_join(&pair->x);
+    assert_int_equal(pair->x.error, KAFKA_GROUP_MAX_SIZE_REACHED);
+    pair->x.pattern = NULL;
+    member_joined(&pair->x);
+}
+
 static void requests_that_make_no_sense_are_refused(void **state)
 {
     struct pair *pair = *state;
@@ -712,11 +725,31 @@ static void a_mixed_group_survives(void **state)
     actor_join(&actor);
     world_saved(&pair->world, 0);
     actor_sync(&actor, NULL);
+    member_leave(&pair->x, CONSUMER_EPOCH_LEAVE);
+    world_settle(&pair->world);
+    member_joined(&pair->x); /* a classic group now, which it joins */
+    actor_join(&actor);
+    world_settle(&pair->world);
     world_restart(&pair->world);
-    assert_int_equal(actor_heartbeat(&actor), KAFKA_NONE);
     assert_int_equal(world_group(&pair->world)->consumer->classic_count, 1);
     actor_sync(&actor, NULL);
     assert_int_equal(actor.error, KAFKA_NONE);
+    assert_memory_equal(actor.assignment, "\0\1\0\0\0\1\0\1t", 9);
+    assert_int_equal(actor_heartbeat(&actor), KAFKA_NONE);
+}
+
+static void a_classic_member_notices_new_partitions(void **state)
+{
+    struct pair *pair = *state;
+    struct actor actor;
+    classic_group_of_one(pair, &actor);
+    member_joined(&pair->x);
+    actor_join(&actor);
+    world_settle(&pair->world);
+    actor_sync(&actor, NULL);
+    assert_int_equal(actor_heartbeat(&actor), KAFKA_NONE);
+    world_topic(&pair->world, "t", 8);
+    assert_int_equal(actor_heartbeat(&actor), KAFKA_REBALANCE_IN_PROGRESS);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -738,6 +771,7 @@ int main(void)
         TEST(an_unknown_assignor_is_refused),
         TEST(the_assignor_is_what_most_ask_for),
         TEST(a_full_group_takes_nobody),
+        TEST(a_member_that_the_state_has_no_room_for_is_refused),
         TEST(requests_that_make_no_sense_are_refused),
         TEST(a_partition_is_given_on_when_it_was_let_go),
         TEST(a_heartbeat_that_changes_nothing_saves_nothing),
@@ -770,6 +804,7 @@ int main(void)
         TEST(a_silent_new_member_leaves_a_classic_group),
         TEST(a_silent_classic_member_is_out),
         TEST(a_mixed_group_survives),
+        TEST(a_classic_member_notices_new_partitions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
