@@ -203,11 +203,10 @@ static void seal(struct filtered *filtered)
     store_be32(filtered->header_bytes + 17, header->crc);
 }
 
-static int rewrite(struct filter *filter, const struct pass *pass, int64_t horizon_ms,
+static int rewrite(struct filter *filter, const struct pass *pass, int64_t base_ms, bool is_horizon,
                    struct filtered *filtered)
 {
     size_t size = 0;
-    int64_t base_ms = horizon_ms >= 0 ? horizon_ms : pass->first_ms;
     int result = copy_records(filter, pass, base_ms, &size);
     if (result == 0 && size > BECK_BATCH_BYTES_LIMIT)
         result = -EOVERFLOW;
@@ -224,7 +223,7 @@ static int rewrite(struct filter *filter, const struct pass *pass, int64_t horiz
     header->record_count = pass->stay_count;
     header->base_timestamp_ms = base_ms;
     header->max_timestamp_ms = filtered->max_timestamp_ms = pass->max_ms;
-    if (horizon_ms >= 0)
+    if (is_horizon)
         header->attributes |= BATCH_DELETE_HORIZON;
     seal(filtered);
     return 0;
@@ -293,7 +292,15 @@ static int filter_records(struct filter *filter, const void *batch, size_t size,
         filtered->max_timestamp_ms = pass->max_ms;
         return 0;
     }
-    result = rewrite(filter, pass, needs_horizon ? rules->delete_horizon_ms : horizon_ms, filtered);
+    if (needs_horizon)
+        horizon_ms = rules->delete_horizon_ms;
+    result = rewrite(filter, pass, horizon_ms >= 0 ? horizon_ms : pass->first_ms, horizon_ms >= 0,
+                     filtered);
+    /* Behind the time that they had they do fit. What is obsolete must go before the tombstone that
+     * deletes it: this batch's own get no horizon. */
+    if (result == -EOVERFLOW && pass->stay_count < pass->header.record_count)
+        result = rewrite(filter, pass, pass->header.base_timestamp_ms,
+                         filter_delete_horizon(&pass->header) >= 0, filtered);
     return result == -EOVERFLOW ? leave(pass, filtered) : result;
 }
 

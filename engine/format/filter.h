@@ -59,9 +59,10 @@ int filter_new(struct filter **ret_filter);
 struct filter *filter_free(struct filter *filter);
 
 /*
- * Filter the batch of `size` bytes, whose header and CRC were checked. One that could not be
- * written again within BECK_BATCH_BYTES_LIMIT, or with timestamps that do not fit behind a common
- * one, stays unchanged: keeping too much is no fault. -EBADMSG: its records are malformed. -ENOMEM.
+ * Filter the batch of `size` bytes, whose header and CRC were checked. Where the timestamps do not
+ * fit behind another base it keeps the one that it has, and gets no horizon. One that could not be
+ * written again within BECK_BATCH_BYTES_LIMIT stays unchanged. -EBADMSG: its records are malformed.
+ * -ENOMEM.
  */
 int filter_batch(struct filter *filter, const void *batch, size_t size,
                  const struct filter_rules *rules, struct filtered *ret_filtered,

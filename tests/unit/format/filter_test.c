@@ -278,6 +278,23 @@ static void test_says_when_a_tombstone_may_go(void **state)
     }
 }
 
+/* From the horizon to such times is further than can be said; what is obsolete goes all the same.
+ */
+static void test_leaves_nothing_obsolete_because_of_its_time(void **state)
+{
+    (void)state;
+    unsigned bits = ((1u << RECORDS) - 1) & ~1u;
+    struct filter_rules rules = rules_of(&bits);
+    forge_records(2);
+    forge.header.base_timestamp_ms = INT64_MIN;
+    forge.header.max_timestamp_ms = INT64_MIN + 10 * (RECORDS - 1);
+    forge_seal(&forge);
+    struct filtered filtered = run(&rules);
+    assert_int_equal(filtered.outcome, FILTER_REWRITTEN);
+    assert_int_equal(filtered.header.record_count, RECORDS - 1);
+    assert_int_equal(filter_delete_horizon(&filtered.header), -1);
+}
+
 /* It is said once: the tombstone does not get more time at the next cleaning. */
 static void test_keeps_the_horizon_that_a_batch_has(void **state)
 {
@@ -326,8 +343,9 @@ static void test_keeps_log_append_time(void **state)
     assert_records(bits, -1);
 }
 
-/* Timestamps that do not fit behind a common one: nothing is lost, nothing goes. */
-static void test_leaves_a_batch_that_cannot_be_written(void **state)
+/* Timestamps that do not fit behind the first that stays: they did behind the one that there was.
+ */
+static void test_keeps_the_base_where_no_other_fits(void **state)
 {
     (void)state;
     unsigned bits = 0x06;
@@ -341,8 +359,9 @@ static void test_leaves_a_batch_that_cannot_be_written(void **state)
     forge.header.max_timestamp_ms = INT64_MAX;
     forge_seal(&forge);
     struct filtered filtered = run(&rules);
-    assert_int_equal(filtered.outcome, FILTER_UNCHANGED);
-    assert_int_equal(filtered.header.record_count, 3);
+    assert_int_equal(filtered.outcome, FILTER_REWRITTEN);
+    assert_int_equal(filtered.header.record_count, 2);
+    assert_int_equal(filtered.header.base_timestamp_ms, 0);
 }
 
 static void test_refuses_malformed_records(void **state)
@@ -374,10 +393,11 @@ int main(void)
         TEST(test_keeps_an_empty_batch_where_it_has_to),
         TEST(test_leaves_an_empty_batch_that_stays),
         TEST(test_says_when_a_tombstone_may_go),
+        TEST(test_leaves_nothing_obsolete_because_of_its_time),
         TEST(test_keeps_the_horizon_that_a_batch_has),
         TEST(test_a_tombstone_that_goes_needs_no_horizon),
         TEST(test_keeps_log_append_time),
-        TEST(test_leaves_a_batch_that_cannot_be_written),
+        TEST(test_keeps_the_base_where_no_other_fits),
         TEST(test_refuses_malformed_records),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
