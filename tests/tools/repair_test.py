@@ -192,7 +192,87 @@ def pages(name):
            '\n'.join(wrong[:3]))
 
 
+def many_segments():
+    """A log of several segments: each complete one is whole, with and without the index."""
+    with Folder() as folder:
+        store = os.path.join(folder, 'store')
+        must(beck(store, 'store', 'create'))
+        must(beck(store, 'topic', 'create', 't', '-c', 'segment.bytes=1048576'))
+        for n in range(8):
+            must(beck(store, 'produce', 't', stdin=f'{n} {"x" * 400_000}\n'))
+        before = beck(store, 'consume', 't').out_bytes
+        found = sorted(segments(store))
+        ok(len(found) > 2, 'there are several segments', found)
+
+        os.remove(os.path.join(store, 'index.mdb'))
+        sizes = [os.path.getsize(path) for path in found]
+        result = beck(store, 'repair', '--drop-damaged')
+        ok(result.code == 1 and result.out.splitlines()[1:] == ['1 to do (beck repair --execute)'],
+           'without the index, no segment is damaged', result)
+        result = beck(store, 'repair', '-x')
+        ok(result.code == 0 and ', ' not in result.out.splitlines()[-1], 'nor is one told of', result)
+        equal([os.path.getsize(path) for path in found], sizes, 'nor touched')
+
+        with open(found[1], 'ab') as file:
+            file.write(b'behind')
+        equal(beck(store, 'verify').code, 1, 'bytes behind a complete segment are damage')
+        result = beck(store, 'repair')
+        ok(result.code == 1 and re.search(r'^would cut topics/\S+ topic t partition 0 offset \d+ byte '
+                                          f'{sizes[1]} bytes 6: ', result.out, re.M),
+           'which repair would cut off', result)
+        result = beck(store, 'repair', '-x')
+        ok(result.code == 0 and os.path.getsize(found[1]) == sizes[1], 'and cuts off', result)
+        side = re.search(r'what went is in (repair-\S+)$', result.out, re.M)[1]
+        with open(os.path.join(store, side, os.path.relpath(found[1], store) + f'@{sizes[1]}'), 'rb') as file:
+            equal(file.read(), b'behind', 'and keeps')
+        ok(beck(store, 'verify').code == 0 and beck(store, 'repair').code == 0, 'all is sound then')
+        equal(beck(store, 'consume', 't').out_bytes, before, 'all records are there')
+
+
+def wrong_kinds():
+    """What stands where a folder or a segment has to be, and is none."""
+    with Folder() as folder:
+        store = make(folder)
+        path = segments(store)[-1]
+        os.remove(path)
+        os.mkdir(path)
+        first = beck(store, 'repair', '--drop-damaged')
+        ok(first.code == 1 and 'would move topics/' in first.out and 'the file is missing' in first.out,
+           'a folder for a segment is told of', first)
+        result = beck(store, 'repair', '-x', '--drop-damaged')
+        ok(result.code == 0 and beck(store, 'verify').code == 0, 'and goes aside', result)
+        equal(len(result.out.splitlines()), len(first.out.splitlines()), 'as was said')
+        equal(beck(store, 'consume', 'u').out, 'one\ntwo\n', 'other topics are as they were')
+    for there in (True, False):
+        with Folder() as folder:
+            store = make(folder)
+            path = os.path.dirname(segments(store)[-1])
+            shutil.rmtree(path)
+            if there:
+                with open(path, 'w', encoding='ascii') as file:
+                    file.write('no folder')
+            first = beck(store, 'repair', '--drop-damaged')
+            ok(first.code == 1 and ('would move topics/' in first.out) == there and
+               'would make topics/' in first.out and 'the file is missing' in first.out,
+               f'{"a file for" if there else "no"} folder of a partition: all is said', first)
+            result = beck(store, 'repair', '-x', '--drop-damaged')
+            ok(result.code == 0 and beck(store, 'verify').code == 0, 'and done', result)
+            equal(len(result.out.splitlines()), len(first.out.splitlines()), 'as was said')
+
+
+def strange_names():
+    with Folder() as folder:
+        store = make(folder)
+        with open(os.path.join(store, 'topics', 'a\n\x1b[31mb'), 'w', encoding='ascii'):
+            pass
+        result = beck(store, 'repair')
+        ok('would move topics/a\\x0A\\x1B[31mb: ' in result.out, 'a strange name stays on its line', result)
+
+
 def main():
+    many_segments()
+    wrong_kinds()
+    strange_names()
     sound()
     command_line()
     looking_changes_nothing()

@@ -182,6 +182,26 @@ static bool is_folder(struct repair *repair, const char *path)
     return fd >= 0;
 }
 
+/* What is no folder and stands where one has to be goes aside; not a folder that cannot be opened,
+ * nor a link to one that is not there now. */
+static int clear_place(struct repair *repair, const char *path, struct beck_error *error)
+{
+    const struct io *io = repair->store.io;
+    struct beck_repair_step step = repair_step(BECK_REPAIR_MOVE, path);
+    struct stat info;
+    _cleanup_close_ int fd = io->open(io, repair->store.directory, path, O_PATH | O_NOFOLLOW, 0);
+    if (fd == -ENOENT || fd == -ENOTDIR)
+        return 0;
+    int r = fd < 0 ? fd : io->stat(io, fd, &info);
+    if (r == 0 && (S_ISDIR(info.st_mode) || S_ISLNK(info.st_mode)))
+        r = S_ISDIR(info.st_mode) ? -EACCES : -ENOENT;
+    if (r < 0)
+        return report_errno(error, r, "%s: cannot be opened", path);
+    if (repair_executes(repair))
+        r = repair_move(repair, path, error);
+    return r < 0 ? r : repair_tell(repair, &step, "it is no folder: moved aside");
+}
+
 static int need_folder(struct repair *repair, const char *path, const struct beck_topic *topic,
                        int32_t partition, struct beck_error *error)
 {
@@ -190,12 +210,15 @@ static int need_folder(struct repair *repair, const char *path, const struct bec
     char above[REPAIR_PATH_BYTES];
     if (is_folder(repair, path))
         return 0;
+    int r = clear_place(repair, path, error);
+    if (r < 0)
+        return r;
     (void)snprintf(above, sizeof(above), "%s", path);
     char *slash = strrchr(above, '/');
     if (slash)
         *slash = '\0';
-    int r =
-        repair_executes(repair) ? io->make_directory(io, repair->store.directory, path, 0755) : 0;
+    if (repair_executes(repair))
+        r = io->make_directory(io, repair->store.directory, path, 0755);
     if (r == 0 && repair_executes(repair))
         r = topic_file_sync_path(&repair->store, slash ? above : ".");
     if (r < 0)
@@ -310,14 +333,14 @@ static int check_topic(struct repair *repair, const struct meta_topic *topic,
     char path[STORE_TOPIC_PATH_BYTES];
     store_topic_path(folder, topic->topic.id, -1);
     int r = need_folder(repair, folder, &topic->topic, -1, error);
-    if (r == 0 && is_folder(repair, folder))
+    if (r == 0)
         r = check_topic_file(repair, topic, folder, error);
     if (r == 0)
         r = move_strays(repair, folder, &topic->topic, error);
     for (uint32_t i = 0; r == 0 && i < topic->topic.partition_count; i++) {
         store_topic_path(path, topic->topic.id, i);
         r = need_folder(repair, path, &topic->topic, (int32_t)i, error);
-        if (r == 0 && is_folder(repair, path))
+        if (r == 0)
             r = repair_partition(repair, &topic->topic, (int32_t)i,
                                  is_broken(broken, topic->topic.number, i), error);
         if (r < 0)

@@ -29,7 +29,8 @@
 
 #define NEW_SUFFIX     ".repair"
 #define COPY_BYTES     (256 * 1024)
-#define EPOCH_CREDIBLE (1 << 24) /* nothing covers it in a batch: no more is believed */
+#define ALL_BYTES      UINT64_MAX /* of a file: as many as there are */
+#define EPOCH_CREDIBLE (1 << 24)  /* nothing covers it in a batch: no more is believed */
 
 /* Damage in a segment. */
 struct damage {
@@ -45,6 +46,7 @@ struct check {
     const struct beck_topic *topic;
     int32_t number;
     char path[STORE_TOPIC_PATH_BYTES];
+    bool is_missing; /* the folder, which who only looks does not make */
     struct beck_error *error;
     struct scan scan;
     int64_t log_start;
@@ -83,6 +85,16 @@ struct names {
     size_t stray_count;
 };
 
+static int note_stray(struct names *names, const char *name)
+{
+    char(*grown)[256] = reallocarray(names->strays, names->stray_count + 1, sizeof(*grown));
+    if (!grown)
+        return -ENOMEM;
+    names->strays = grown;
+    (void)snprintf(names->strays[names->stray_count++], sizeof(*grown), "%s", name);
+    return 0;
+}
+
 static int note_name(void *context, const char *name)
 {
     struct names *names = context;
@@ -99,12 +111,7 @@ static int note_name(void *context, const char *name)
     size_t stem = SEGMENT_NAME_BYTES - 1;
     if (strlen(name) > stem && strcmp(name + stem, EXCHANGE_SUFFIX) == 0)
         return 0;
-    char(*grown)[256] = reallocarray(names->strays, names->stray_count + 1, sizeof(*grown));
-    if (!grown)
-        return -ENOMEM;
-    names->strays = grown;
-    (void)snprintf(names->strays[names->stray_count++], sizeof(*grown), "%s", name);
-    return 0;
+    return note_stray(names, name);
 }
 
 static int compare_offsets(const void *left, const void *right)
@@ -120,11 +127,32 @@ static void names_done(struct names *names)
     free(names->strays);
 }
 
+/* A folder or the like that has a segment's name does not belong there. */
+static int sort_out(const struct io *io, int directory, struct names *names)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < names->count; i++) {
+        char name[SEGMENT_NAME_BYTES];
+        struct stat info;
+        segment_name(name, names->segments[i]);
+        _cleanup_close_ int fd = io->open(io, directory, name, O_PATH, 0);
+        int r = fd >= 0 && io->stat(io, fd, &info) == 0 && !S_ISREG(info.st_mode);
+        if (r == 0)
+            names->segments[kept++] = names->segments[i];
+        else if ((r = note_stray(names, name)) < 0)
+            return r;
+    }
+    names->count = kept;
+    return 0;
+}
+
 static int list_names(struct repair *repair, const char *path, struct names *names)
 {
     const struct io *io = repair->store.io;
     _cleanup_close_ int fd = io->open(io, repair->store.directory, path, O_RDONLY | O_DIRECTORY, 0);
     int r = fd < 0 ? fd : io_list(io, fd, note_name, names);
+    if (r == 0)
+        r = sort_out(io, fd, names);
     if (r == 0 && names->count > 0)
         qsort(names->segments, names->count, sizeof(names->segments[0]), compare_offsets);
     return r;
@@ -291,7 +319,7 @@ static int read_file(struct check *check, int fd, int64_t segment, uint64_t end,
     return 0;
 }
 
-/* Read a segment's file, which should have `bytes`. */
+/* Read a segment's file, which should have `bytes` at least. */
 static int check_file(struct check *check, int64_t segment, uint64_t bytes, int64_t limit,
                       struct sum *sum)
 {
@@ -301,17 +329,57 @@ static int check_file(struct check *check, int64_t segment, uint64_t bytes, int6
     segment_file(check, segment, path);
     *sum = (struct sum){.offset = segment, .max_timestamp_ms = INT64_MIN};
     _cleanup_close_ int fd = io->open(io, check->repair->store.directory, path, O_RDONLY, 0);
-    if (fd == -ENOENT && bytes > 0)
-        return note_damage(check, segment, segment, 0, 0, "the file is missing");
-    int r = fd == -ENOENT ? 0 : fd < 0 ? fd : io->stat(io, fd, &info);
-    if (r < 0 || fd < 0)
-        return r < 0 ? report_errno(check->error, r, "%s: cannot be read", path) : 0;
+    int r = fd < 0 ? fd : io->stat(io, fd, &info);
+    /* Who only looks leaves there what is no file. */
+    if ((r == 0 && !S_ISREG(info.st_mode)) || (check->is_missing && r == -ENOTDIR))
+        r = -ENOENT;
+    if (r == -ENOENT)
+        return bytes == 0 ? 0 : note_damage(check, segment, segment, 0, 0, "the file is missing");
+    if (r < 0)
+        return report_errno(check->error, r, "%s: cannot be read", path);
     uint64_t size = (uint64_t)info.st_size;
     r = read_file(check, fd, segment, size < bytes ? size : bytes, limit, sum);
-    if (r == 0 && size < bytes)
+    if (r == 0 && size < bytes && bytes != ALL_BYTES)
         r = note_damage(check, segment, sum->offset, size, 0,
                         "%" PRIu64 " bytes are missing at the end", bytes - size);
     return r < 0 ? report_errno(check->error, r, "%s: cannot be read", path) : 0;
+}
+
+static int cut_behind(struct check *check, const char *path, int fd, uint64_t bytes)
+{
+    const struct io *io = check->repair->store.io;
+    int r = repair_keep(check->repair, path, bytes, ALL_BYTES, check->error);
+    if (r < 0)
+        return r;
+    r = io->truncate(io, fd, bytes);
+    if (r == 0)
+        r = io->sync_data(io, fd);
+    return r < 0 ? report_errno(check->error, r, "%s: cannot be cut off", path) : 0;
+}
+
+/* What stands behind the end of a complete segment is of no batch. */
+static int check_behind(struct check *check, const struct segment_record *record)
+{
+    const struct io *io = check->repair->store.io;
+    char path[REPAIR_PATH_BYTES];
+    struct stat info;
+    segment_file(check, record->base_offset, path);
+    int flags = repair_executes(check->repair) ? O_RDWR : O_RDONLY;
+    _cleanup_close_ int fd = io->open(io, check->repair->store.directory, path, flags, 0);
+    int r = fd < 0 ? fd : io->stat(io, fd, &info);
+    if (r == -ENOENT || r == -ENOTDIR || (r == 0 && !S_ISREG(info.st_mode)))
+        return 0;
+    if (r < 0)
+        return report_errno(check->error, r, "%s: cannot be opened", path);
+    if ((uint64_t)info.st_size <= record->bytes)
+        return 0;
+    struct beck_repair_step step = step_for(check, BECK_REPAIR_CUT, path);
+    step.offset = record->next_offset;
+    step.byte = (int64_t)record->bytes;
+    step.bytes = info.st_size - step.byte;
+    if (repair_executes(check->repair))
+        r = cut_behind(check, path, fd, record->bytes);
+    return r < 0 ? r : repair_tell(check->repair, &step, "the segment ends before these bytes");
 }
 
 static int check_record(struct check *check, size_t index)
@@ -327,7 +395,7 @@ static int check_record(struct check *check, size_t index)
         (sum.offset > record->next_offset || sum.view != record->view_bytes ||
          sum.max_timestamp_ms != record->max_timestamp_ms))
         check->rebuild = "the list of segments says something else than the files";
-    return r;
+    return r == 0 ? check_behind(check, record) : r;
 }
 
 /* All that was published and checkpointed. What is behind it is for recovery to judge. */
@@ -338,7 +406,7 @@ static int check_files(struct check *check, const struct names *names)
     int r = 0;
     if (!check->has_checkpoint) {
         for (size_t i = 0; r == 0 && i < names->count; i++)
-            r = check_file(check, names->segments[i], UINT64_MAX,
+            r = check_file(check, names->segments[i], ALL_BYTES,
                            i + 1 < names->count ? names->segments[i + 1] : INT64_MAX, &sum);
         return r;
     }
@@ -601,7 +669,7 @@ static int put_right(struct check *check)
         r = tell_damages(check, drop);
     if (r == 0 && check->rebuild && check->repair->has_index)
         r = repair_tell(check->repair, &step, "%s: made anew from the segments", check->rebuild);
-    return r == 0 ? check_end(check) : r;
+    return r == 0 && !check->is_missing ? check_end(check) : r;
 }
 
 int repair_partition(struct repair *repair, const struct beck_topic *topic, int32_t partition,
@@ -617,6 +685,9 @@ int repair_partition(struct repair *repair, const struct beck_topic *topic, int3
     if (r != 0)
         return r < 0 ? r : 0;
     r = list_names(repair, check.path, &names);
+    check.is_missing = (r == -ENOENT || r == -ENOTDIR) && !repair_executes(repair);
+    if (check.is_missing)
+        r = 0;
     if (r < 0)
         (void)report_errno(error, r, "%s: cannot be read", check.path);
     if (r == 0)
