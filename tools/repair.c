@@ -39,10 +39,21 @@ static const char *word_of(const struct beck_repair_step *step)
     return words[step->kind][step->done];
 }
 
+/* Whatever bytes a stray file's name has, it stays on its line. */
+static void print_file(const char *file)
+{
+    for (const unsigned char *at = (const unsigned char *)file; *at != '\0'; at++)
+        if (*at < ' ' || *at == 0x7f)
+            (void)printf("\\x%02X", *at);
+        else
+            (void)putchar(*at);
+}
+
 static int print_step(void *context, const struct beck_repair_step *step)
 {
     (void)context;
-    (void)printf("%s %s", word_of(step), step->file);
+    (void)printf("%s ", word_of(step));
+    print_file(step->file);
     if (step->topic[0] != '\0')
         (void)printf(" topic %s", step->topic);
     if (step->partition >= 0)
