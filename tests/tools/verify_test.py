@@ -99,6 +99,23 @@ def no_store():
         ok(result.code == 2 and result.out == '', 'no store', result)
 
 
+def no_permission():
+    with Folder() as folder:
+        store = make(folder)
+        segment = max(segments(store), key=os.path.getsize)
+        os.chmod(segment, 0)
+        user = {}
+        if os.geteuid() == 0:
+            os.chmod(folder, 0o755)
+            user = {'user': 65534}
+        try:
+            result = beck(store, 'verify', **user)
+        except PermissionError:
+            return  # another user cannot run beck where it is
+        ok(result.code == 2 and os.path.basename(segment) in result.err and result.out == '',
+           'a segment that may not be read is not damaged: it could not be checked', result)
+
+
 def hang():
     with Folder() as folder:
         store = make(folder)
@@ -189,5 +206,5 @@ def backup():
            '--copy shares nothing', result)
 
 
-tap.run(sound_json, damage_json, parts, threads, no_store, hang, flipped_meta, flipped_index,
-        sealed_by_beckd, backup)
+tap.run(sound_json, damage_json, parts, threads, no_store, no_permission, hang, flipped_meta,
+        flipped_index, sealed_by_beckd, backup)

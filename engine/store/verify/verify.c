@@ -311,10 +311,13 @@ int verify_run(struct beck_verify *verify, struct beck_error *error)
     CHECK(pthread_mutex_lock(&verify->mutex) == 0);
     add_totals(verify, &worker);
     CHECK(pthread_mutex_unlock(&verify->mutex) == 0);
+    if (r < 0)
+        (void)report_errno(error, r, "%s: cannot be verified",
+                           worker.segment ? worker.segment->path : "the store");
     worker_close(&worker);
     scan_done(&worker.scan);
     free(worker.entries);
     free(worker.sent);
     (void)XXH3_freeState(worker.hash);
-    return r < 0 ? report_errno(error, r, "the store cannot be verified") : 0;
+    return r;
 }

@@ -87,6 +87,9 @@ static int pin_segment(struct verify_worker *worker)
             segment_unpin(worker->segment);
         if (fd >= 0 && r < 0)
             return r;
+        /* A segment without bytes may have no file yet: nobody has to be waited for. */
+        if (fd == -ENOENT && segment_limit(worker->segment, &worker->tail.end) == 0)
+            return fd;
         if (segments_stale(worker->partition, worker->segment, fd < 0 ? fd : -ESTALE, NULL) !=
             -EAGAIN)
             return fd;
@@ -322,6 +325,8 @@ int verify_segment(struct verify_worker *worker)
     if (fd == -ENOMEM || fd == -ESTALE)
         return fd == -ESTALE ? 0 : fd;
     uint64_t limit = segment_limit(segment, &worker->tail.end);
+    if (fd == -EACCES || fd == -EMFILE || fd == -ENFILE)
+        return fd; /* nobody knows what is in it */
     if (fd < 0) {
         if (limit > 0)
             verify_tell(worker, segment->path, segment->base_offset, -1, "cannot be opened: %s",
