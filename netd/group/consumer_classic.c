@@ -504,6 +504,9 @@ static int upgrade_member(struct group *group, const struct group_member *from)
     }
     if (result == 0)
         result = assignment_read(group, from->assignment, &member->assigned);
+    if (result == 0 &&
+        from->assignment.length == 0) /* a rebalance took it: what it has of before */
+        partition_set_move(&member->assigned, &metadata.owned);
     if (result == 0)
         result = partition_set_copy(&member->assigned, &member->target);
     if (result == 0) {
@@ -515,8 +518,8 @@ static int upgrade_member(struct group *group, const struct group_member *from)
     return result;
 }
 
-/* Two members never have the same partition: what a classic leader gave twice, nobody has. */
-static bool gave_twice(const struct group *group)
+/* Has a partition two members? In the middle of a rebalance it may look so. */
+static bool has_doubles(const struct group *group)
 {
     const struct consumer_member *a;
     const struct consumer_member *b;
@@ -548,8 +551,8 @@ int16_t consumer_upgrade(struct group *group)
     TAILQ_FOREACH(member, &group->members, link)
     if (result == 0)
         result = upgrade_member(group, member);
-    if (result == 0 && gave_twice(group))
-        result = -EBADMSG;
+    if (result == 0 && has_doubles(group))
+        result = -EAGAIN;
     if (result < 0) {
         consumer_end(group);
         group->state = state;

@@ -635,6 +635,36 @@ static void a_classic_group_takes_a_new_member(void **state)
     assert_int_equal(strlen(pair->x.has), strlen("t0 t1"));
 }
 
+/* Cooperative members keep what they have while they rebalance. */
+static void what_a_classic_member_has_in_a_rebalance_is_not_given_on(void **state)
+{
+    struct pair *pair = *state;
+    struct actor actor;
+    classic_group_of_one(pair, &actor);
+    static const char has[] = "\0\1"
+                              "\0\0\0\1"
+                              "\0\1t"
+                              "\xff\xff\xff\xff"
+                              "\0\0\0\1"
+                              "\0\1t"
+                              "\0\0\0\4"
+                              "\0\0\0\0"
+                              "\0\0\0\1"
+                              "\0\0\0\2"
+                              "\0\0\0\3";
+    actor.wants = has;
+    actor.wants_bytes = sizeof(has) - 1;
+    actor_join(&actor);
+    assert_int_equal(world_state(&pair->world), GROUP_COMPLETING);
+    member_joined(&pair->x);
+    assert_string_equal(pair->x.has, "");
+    actor_join(&actor); /* it has all of it still */
+    world_settle(&pair->world);
+    actor_sync(&actor, NULL); /* and is told to keep half */
+    member_beat(&pair->x);
+    assert_string_equal(pair->x.has, "");
+}
+
 static void a_group_that_may_not_be_converted_stays(void **state)
 {
     struct pair *pair = *state;
@@ -798,6 +828,7 @@ int main(void)
         TEST(an_empty_group_takes_either_protocol),
         TEST(a_classic_member_joins_new_ones),
         TEST(a_classic_group_takes_a_new_member),
+        TEST(what_a_classic_member_has_in_a_rebalance_is_not_given_on),
         TEST(a_group_that_may_not_be_converted_stays),
         TEST(metadata_that_nobody_can_read_keep_a_group_as_it_is),
         TEST(the_last_new_member_leaves_a_classic_group),
