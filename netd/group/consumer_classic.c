@@ -301,7 +301,7 @@ static void join_take(struct group *group, struct consumer_member *member, struc
     consumer_member_hurry(member); /* to sync */
     join->answer = (struct group_join_answer){
         .generation = member->epoch,
-        .protocol_type = group->protocol_type,
+        .protocol_type = join->protocol_type, /* the same, and stays */
         .protocol_name = join->protocols[0].name,
         .leader_id = {.data = ""},
         .member_id = id,
