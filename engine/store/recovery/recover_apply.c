@@ -55,9 +55,11 @@ int recovered_sync(struct beck_store *store, const struct beck_topic *topic, int
             continue;
         r = fd < 0 ? fd : io->sync_data(io, fd);
     }
-    _cleanup_close_ int fd = io->open(io, store->directory, directory, O_RDONLY | O_DIRECTORY, 0);
-    if (r == 0)
+    if (r == 0 && !(found->folder_is_synced && found->removed_count == 0)) {
+        _cleanup_close_ int fd =
+            io->open(io, store->directory, directory, O_RDONLY | O_DIRECTORY, 0);
         r = fd < 0 ? fd : io->sync(io, fd);
+    }
     return r < 0 ? report_errno(error, r, "cannot sync %s", directory) : 0;
 }
 

@@ -113,6 +113,7 @@ static int recover_checkpoint(struct recover *recover)
     tail->max_timestamp_ms = checkpoint.max_timestamp_ms;
     tail->append_ms = checkpoint.append_ms;
     recover->found->has_checkpoint = true;
+    recover->found->folder_is_synced = checkpoint.end.position > 0;
     return 0;
 }
 
@@ -258,6 +259,7 @@ static int next_segment(struct recover *recover, int64_t base)
     tail->end.view = 0;
     tail->max_timestamp_ms = INT64_MIN;
     recover->indexed_position = 0;
+    found->folder_is_synced = false;
     found->is_dirty = true;
     return 0;
 }
