@@ -89,6 +89,11 @@ void member_beat_owning(struct member *member, const char *owned)
     send(member, false, member->epoch, owned);
 }
 
+void member_tell_all(struct member *member, const char *owned)
+{
+    send(member, true, member->epoch, owned);
+}
+
 void member_leave(struct member *member, int32_t epoch)
 {
     send(member, false, epoch, NULL);

@@ -36,6 +36,8 @@ void member_join(struct member *member);
 /* A heartbeat that says nothing; one that says what it has, and with that epoch. */
 void member_beat(struct member *member);
 void member_beat_owning(struct member *member, const char *owned);
+/* As clients do after an error: everything again, so that the answer tells all, too. */
+void member_tell_all(struct member *member, const char *owned);
 void member_leave(struct member *member, int32_t epoch);
 /* Join, have it saved; likewise a heartbeat that says that it has what it was told. */
 void member_joined(struct member *member);
