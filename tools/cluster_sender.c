@@ -77,7 +77,7 @@ static rd_kafka_resp_err_t send_record(struct cluster_sender *sender, int32_t pa
                                        const struct beck_record *record,
                                        rd_kafka_headers_t *headers)
 {
-    const void *key = record->key_size < 0 ? NULL : record->key;
+    void *key = record->key_size < 0 ? NULL : (void *)(uintptr_t)record->key;
     void *value = record->value_size < 0 ? NULL : (void *)(uintptr_t)record->value;
     size_t key_size = key != NULL ? (size_t)record->key_size : 0;
     size_t value_size = value != NULL ? (size_t)record->value_size : 0;
