@@ -65,6 +65,7 @@ int broker_start(struct broker *broker, const struct broker_config *config,
                  struct beck_error *error)
 {
     *broker = (struct broker){.config = config, .watchdog_ms = service_watchdog_ms()};
+    sources_init(&broker->sources);
     fetch_sessions_init(&broker->fetch_sessions,
                         (uint32_t)config->max_incremental_fetch_session_cache_slots);
     struct beck_store_options options = {
@@ -101,4 +102,5 @@ void broker_stop(struct broker *broker)
     maintenance_stop(&broker->maintenance);
     broker->store = beck_store_close(broker->store);
     fetch_sessions_done(&broker->fetch_sessions);
+    sources_done(&broker->sources);
 }

@@ -19,6 +19,7 @@
 #include "listener.h"
 #include "maintenance.h"
 #include "settings.h"
+#include "sources.h"
 #include "wake.h"
 #include "workers.h"
 
@@ -49,7 +50,9 @@ struct broker {
     unsigned stops;       /* how often they were told to */
     size_t next_loop;
     atomic_size_t connection_count;
-    atomic_size_t input_bytes; /* memory of all input buffers */
+    struct sources sources;     /* of connections; locks itself */
+    atomic_size_t input_bytes;  /* memory of all input buffers */
+    atomic_size_t output_bytes; /* of all answers that are ready and not gone */
 };
 
 /* Opens the store, making it where there is none, takes the broker role and starts the threads. 0,

@@ -24,13 +24,17 @@
 /* Silence after which buffers are given back. */
 #define BUFFERS_IDLE_MS 2000
 
-static bool has_room(const struct connection *connection)
+static bool has_output_room(const struct connection *connection)
 {
     const struct kafka_writer *writer = &connection->output.writer;
-    return connection->request_count < CONNECTION_REQUESTS &&
-           connection->request_bytes < CONNECTION_REQUEST_BYTES &&
-           writer->size < CONNECTION_OUTPUT_BYTES &&
+    return writer->size < CONNECTION_OUTPUT_BYTES &&
            writer->attachments_count < CONNECTION_OUTPUT_RANGES;
+}
+
+static bool has_room(const struct connection *connection)
+{
+    return connection->request_count < CONNECTION_REQUESTS &&
+           connection->request_bytes < CONNECTION_REQUEST_BYTES && has_output_room(connection);
 }
 
 /* The input buffers of all loops share one limit. */
@@ -147,8 +151,16 @@ static void writable_event(evutil_socket_t fd, short what, void *context)
     loop_settle(connection->loop);
 }
 
-void connection_open(struct loop *loop, int fd, const char *peer, const struct listener *listener)
+void connection_refuse(struct broker *broker, const struct accepted *accepted)
 {
+    sources_give(&broker->sources, accepted->source);
+    atomic_fetch_sub(&broker->connection_count, 1);
+    close(accepted->fd);
+}
+
+void connection_open(struct loop *loop, const struct accepted *accepted)
+{
+    int fd = accepted->fd;
     struct connection *connection = calloc(1, sizeof(*connection));
     if (connection) {
         connection->readable =
@@ -157,22 +169,22 @@ void connection_open(struct loop *loop, int fd, const char *peer, const struct l
     }
     if (!connection || !connection->readable || !connection->writable ||
         event_add(connection->readable, NULL) < 0) {
-        log_peer(&loop->log_limit, peer, "closed: no memory for a connection");
+        log_peer(&loop->log_limit, accepted->peer, "closed: no memory for a connection");
         if (connection && connection->readable)
             event_free(connection->readable);
         if (connection && connection->writable)
             event_free(connection->writable);
         free(connection);
-        close(fd);
-        atomic_fetch_sub(&loop->broker->connection_count, 1);
+        connection_refuse(loop->broker, accepted);
         return;
     }
     connection->loop = loop;
-    connection->listener = listener;
+    connection->listener = accepted->listener;
+    connection->source = accepted->source;
     connection->fd = fd;
     connection->reading = true;
     connection->active_ms = clock_ms();
-    snprintf(connection->peer, sizeof(connection->peer), "%s", peer);
+    snprintf(connection->peer, sizeof(connection->peer), "%s", accepted->peer);
     output_init(&connection->output);
     TAILQ_INIT(&connection->requests);
     TAILQ_INSERT_TAIL(&loop->connections, connection, link);
@@ -202,6 +214,10 @@ void connection_end(struct connection *connection, const char *why, ...)
     event_free(connection->writable);
     close(connection->fd);
     TAILQ_REMOVE(&loop->connections, connection, link);
+    atomic_fetch_sub(&loop->broker->output_bytes, connection->output_bytes);
+    connection->output_bytes = 0;
+    sources_give(&loop->broker->sources, connection->source);
+    connection->source = NULL;
     atomic_fetch_sub(&loop->broker->connection_count, 1);
     TAILQ_INSERT_TAIL(&loop->ended, connection, link);
     if (connection->queued)
@@ -230,12 +246,20 @@ void connection_answer(struct connection *connection)
     TAILQ_INSERT_TAIL(&connection->loop->answering, connection, answering);
 }
 
-/* Encodes the answers that are ready, as far as none is missing before them. */
+static bool next_is_ready(const struct connection *connection)
+{
+    const struct request *request = TAILQ_FIRST(&connection->requests);
+    return request && request->ready;
+}
+
+/* Encodes the answers that are ready, as far as none is missing before them and there is room. */
 static int encode(struct connection *connection)
 {
     struct kafka_writer *writer = &connection->output.writer;
-    struct request *request;
-    while ((request = TAILQ_FIRST(&connection->requests)) && request->ready) {
+    if (next_is_ready(connection) && output_empty(&connection->output))
+        connection->taken_ms = clock_ms();
+    while (next_is_ready(connection) && has_output_room(connection)) {
+        struct request *request = TAILQ_FIRST(&connection->requests);
         int result = 0;
         if (!request->silent && !request->response)
             return -ENOMEM;
@@ -251,6 +275,7 @@ static int encode(struct connection *connection)
         TAILQ_REMOVE(&connection->requests, request, link);
         connection->request_count--;
         connection->request_bytes -= request->body_bytes;
+        connection->ready_bytes -= request->ready_bytes;
         request_free(request);
     }
     return 0;
@@ -268,16 +293,64 @@ static bool send_answers(struct connection *connection)
 {
     if (output_empty(&connection->output))
         return true;
+    uint64_t before = connection->output.total_bytes;
     int result = output_send(&connection->output, connection->fd, CONNECTION_TURN_BYTES);
     if (result < 0) {
         bool gone = result == -EPIPE || result == -ECONNRESET;
         connection_end(connection, gone ? NULL : "cannot send: %s", strerror(-result));
         return false;
     }
-    connection->active_ms = clock_ms();
+    if (connection->output.total_bytes != before)
+        connection->active_ms = connection->taken_ms = clock_ms();
     if (result == 0)
         event_add(connection->writable, NULL);
+    else if (next_is_ready(connection))
+        connection_answer(connection); /* there was no room for it */
     return true;
+}
+
+/* The answers of all loops share one limit. Counts what this connection's take now. */
+static void count_output(struct connection *connection)
+{
+    atomic_size_t *all = &connection->loop->broker->output_bytes;
+    size_t most = (size_t)connection->loop->broker->config->queued_max_response_bytes;
+    if (output_empty(&connection->output) && atomic_load(all) > most / 2)
+        output_shrink(&connection->output); /* nobody keeps a large buffer for the next one */
+    size_t bytes = output_memory(&connection->output) + connection->ready_bytes;
+    if (bytes == connection->output_bytes)
+        return;
+    atomic_fetch_add(all, bytes - connection->output_bytes);
+    connection->output_bytes = bytes;
+}
+
+/* That which has most memory for answers, if any has some that are not gone. */
+static struct connection *find_largest(const struct loop *loop)
+{
+    struct connection *largest = NULL;
+    struct connection *one;
+    TAILQ_FOREACH(one, &loop->connections, link)
+    {
+        bool holds = !output_empty(&one->output) || one->ready_bytes > 0;
+        if (holds && (!largest || one->output_bytes > largest->output_bytes))
+            largest = one;
+    }
+    return largest;
+}
+
+void connections_relieve(struct loop *loop)
+{
+    struct broker *broker = loop->broker;
+    size_t most = (size_t)broker->config->queued_max_response_bytes;
+    size_t all;
+    while ((all = atomic_load(&broker->output_bytes)) > most) {
+        struct connection *largest = find_largest(loop);
+        size_t count = atomic_load(&broker->connection_count);
+        if (!largest || largest->output_bytes < all / (count > 0 ? count : 1))
+            return; /* another loop has one that has more */
+        connection_end(largest,
+                       "%zu bytes of answers wait for it (queued.max.response.bytes is %zu)",
+                       largest->output_bytes, most);
+    }
 }
 
 void connection_settle(struct connection *connection)
@@ -291,7 +364,10 @@ void connection_settle(struct connection *connection)
     }
     if (!send_answers(connection))
         return;
-    serve(connection);
+    count_output(connection);
+    connections_relieve(connection->loop);
+    if (!connection->ended)
+        serve(connection);
     bool last = connection->half || connection->loop->stopping;
     if (!connection->ended && !connection->waits && last && TAILQ_EMPTY(&connection->requests) &&
         output_empty(&connection->output))
@@ -315,6 +391,7 @@ static void give_back(struct connection *connection)
     if (output_empty(&connection->output)) {
         loop->given_back_bytes += connection->output.writer.capacity;
         output_shrink(&connection->output);
+        count_output(connection);
     }
 }
 
@@ -325,6 +402,8 @@ void connection_sweep(struct connection *connection, int64_t now_ms)
         give_back(connection);
     bool stuck = !output_empty(&connection->output);
     bool waits = !TAILQ_EMPTY(&connection->requests);
+    if (stuck)
+        silent_ms = now_ms - connection->taken_ms;
     if (silent_ms < connection->loop->broker->config->connections_max_idle_ms || (waits && !stuck))
         return;
     if (stuck)
@@ -334,4 +413,10 @@ void connection_sweep(struct connection *connection, int64_t now_ms)
                        (long long)silent_ms);
     else
         connection_end(connection, NULL);
+}
+
+void connection_abandon(struct connection *connection, int64_t since_ms)
+{
+    if (!output_empty(&connection->output) && connection->taken_ms <= since_ms)
+        connection_end(connection, "the daemon ends, and it takes no answers");
 }

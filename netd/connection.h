@@ -32,15 +32,26 @@
 
 #define CONNECTION_NAME_BYTES 64
 
+struct broker;
 struct event;
 struct listener;
 struct loop;
+struct source;
+
+/* A socket that was accepted and is counted in the broker. */
+struct accepted {
+    int fd;
+    char peer[CONNECTION_NAME_BYTES];
+    const struct listener *listener;
+    struct source *source;
+};
 
 struct connection {
     TAILQ_ENTRY(connection) link;      /* loop->connections, or loop->ended */
     TAILQ_ENTRY(connection) answering; /* loop->answering, if `queued` */
     struct loop *loop;
     const struct listener *listener; /* that it came by; stays */
+    struct source *source;
     int fd;
     struct event *readable;
     struct event *writable;
@@ -48,8 +59,11 @@ struct connection {
     struct output output;
     struct request_list requests; /* by arrival */
     unsigned request_count;
-    size_t request_bytes;             /* of their decoded bodies */
-    int64_t active_ms;                /* when bytes last came or went */
+    size_t request_bytes; /* of their decoded bodies */
+    size_t ready_bytes;   /* of answers that are not encoded */
+    size_t output_bytes;  /* all for answers, as counted in the broker */
+    int64_t active_ms;    /* when bytes last came or went */
+    int64_t taken_ms;     /* when the client last took bytes, or there began to be some */
     char peer[CONNECTION_NAME_BYTES]; /* address and port, for the log */
     bool queued;                      /* in loop->answering */
     bool reading;                     /* the event is set */
@@ -60,8 +74,10 @@ struct connection {
 
 TAILQ_HEAD(connection_list, connection);
 
-/* Takes the socket over, whatever happens. It is counted in the broker already. */
-void connection_open(struct loop *loop, int fd, const char *peer, const struct listener *listener);
+/* Takes the socket over, whatever happens. */
+void connection_open(struct loop *loop, const struct accepted *accepted);
+/* Closes it, and counts it no more. */
+void connection_refuse(struct broker *broker, const struct accepted *accepted);
 
 /* Ends the connection; the memory stays until loop_settle(). `why`, if not NULL, goes into the log.
  */
@@ -79,5 +95,12 @@ void connection_finish(struct connection *connection);
 
 /* Gives memory back, or ends the connection, if it has been silent for so long. */
 void connection_sweep(struct connection *connection, int64_t now_ms);
+
+/* Ends the connection, for the daemon ends, if its client took nothing since `since_ms`. */
+void connection_abandon(struct connection *connection, int64_t since_ms);
+
+/* While answers take too much memory in all: ends those connections of the loop that have most of
+ * it, as far as that is more than others have. */
+void connections_relieve(struct loop *loop);
 
 #endif

@@ -63,27 +63,47 @@ static size_t connections_most(const struct broker_config *config)
     return most < left ? most : left;
 }
 
+/* Counts one more connection. -EBUSY: there may be no more, and a line says why; -ENOMEM. */
+static int count_connection(struct broker *broker, const struct sockaddr_storage *address,
+                            struct accepted *accepted)
+{
+    struct log_limit *limit = &broker->loops[0].log_limit;
+    size_t most = connections_most(broker->config);
+    int64_t most_of_one = broker->config->max_connections_per_ip;
+    if (atomic_load(&broker->connection_count) >= most) {
+        log_peer(limit, accepted->peer, "closed: there are %zu connections already", most);
+        return -EBUSY;
+    }
+    int result = sources_take(&broker->sources, address, most_of_one, &accepted->source);
+    if (result == -EBUSY)
+        log_peer(limit, accepted->peer,
+                 "closed: there are %lld connections from its address already",
+                 (long long)most_of_one);
+    else if (result < 0)
+        log_peer(limit, accepted->peer, "closed: no memory for a connection");
+    else
+        atomic_fetch_add(&broker->connection_count, 1);
+    return result;
+}
+
 static void take(struct listener *listener, int fd, const struct sockaddr_storage *address)
 {
     struct broker *broker = listener->broker;
+    struct accepted accepted = {.fd = fd, .listener = listener};
     char host[INET6_ADDRSTRLEN] = "local";
-    char peer[CONNECTION_NAME_BYTES];
     uint16_t port = 0;
     if (address->ss_family != AF_UNIX)
         port = address_text(address, host, sizeof(host));
-    snprintf(peer, sizeof(peer), strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, (unsigned)port);
-    size_t most = connections_most(broker->config);
-    if (atomic_load(&broker->connection_count) >= most) {
-        log_peer(&broker->loops[0].log_limit, peer, "closed: there are %zu connections already",
-                 most);
+    snprintf(accepted.peer, sizeof(accepted.peer), strchr(host, ':') ? "[%s]:%u" : "%s:%u", host,
+             (unsigned)port);
+    if (count_connection(broker, address, &accepted) < 0) {
         close(fd);
         return;
     }
     int one = 1;
     if (address->ss_family != AF_UNIX)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    atomic_fetch_add(&broker->connection_count, 1);
-    loops_take(broker, fd, peer, listener);
+    loops_take(broker, &accepted);
 }
 
 static void pause_listening(struct listener *listener)

@@ -40,6 +40,7 @@ static void sweep_event(evutil_socket_t fd, short what, void *context)
         connection_sweep(connection, now_ms);
         connection = next;
     }
+    connections_relieve(loop);
     partitions_sweep(&loop->partitions);
     if (loop->given_back_bytes >= LOOP_TRIM_BYTES) {
         loop->given_back_bytes = 0;
@@ -75,6 +76,21 @@ static int add_beat(struct loop *loop)
     return loop->beat && event_add(loop->beat, &every) == 0 ? 0 : -ENOMEM;
 }
 
+static void look_event(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd, (void)what;
+    struct loop *loop = context;
+    int64_t since_ms = clock_ms() - LOOP_STUCK_MS;
+    struct connection *connection =
+        since_ms < loop->stop_ms ? NULL : TAILQ_FIRST(&loop->connections);
+    while (connection) {
+        struct connection *next = TAILQ_NEXT(connection, link);
+        connection_abandon(connection, since_ms);
+        connection = next;
+    }
+    loop_settle(loop);
+}
+
 static int make_events(struct loop *loop)
 {
     struct timeval sweep = {.tv_sec = SWEEP_MS / 1000};
@@ -82,7 +98,8 @@ static int make_events(struct loop *loop)
         event_new(loop->base, loop->inbox.event_fd, EV_READ | EV_PERSIST, inbox_event, loop);
     loop->sweep = event_new(loop->base, -1, EV_PERSIST, sweep_event, loop);
     loop->deadline = evtimer_new(loop->base, deadline_event, loop);
-    if (!loop->inbox_event || !loop->sweep || !loop->deadline ||
+    loop->look = event_new(loop->base, -1, EV_PERSIST, look_event, loop);
+    if (!loop->inbox_event || !loop->sweep || !loop->deadline || !loop->look ||
         event_add(loop->inbox_event, NULL) < 0 || event_add(loop->sweep, &sweep) < 0 ||
         add_beat(loop) < 0)
         return -ENOMEM;
@@ -127,6 +144,8 @@ void loop_done(struct loop *loop)
         event_free(loop->sweep);
     if (loop->deadline)
         event_free(loop->deadline);
+    if (loop->look)
+        event_free(loop->look);
     if (loop->beat)
         event_free(loop->beat);
     if (loop->base)
@@ -161,8 +180,11 @@ void loop_stop(struct loop *loop)
         return;
     }
     struct timeval after = {.tv_sec = LOOP_STOP_MS / 1000};
+    struct timeval look = {.tv_usec = LOOP_LOOK_MS * 1000};
     loop->stopping = true;
+    loop->stop_ms = clock_ms();
     event_add(loop->deadline, &after);
+    event_add(loop->look, &look);
     struct connection *connection;
     TAILQ_FOREACH(connection, &loop->connections, link)
     connection_finish(connection);

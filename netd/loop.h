@@ -28,6 +28,9 @@
 #define LOOP_TRIM_BYTES (1U << 20)
 /* How long a daemon that was told to end waits for requests that are under way. */
 #define LOOP_STOP_MS 5000
+/* And for a client that takes nothing of its answers; how often that is looked at. */
+#define LOOP_STUCK_MS 500
+#define LOOP_LOOK_MS  100
 
 struct event;
 struct event_base;
@@ -42,9 +45,10 @@ struct loop {
     struct event_base *base;
     struct event *inbox_event;
     struct event *sweep;
-    struct event *deadline; /* of stopping */
-    struct event *beat;     /* for the watchdog, if there is one */
-    atomic_llong beat_ms;   /* when it last came round, by clock_ms() */
+    struct event *deadline; /* of stopping, and a look at who does not read */
+    struct event *look;
+    struct event *beat;   /* for the watchdog, if there is one */
+    atomic_llong beat_ms; /* when it last came round, by clock_ms() */
     struct inbox inbox;
     struct wake wake;
     struct partitions partitions;
@@ -61,6 +65,7 @@ struct loop {
 
     uint32_t appended_bytes; /* since maintenance was last asked */
     bool stopping;
+    int64_t stop_ms;      /* when that began */
     struct work stop;     /* for loops_stop() */
     struct work hurry;    /* for its second call */
     struct work farewell; /* told to the first loop */

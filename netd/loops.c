@@ -16,35 +16,30 @@
 struct arrival {
     struct work work;
     struct loop *loop;
-    const struct listener *listener;
-    int fd;
-    char peer[CONNECTION_NAME_BYTES];
+    struct accepted accepted;
 };
 
 static void arrived(struct work *work)
 {
     struct arrival *arrival = (struct arrival *)((char *)work - offsetof(struct arrival, work));
-    if (arrival->loop->stopping) {
-        atomic_fetch_sub(&arrival->loop->broker->connection_count, 1);
-        close(arrival->fd);
-    } else {
-        connection_open(arrival->loop, arrival->fd, arrival->peer, arrival->listener);
-    }
+    if (arrival->loop->stopping)
+        connection_refuse(arrival->loop->broker, &arrival->accepted);
+    else
+        connection_open(arrival->loop, &arrival->accepted);
     free(arrival);
 }
 
-void loops_take(struct broker *broker, int fd, const char *peer, const struct listener *listener)
+void loops_take(struct broker *broker, const struct accepted *accepted)
 {
     static const struct work none;
     struct loop *loop = &broker->loops[broker->next_loop++ % broker->loop_count];
     struct arrival *arrival = loop->index > 0 ? malloc(sizeof(*arrival)) : NULL;
     if (!arrival) {
-        connection_open(&broker->loops[0], fd, peer, listener);
+        connection_open(&broker->loops[0], accepted);
         return;
     }
-    *arrival = (struct arrival){.work = none, .loop = loop, .listener = listener, .fd = fd};
+    *arrival = (struct arrival){.work = none, .loop = loop, .accepted = *accepted};
     arrival->work.done = arrived;
-    (void)snprintf(arrival->peer, sizeof(arrival->peer), "%s", peer);
     inbox_post(&loop->inbox, &arrival->work);
 }
 

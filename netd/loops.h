@@ -18,7 +18,7 @@ void loops_run(struct broker *broker);
 void loops_stop(struct broker *broker);
 void loops_done(struct broker *broker);
 
-/* In the first loop's thread: give a connection, which is counted already, to some loop. */
-void loops_take(struct broker *broker, int fd, const char *peer, const struct listener *listener);
+/* In the first loop's thread: give a connection to some loop. */
+void loops_take(struct broker *broker, const struct accepted *accepted);
 
 #endif

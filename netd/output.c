@@ -94,6 +94,7 @@ int output_send(struct output *output, int fd, size_t budget)
         if (size < 0)
             return (int)size;
         total += (size_t)size;
+        output->total_bytes += (size_t)size;
     }
     return 0;
 }

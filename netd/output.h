@@ -18,10 +18,18 @@ struct output {
     size_t sent;                /* of the writer's bytes */
     size_t attachment;          /* the first that is not sent whole */
     uint32_t attachment_sent;   /* of that one */
+    uint64_t total_bytes;       /* that the client ever took */
 };
 
 void output_init(struct output *output);
 void output_done(struct output *output);
+
+/* Memory that is held for it. */
+static inline size_t output_memory(const struct output *output)
+{
+    return output->writer.capacity +
+           output->writer.attachments_capacity * sizeof(*output->writer.attachments);
+}
 
 static inline bool output_empty(const struct output *output)
 {

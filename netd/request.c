@@ -61,10 +61,13 @@ void request_ready(struct request *request)
 {
     assert(!request->ready && request->holds == 0);
     request->ready = true;
-    if (request->connection)
+    if (request->connection) {
+        request->ready_bytes = request->arena.used_bytes;
+        request->connection->ready_bytes += request->ready_bytes;
         connection_answer(request->connection);
-    else
+    } else {
         request_free(request);
+    }
 }
 
 void request_unhold(struct request *request)

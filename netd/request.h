@@ -45,10 +45,11 @@ struct request {
     bool silent;    /* there will be no answer: produce with acks=0 */
     unsigned holds; /* works and waits that refer to it; see request_unhold() */
     struct kafka_arena arena;
-    size_t body_bytes; /* of the arena, when the body was decoded */
-    void *body;        /* the API's request struct */
-    void *response;    /* the API's response struct */
-    void *context;     /* the handler's own */
+    size_t body_bytes;  /* of the arena, when the body was decoded */
+    size_t ready_bytes; /* when it was ready */
+    void *body;         /* the API's request struct */
+    void *response;     /* the API's response struct */
+    void *context;      /* the handler's own */
 
     /* Any may be NULL. Answer now with what there is: the daemon or the connection ends. */
     void (*hurry)(struct request *request);

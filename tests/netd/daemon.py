@@ -41,6 +41,7 @@ class Daemon:
 
     def start(self):
         self.lines = []
+        self.started = time.monotonic()
         self.process = subprocess.Popen(
             [*self.under, BECKD, '--store', self.store,
              *(('--listen', self.listen) if self.listen else ()), *self.options,
@@ -87,6 +88,13 @@ class Daemon:
         """A number of /proc/PID/status: VmRSS and VmHWM are in kB."""
         with open(f'/proc/{self.pid}/status', encoding='ascii') as file:
             return int(re.search(rf'^{field}:\s+(\d+)', file.read(), re.M)[1])
+
+    def descriptors(self):
+        return os.listdir(f'/proc/{self.pid}/fd')
+
+    def uptime(self):
+        """Seconds since it was started."""
+        return time.monotonic() - self.started
 
     def cpu_seconds(self):
         """What it has used so far, of all its threads."""

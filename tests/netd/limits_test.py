@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What others do to a daemon costs them, not those who behave: limits, slow readers, storms.
+
+    limits_test.py BECKD [OTHER [CONNECTIONS]]     how many come and go in the storm
+"""
+
+import re
+import resource
+import signal
+import socket
+import struct
+import sys
+import time
+
+import raw
+from daemon import Daemon
+from raw import Raw, batch
+from tap import equal, ok, run
+
+STORM = int(sys.argv[3]) if len(sys.argv) > 3 else 2000
+SLOW = 1000
+HURRY = ('--set', 'connections.max.idle.ms=1500')
+
+
+def connect(port, source='127.0.0.1'):
+    return socket.create_connection(('127.0.0.1', port), 20, source_address=(source, 0))
+
+
+def answers(one):
+    """Is a request answered on this connection?"""
+    try:
+        one.sendall(Raw.frame(raw.API_VERSIONS, 0, 7, b''))
+        return len(one.recv(8, socket.MSG_WAITALL)) == 8
+    except OSError:
+        return False
+
+
+def healthy(daemon, name):
+    with Raw(daemon.port) as client:
+        ok(client.produce('t', batch(b'x'))[0] == 0 and client.fetch('t')['parts'][0]['size'] > 0, name)
+
+
+def within(condition, seconds=20):
+    """Does it hold, now or soon?"""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def per_address():
+    with Daemon('--set', 'max.connections.per.ip=3', '--set', 'num.network.threads=2') as daemon:
+        mine = [connect(daemon.port) for _ in range(3)]
+        equal([answers(one) for one in mine], [True] * 3, 'as many connections as an address may have')
+        with connect(daemon.port) as more:
+            equal(answers(more), False, 'one more is closed')
+        ok(daemon.wait_line(r'127\.0\.0\.1:\d+: closed: there are 3 connections from its address'),
+           'with a line that says why', daemon.log())
+        with connect(daemon.port, '127.0.0.2') as other:
+            ok(answers(other), 'another address has its own number')
+        with socket.socket(socket.AF_UNIX) as local:
+            local.connect(daemon.store + '/broker.sock')
+            ok(answers(local), 'who comes by the socket in the store is not counted')
+        mine.pop().close()
+
+        def again():
+            with connect(daemon.port) as one:
+                return answers(one)
+        ok(within(again), 'when one has gone there is room for another')
+        for one in mine:
+            one.close()
+
+
+def answer_memory():
+    """Clients that ask for much, and take nothing of it."""
+    with Daemon('--set', 'queued.max.response.bytes=4000000', '--set', 'num.network.threads=2') as daemon:
+        with Raw(daemon.port) as client:
+            client.create('t')
+            client.create('many' + 'y' * 200, partitions=2000)
+            equal(client.produce('t', batch(b'x'))[0], 0, 'produce')
+            before = daemon.status('VmRSS')
+            idle = Raw(daemon.port)
+            idle.metadata('t')
+            stuck = []
+            for _ in range(40):
+                one = Raw(daemon.port)
+                one.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                for _ in range(64):
+                    one.send(raw.METADATA, 4, struct.pack('>i', -1) + b'\0')
+                stuck.append(one)
+            line = daemon.wait_line(r'bytes of answers wait for it \(queued\.max\.response\.bytes is 4000000\)')
+            ok(line, 'when answers take too much memory, connections are closed', daemon.log())
+            ok(client.metadata('t')['topics']['t'][0] == 0 and idle.metadata('t')['topics'],
+               'others are served on the connections they have')
+            ok(within(lambda: daemon.status('VmRSS') < before + 20000), 'and the memory comes back',
+               f'{before} kB, then {daemon.status("VmRSS")} kB')
+            for one in stuck:
+                one.close()
+
+
+def slow_reader():
+    """One that takes nothing of what it asked for, beside one that is served."""
+    with Daemon(*HURRY) as daemon, Raw(daemon.port) as client:
+        client.create('t')
+        client.produce('t', batch(bytes(900000)))
+        with Raw(daemon.port) as slow:
+            slow.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            for _ in range(200):
+                slow.send(raw.FETCH, 4, raw.fetch_body('t'))
+            before = daemon.status('VmRSS')
+            for _ in range(20):
+                client.fetch('t')
+            ok(daemon.status('VmRSS') - before < 20000, 'what it waits for is in files, not in memory')
+
+            def told():
+                client.metadata('t')  # it is served all the time
+                return re.search(r'closed: takes no answers for \d+ ms', daemon.log())
+            ok(within(told), 'who takes no answers is closed after connections.max.idle.ms', daemon.log())
+        healthy(daemon, 'others go on')
+
+
+def ends_promptly():
+    with Daemon() as daemon:
+        clients = [Raw(daemon.port) for _ in range(10)]
+        clients[0].create('t')
+        clients[0].produce('t', batch(bytes(900000)))
+        for client in clients:
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            for _ in range(60):
+                client.send(raw.FETCH, 4, raw.fetch_body('t'))
+        with Raw(daemon.port) as waits:
+            waits.send(raw.FETCH, 4, raw.fetch_body('t', offset=1, max_wait=60000))
+            waits.socket.setblocking(True)
+            equal(waits.silent(0.2), True, 'a fetch waits')
+            daemon.process.send_signal(signal.SIGTERM)
+            ok(len(waits.exactly(20)) == 20, 'SIGTERM: what waits is answered')
+        equal(daemon.wait(), 0, 'exit 0')
+        equal(daemon.log().count('closed: the daemon ends, and it takes no answers'), 10,
+              'those who take nothing are not waited for')
+        for client in clients:
+            client.close()
+
+
+def storm():
+    """Connections that come, say something or nothing, and go."""
+    with Daemon('--set', 'num.network.threads=2') as daemon, Raw(daemon.port) as client:
+        client.create('t')
+        hello = Raw.frame(raw.API_VERSIONS, 0, 7, b'')
+        pieces = (b'', hello, hello[:5], b'GET / HTTP/1.1\r\n\r\n', struct.pack('>i', 1 << 20) + bytes(100))
+        served = 0
+
+        def wave(count):
+            nonlocal served
+            for i in range(count):
+                with connect(daemon.port) as one:
+                    one.sendall(pieces[i % len(pieces)])
+                    if i % 3 == 0:  # ends by a reset
+                        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+                if i % 50 == 0:
+                    served += client.produce('t', batch(b'x'))[0] == 0
+        wave(500)
+        before = daemon.status('VmRSS')
+        descriptors = len(daemon.descriptors())
+        wave(STORM)
+        equal(served, 10 + (STORM + 49) // 50, f'{STORM} connections come and go: others are served all the time')
+        ok(within(lambda: len(daemon.descriptors()) <= descriptors + 2), 'no descriptor is left')
+        ok(within(lambda: daemon.status('VmRSS') < before + 10000), 'memory comes back',
+           f'{before} kB, then {daemon.status("VmRSS")} kB')
+        seconds = 1 + int(daemon.uptime())
+        ok(len(daemon.lines) <= 2 * 20 * (seconds + 1) + 1, 'and few lines are written',
+           f'{len(daemon.lines)} in {seconds} s')
+
+
+def slow_loris():
+    """Many who send a byte now and then, and never a whole request."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with Daemon(*HURRY) as daemon, Raw(daemon.port) as client:
+        client.create('t')
+        before = daemon.status('VmRSS')
+        data = struct.pack('>i', 50000000)
+        slow = [connect(daemon.port) for _ in range(SLOW)]
+        for i in range(len(data)):
+            for one in slow:
+                one.sendall(data[i:i + 1])
+        for one in slow:
+            one.sendall(bytes(100))
+        grown = daemon.status('VmRSS') - before
+        ok(grown < SLOW * 40, f'{SLOW} who announce 50 MB and send bytes take memory for bytes',
+           f'{grown} kB more')
+        equal(client.produce('t', batch(b'x'))[0], 0, 'others are served')
+
+        def closed():
+            client.metadata('t')
+            return len(daemon.descriptors()) < SLOW / 2
+        ok(within(closed), 'they are closed after connections.max.idle.ms')
+        ok(daemon.wait_line('sent half a request and nothing for'), 'with lines that say why')
+        for one in slow:
+            one.close()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+run(per_address, answer_memory, slow_reader, ends_promptly, storm, slow_loris)
