@@ -232,6 +232,8 @@ void connection_free(struct connection *connection)
         TAILQ_REMOVE(&connection->requests, request, link);
         request_orphan(request);
     }
+    connection->loop->given_back_bytes +=
+        connection->input.capacity + output_memory(&connection->output);
     count_input(connection->loop, -(ptrdiff_t)connection->input.capacity);
     input_done(&connection->input);
     output_done(&connection->output);

@@ -36,6 +36,8 @@ void request_free(struct request *request)
     if (request->cleanup)
         request->cleanup(request);
     bool large = request->arena.used_bytes > REQUEST_SPARE_KEEP_BYTES;
+    if (large && !request->connection)
+        loop->given_back_bytes += request->arena.used_bytes; /* who asked for it is gone */
     if (large || loop->spare_count >= REQUEST_SPARES) {
         kafka_arena_done(&request->arena);
         free(request);
