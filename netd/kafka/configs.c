@@ -485,7 +485,67 @@ void incremental_alter_configs_handle(struct request *request)
     request_submit(request, incremental_alter_configs);
 }
 
+/* ---- listing ---- */
+
+/* Version 0 asks for metrics subscriptions, of which there are none; later ones for what they name,
+ * or for all. */
+static bool is_listed(const struct request *request, int8_t type)
+{
+    const struct kafka_list_config_resources_request *body = request->body;
+    if (request->version == 0)
+        return false;
+    for (uint32_t i = 0; i < body->resource_types_count; i++)
+        if (body->resource_types[i] == type)
+            return true;
+    return body->resource_types_count == 0;
+}
+
+static int add_resource(struct request *request, uint32_t *room, int8_t type, const char *name)
+{
+    struct kafka_list_config_resources_response *response = request->response;
+    if (response->config_resources_count == *room) {
+        uint32_t more = *room ? 2 * *room : 64;
+        struct kafka_list_config_resources_response_config_resource *resources =
+            kafka_list_config_resources_response_config_resource_array(&request->arena, more);
+        if (!resources)
+            return -ENOMEM;
+        if (*room > 0)
+            memcpy(resources, response->config_resources, *room * sizeof(*resources));
+        response->config_resources = resources;
+        *room = more;
+    }
+    struct kafka_list_config_resources_response_config_resource *resource =
+        &response->config_resources[response->config_resources_count++];
+    resource->resource_type = type;
+    resource->resource_name = copy_of(request, name);
+    return resource->resource_name.data ? 0 : -ENOMEM;
+}
+
+static void list_config_resources(struct request *request)
+{
+    struct kafka_list_config_resources_response *response = request->response;
+    struct beck_store *store = request->loop->broker->store;
+    struct beck_topic topic = {.name = ""};
+    struct beck_error error;
+    char broker[16];
+    uint32_t room = 0;
+    int result = 0;
+    int found = 1;
+    while (is_listed(request, RESOURCE_TOPIC) && result == 0 &&
+           (found = beck_topic_next(store, topic.name, &topic, &error)) == 1)
+        result = add_resource(request, &room, RESOURCE_TOPIC, topic.name);
+    snprintf(broker, sizeof(broker), "%d", BROKER_NODE_ID);
+    if (result == 0 && is_listed(request, RESOURCE_BROKER))
+        result = add_resource(request, &room, RESOURCE_BROKER, broker);
+    if (result == 0 && is_listed(request, RESOURCE_BROKER_LOGGER))
+        result = add_resource(request, &room, RESOURCE_BROKER_LOGGER, broker);
+    if (found < 0)
+        response->error_code = kafka_error_of(found);
+    if (result < 0)
+        request->response = NULL;
+}
+
 void list_config_resources_handle(struct request *request)
 {
-    request_ready(request); /* metrics subscriptions are asked for with it, and there are none */
+    request_submit(request, list_config_resources);
 }

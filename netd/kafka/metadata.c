@@ -83,6 +83,14 @@ static int find_by_name(struct request *request, const char *name, struct beck_t
     return result;
 }
 
+/* Java's admin client sends an empty name with an id, and no null. */
+static bool is_by_id(const struct kafka_metadata_request_topic *asked)
+{
+    static const struct kafka_uuid none;
+    return !asked->name.data ||
+           (asked->name.length == 0 && memcmp(&asked->topic_id, &none, sizeof(none)) != 0);
+}
+
 /* A topic that the client named, or whose id it has. */
 static int answer_asked(struct request *request, const struct kafka_metadata_request_topic *asked,
                         struct kafka_metadata_response_topic *answer)
@@ -93,7 +101,7 @@ static int answer_asked(struct request *request, const struct kafka_metadata_req
     int result;
     answer->name = asked->name;
     answer->topic_id = asked->topic_id;
-    if (asked->name.data) {
+    if (!is_by_id(asked)) {
         const char *name = topic_text(&request->arena, asked->name);
         if (!name)
             return -ENOMEM;

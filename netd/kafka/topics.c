@@ -132,6 +132,25 @@ static int describe_configs(struct creation *creation)
     return 0;
 }
 
+/* Of a topic that is not made: what was asked for. Clients need the list, for a null one means that
+ * they may not see it. */
+static int describe_asked(struct creation *creation)
+{
+    const struct kafka_create_topics_request_topic *asked = creation->asked;
+    struct kafka_create_topics_response_config *configs =
+        kafka_create_topics_response_config_array(&creation->request->arena, asked->configs_count);
+    if (!configs)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < asked->configs_count; i++) {
+        configs[i].name = asked->configs[i].name;
+        configs[i].value = asked->configs[i].value;
+        configs[i].config_source = SOURCE_TOPIC;
+    }
+    creation->answer->configs = configs;
+    creation->answer->configs_count = asked->configs_count;
+    return 0;
+}
+
 static int make_topic(struct creation *creation)
 {
     struct beck_store *store = creation->request->loop->broker->store;
@@ -152,7 +171,7 @@ static int make_topic(struct creation *creation)
     if (result < 0)
         return refuse(creation, kafka_error_of(result), "%s", error.message);
     if (creation->options.validate_only)
-        return 0;
+        return describe_asked(creation);
     memcpy(creation->answer->topic_id.bytes, topic.id, sizeof(topic.id));
     return describe_configs(creation);
 }

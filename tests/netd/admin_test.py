@@ -7,7 +7,7 @@ import struct
 import raw
 import tap
 from daemon import Daemon
-from raw import Raw, array, batch, string
+from raw import Raw, array, batch, compact_array, string
 from tap import equal, ok, run
 
 try:
@@ -75,6 +75,30 @@ def configs():
         equal(incremental(4, '1', ('log.retention.ms', 0, '7000')), 0, 'defaults for topics, too')
         equal(described(topic, 'retention.ms'), {'retention.ms': ('7000', 3)}, 'and topics have them')
         equal(incremental(4, '1', ('num.network.threads', 0, '7')), 42, "the daemon's own: error 42")
+
+
+def config_resources():
+    with Daemon() as daemon, Raw(daemon.port) as client:
+        client.create('t')
+        client.create('u')
+
+        def listed(*types):
+            body = compact_array([struct.pack('>b', one) for one in types]) + b'\0'
+            reader = client.call(74, 1, body, flexible=True)
+            equal(reader.take('ih'), (0, 0), f'listed: {types}')
+
+            def resource():
+                found = (reader.compact_string(), reader.take('b'))
+                reader.tags()
+                return found
+            return reader.compact_array(resource)
+        equal(listed(2), [('t', 2), ('u', 2)], 'topics')
+        equal(listed(4), [('1', 4)], 'the broker')
+        equal(listed(16), [], 'no metrics subscriptions')
+        equal(listed(), [('t', 2), ('u', 2), ('1', 4), ('1', 8)], 'all that there are')
+        reader = client.call(74, 0, b'\0', flexible=True)
+        reader.take('ih')
+        equal(reader.uvarint(), 1, 'version 0 knows only metrics subscriptions')
 
 
 def partitions():
@@ -154,4 +178,4 @@ def too_much():
         equal(daemon.stop(), 0, 'it ends well')
 
 
-run(configs, partitions, cluster, too_much)
+run(configs, config_resources, partitions, cluster, too_much)

@@ -114,6 +114,27 @@ def newest_versions():
         configs = dict(reader.compact_array(entry))
         equal(configs.get('max.message.bytes'), ('5000', (0, 1, 0)), 'and a configuration that was set')
         equal(configs.get('retention.ms', (0, 0))[1], (0, 5, 0), 'and one that was not')
+        topic = (raw.compact_string('v') + struct.pack('>ih', 2, 1) + raw.compact_array([])
+                 + raw.compact_array([config]) + b'\0')
+        reader = client.call(raw.CREATE_TOPICS, 7, raw.compact_array([topic])
+                             + struct.pack('>ib', 30000, 1) + b'\0', flexible=True)
+        reader.take('i')
+        reader.uvarint(), reader.compact_string(), reader.read(16), reader.take('h'), reader.compact_string()
+        reader.take('ih')
+        equal(dict(reader.compact_array(entry)), {'max.message.bytes': ('5000', (0, 1, 0))},
+              'validate_only tells what was asked for, not null, which means that it may not be seen')
+
+        body = raw.compact_array([topic_id + raw.compact_string('') + b'\0']) + bytes(3)
+        reader = client.call(raw.METADATA, 12, body, flexible=True)
+        reader.take('i')
+
+        def broker():
+            reader.take('i'), reader.compact_string(), reader.take('i'), reader.compact_string()
+            reader.tags()
+        reader.compact_array(broker)
+        reader.compact_string(), reader.take('i'), reader.uvarint()
+        equal((reader.take('h'), reader.compact_string()), (0, 't'),
+              'Metadata version 12 by id, with an empty name, as Java sends it')
 
         data = batch(b'x')
         body = (raw.compact_string(None) + struct.pack('>hi', -1, 30000) + raw.compact_array([
