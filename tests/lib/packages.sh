@@ -23,7 +23,7 @@ packages_check=(
 
 # What the clients stage uses besides: Java, and Maven to fetch Java libraries with.
 # shellcheck disable=SC2034 # ./check uses it
-packages_clients=(default-jre-headless maven)
+packages_clients=(default-jdk-headless maven)
 
 # Run a command as root: as it is, or by sudo.
 as_root() {
