@@ -4,6 +4,9 @@
  */
 #include "kafka/groups.h"
 
+#include <string.h>
+#include <strings.h>
+
 #include "kafka/errors.h"
 #include "kafka/handlers.h"
 #include "listener.h"
@@ -129,10 +132,11 @@ struct listing {
     uint32_t room;
 };
 
+/* Whatever the case: Java's admin client asks for "Classic", and is told "classic". */
 static bool is_asked_for(const struct kafka_string *filter, uint32_t count, const char *name)
 {
     for (uint32_t i = 0; i < count; i++)
-        if (kafka_string_equal(filter[i], kafka_string_of(name)))
+        if (filter[i].length == strlen(name) && strncasecmp(filter[i].data, name, strlen(name)) == 0)
             return true;
     return count == 0;
 }

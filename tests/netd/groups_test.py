@@ -7,6 +7,7 @@ import time
 
 import tap
 from daemon import Daemon
+from raw import Raw, compact_array, compact_string
 from tap import equal, ok, run
 
 try:
@@ -226,6 +227,14 @@ def administration():
         equal((member.client_id, member.client_host), ('somebody', '/127.0.0.1'), 'with its member')
         ok(len(member.assignment) > 0 and len(member.metadata) > 0, 'and what it wants and has')
         reader.commit(offsets=[TopicPartition('t', 0, 0)], asynchronous=False)
+        with Raw(daemon.port) as client:
+            def count(state, kind):
+                body = compact_array([compact_string(state)]) + compact_array([compact_string(kind)]) + b'\0'
+                answer = client.call(16, 5, body, flexible=True)
+                return answer.take('ih')[1], answer.uvarint() - 1
+            equal([count(state, kind) for state, kind in
+                   (('stable', 'Classic'), ('Empty', 'classic'), ('Stable', 'Consumer'))],
+                  [(0, 1), (0, 0), (0, 0)], 'and found by state and type, however these are written')
         reader.close()
         poll_until([], lambda: admin.list_groups(timeout=PATIENCE)[0].state == 'Empty')
         equal(admin.list_groups(timeout=PATIENCE)[0].state, 'Empty', 'when all left it is empty')
