@@ -136,7 +136,8 @@ struct listing {
 static bool is_asked_for(const struct kafka_string *filter, uint32_t count, const char *name)
 {
     for (uint32_t i = 0; i < count; i++)
-        if (filter[i].length == strlen(name) && strncasecmp(filter[i].data, name, strlen(name)) == 0)
+        if (filter[i].length == strlen(name) &&
+            strncasecmp(filter[i].data, name, strlen(name)) == 0)
             return true;
     return count == 0;
 }
