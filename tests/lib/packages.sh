@@ -21,9 +21,17 @@ packages_check=(
     python3-confluent-kafka python3-kafka ripgrep rsync shellcheck
 )
 
-# What the clients stage uses besides: Java, and Maven to fetch Java libraries with.
+# What the clients stage uses besides: Java, Maven to fetch Java libraries with, and pip for Python.
 # shellcheck disable=SC2034 # ./check uses it
-packages_clients=(default-jdk-headless maven)
+packages_clients=(default-jdk-headless maven python3-venv)
+
+# And Debian's go, node and cargo, where there is no other: many clients need newer ones than Debian's.
+for_program() {
+    command -v "$1" >/dev/null || packages_clients+=("${@:2}")
+}
+for_program go golang-go
+for_program npm nodejs npm
+for_program cargo cargo
 
 # Run a command as root: as it is, or by sudo.
 as_root() {
