@@ -177,7 +177,7 @@ def slow_loris():
     """Many who send a byte now and then, and never a whole request."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    with Daemon(*HURRY) as daemon, Raw(daemon.port) as client:
+    with Daemon('--set', 'connections.max.idle.ms=6000') as daemon, Raw(daemon.port) as client:
         client.create('t')
         before = daemon.status('VmRSS')
         data = struct.pack('>i', 50000000)
