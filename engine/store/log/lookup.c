@@ -357,6 +357,8 @@ static int first_max_timestamp(struct beck_partition *partition, struct segment 
     struct scan *scan = &partition->scan;
     struct scan_batch batch;
     uint64_t limit = segment_limit(segment, &tail->high);
+    if (limit == 0)
+        return 0;
     int r = walk_begin(partition, segment, SCAN_CRC, tail->log_start.position, limit, error);
     if (r < 0)
         return r;

@@ -411,7 +411,7 @@ static int walk_files(struct recover *recover, struct beck_error *error)
 }
 
 /* The file that the log begins in: what a trim has left below it is passed over. One without a byte
- * may be of a roll that came to nothing. */
+ * may be of a roll that came to nothing. Where there is none, the log begins with its next one. */
 static int first_file(struct recover *recover, int64_t log_start_offset, int64_t *ret_base)
 {
     const struct recovered *found = recover->found;
@@ -427,8 +427,7 @@ static int first_file(struct recover *recover, int64_t log_start_offset, int64_t
         if (size > 0)
             break;
     }
-    if (i > 0)
-        *ret_base = found->files[i - 1];
+    *ret_base = i > 0 ? found->files[i - 1] : log_start_offset;
     return 0;
 }
 

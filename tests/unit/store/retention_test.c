@@ -5,6 +5,7 @@
 #include "store_fixture.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -87,6 +88,28 @@ static void an_emptied_log_is_found_again(void **state)
     fixture_reopen(fixture);
     assert_int_equal(log_start(fixture), 15);
     assert_int_equal(must_append(fixture->partition, "on", BECK_ACKS_LEADER), 15);
+}
+
+/* With no file left nothing but meta.mdb tells where the log goes on. */
+static void an_emptied_log_is_found_again_without_an_index(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t offset = -1;
+    int64_t timestamp_ms = -1;
+    char path[PATH_MAX];
+    append_large(fixture->partition, 15);
+    set(fixture, "retention.bytes", "0");
+    maintain(fixture);
+    fixture_close(fixture);
+    store_file(fixture, STORE_PATH_INDEX, path);
+    assert_int_equal(unlink(path), 0);
+    fixture->store = must_open(fixture->path, 0);
+    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    assert_int_equal(
+        beck_offset_of_max_time(fixture->partition, &offset, &timestamp_ms, &fixture->error), 0);
+    assert_int_equal(must_append(fixture->partition, "on", BECK_ACKS_LEADER), 15);
+    segment_path(fixture, "t", 0, 0, path);
+    assert_string_equal(strrchr(path, '/'), "/00000000000000000015.log");
 }
 
 static void what_readers_do_not_see_yet_stays(void **state)
@@ -237,6 +260,7 @@ int main(void)
         TEST(a_segment_goes_only_where_the_rest_is_large_enough),
         TEST(the_newest_segment_goes_too_where_nothing_may_stay),
         TEST(an_emptied_log_is_found_again),
+        TEST(an_emptied_log_is_found_again_without_an_index),
         TEST(what_readers_do_not_see_yet_stays),
         TEST(segments_of_old_records_go),
         TEST(a_log_whose_records_are_all_old_is_emptied),
