@@ -221,6 +221,20 @@ const struct io io_system = {
     .map = system_map,
 };
 
+int io_open_file(const struct io *io, int directory, const char *name, int flags, mode_t mode)
+{
+    struct stat info;
+    int fd = io->open(io, directory, name, flags | O_NONBLOCK | O_NOCTTY, mode);
+    if (fd < 0) /* a folder that was to be written to; a socket, or a device that there is not */
+        return fd == -EISDIR || fd == -ENXIO ? -EBADMSG : fd;
+    int r = io->stat(io, fd, &info);
+    if (r == 0 && !S_ISREG(info.st_mode))
+        r = -EBADMSG;
+    if (r < 0)
+        (void)io->close(io, fd);
+    return r < 0 ? r : fd;
+}
+
 int io_list(const struct io *io, int directory, int (*visit)(void *context, const char *name),
             void *context)
 {

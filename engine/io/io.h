@@ -67,6 +67,10 @@ struct io {
 /* The system's own calls. */
 extern const struct io io_system;
 
+/* Open what has to be a regular file. -EBADMSG: something else has its name, a folder, a FIFO or a
+ * device; nobody waits for it. */
+int io_open_file(const struct io *io, int directory, const char *name, int flags, mode_t mode);
+
 /* Call `visit` with each name in a directory but . and .., in no order, until it returns non-zero;
  * returns that, or 0. */
 int io_list(const struct io *io, int directory, int (*visit)(void *context, const char *name),

@@ -129,7 +129,7 @@ int create_in(const char *path, int directory, uint64_t map_bytes, const struct 
     if (r == 0)
         r = make_directory(io, directory, STORE_PATH_TOPICS);
     if (r == 0)
-        r = live = io->open(io, directory, STORE_PATH_LIVE, O_RDWR | O_CREAT, 0644);
+        r = live = io_open_file(io, directory, STORE_PATH_LIVE, O_RDWR | O_CREAT, 0644);
     if (r >= 0)
         r = io->lock(io, live, LIVE_LOCK_GATE, IO_LOCK_EXCLUSIVE, true);
     if (r < 0)

@@ -210,7 +210,7 @@ static int store_enter(struct beck_store *store, uint64_t map_bytes, struct beck
 {
     const struct io *io = store->io;
     int flags = store->read_only ? O_RDONLY : O_RDWR | O_CREAT;
-    int fd = io->open(io, store->directory, STORE_PATH_LIVE, flags, 0644);
+    int fd = io_open_file(io, store->directory, STORE_PATH_LIVE, flags, 0644);
     if (fd < 0 && !(store->read_only && fd == -ENOENT))
         return report_errno(error, fd, "live: cannot be opened");
     store->live_fd = fd < 0 ? -1 : fd;

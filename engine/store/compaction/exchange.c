@@ -42,7 +42,7 @@ static int file_bytes(struct beck_store *store, const char *path, uint64_t *ret_
 {
     const struct io *io = store->io;
     struct stat info;
-    int fd = io->open(io, store->directory, path, O_RDONLY, 0);
+    int fd = io_open_file(io, store->directory, path, O_RDONLY, 0);
     if (fd < 0)
         return fd;
     int r = io->stat(io, fd, &info);

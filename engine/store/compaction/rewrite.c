@@ -207,7 +207,7 @@ int rewrite_open(struct beck_partition *partition, const struct segment_record *
     char path[SEGMENT_PATH_BYTES];
     struct stat info;
     exchange_path(path, partition->path, source->base_offset, false);
-    int fd = io->open(io, partition->store->directory, path, O_RDONLY, 0);
+    int fd = io_open_file(io, partition->store->directory, path, O_RDONLY, 0);
     int r = fd < 0 ? fd : io->stat(io, fd, &info);
     if (r < 0)
         (void)report_errno(error, r, "cannot read segment %s", path);

@@ -14,7 +14,7 @@
 static int stat_path(struct beck_store *store, const char *name, struct stat *ret_info)
 {
     const struct io *io = store->io;
-    int fd = io->open(io, store->directory, name, O_RDONLY, 0);
+    int fd = io_open_file(io, store->directory, name, O_RDONLY, 0);
     int r = fd < 0 ? fd : io->stat(io, fd, ret_info);
     if (fd >= 0)
         (void)io->close(io, fd);

@@ -154,7 +154,7 @@ static int segment_open_file(struct segment_files *files, const struct segment *
                              const char *path, bool create)
 {
     int flags = (files->read_only ? O_RDONLY : O_RDWR) | (create ? O_CREAT : 0);
-    int fd = files->io->open(files->io, files->directory, path, flags, 0644);
+    int fd = io_open_file(files->io, files->directory, path, flags, 0644);
     int r = fd < 0 || create ? 0 : segment_check_size(files, segment, fd);
     if (r < 0)
         (void)files->io->close(files->io, fd);
@@ -244,7 +244,7 @@ static bool is_named(const struct io *io, int directory, int fd, const char *pat
 {
     struct stat info;
     struct stat named;
-    int other = io->open(io, directory, path, O_RDONLY, 0);
+    int other = io_open_file(io, directory, path, O_RDONLY, 0);
     if (other < 0)
         return false;
     bool same = io->stat(io, fd, &info) == 0 && io->stat(io, other, &named) == 0 &&

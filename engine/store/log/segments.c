@@ -389,6 +389,8 @@ int segments_stale(struct beck_partition *partition, struct segment *segment, in
                    struct beck_error *error)
 {
     enum { TRIES = 7 }; /* some 60 ms in all: a commit of index.mdb */
+    if (code == -EBADMSG)
+        return report(error, code, "segment %s is no regular file", segment->path);
     if (code != -ESTALE && code != -ENOENT)
         return report_errno(error, code, "cannot open segment %s", segment->path);
     unsigned tries = atomic_load(&segment->stale);

@@ -29,7 +29,7 @@ int recovered_cut(struct beck_store *store, const struct beck_topic *topic, int3
         return 0;
     segment_name(name, found->cut.segment);
     (void)snprintf(path, sizeof(path), "%s/%s", directory, name);
-    _cleanup_close_ int fd = io->open(io, store->directory, path, O_RDWR, 0);
+    _cleanup_close_ int fd = io_open_file(io, store->directory, path, O_RDWR, 0);
     int r = fd < 0 ? fd : io->truncate(io, fd, found->cut.position);
     if (r < 0)
         return report_errno(error, r, "cannot cut the torn end off segment %s", path);
@@ -50,7 +50,7 @@ int recovered_sync(struct beck_store *store, const struct beck_topic *topic, int
         segment_name(name, i < found->sealed_count ? found->sealed[i].base_offset
                                                    : found->tail.end.segment);
         (void)snprintf(path, sizeof(path), "%s/%s", directory, name);
-        _cleanup_close_ int fd = io->open(io, store->directory, path, O_RDWR, 0);
+        _cleanup_close_ int fd = io_open_file(io, store->directory, path, O_RDWR, 0);
         if (fd == -ENOENT)
             continue;
         r = fd < 0 ? fd : io->sync_data(io, fd);

@@ -273,7 +273,7 @@ static int open_file(struct recover *recover, int64_t base, int *ret_fd, uint64_
     struct stat info;
     segment_name(name, base);
     (void)snprintf(path, sizeof(path), "%s/%s", recover->path, name);
-    int fd = io->open(io, recover->store->directory, path, O_RDONLY, 0);
+    int fd = io_open_file(io, recover->store->directory, path, O_RDONLY, 0);
     if (fd < 0)
         return fd == -ENOENT ? 0 : fd;
     int r = recover->from_disk ? io->forget(io, fd) : 0;

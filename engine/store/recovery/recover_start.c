@@ -100,7 +100,7 @@ static int open_file(struct finding *finding, const struct known *segment, const
     store_topic_path(directory, finding->topic->id, finding->partition);
     segment_name(name, segment->base_offset);
     (void)snprintf(path, sizeof(path), "%s/%s%s", directory, name, suffix);
-    int fd = io->open(io, finding->store->directory, path, O_RDONLY, 0);
+    int fd = io_open_file(io, finding->store->directory, path, O_RDONLY, 0);
     int r = fd < 0 ? fd : io->stat(io, fd, &info);
     if (r == 0)
         *ret_size = (uint64_t)info.st_size;

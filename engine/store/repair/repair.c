@@ -69,7 +69,7 @@ static int be_alone(struct repair *repair, struct beck_error *error)
     struct beck_store *store = &repair->store;
     int flags = O_RDWR | (repair_executes(repair) ? O_CREAT : 0);
     int r = 0;
-    store->live_fd = store->io->open(store->io, store->directory, STORE_PATH_LIVE, flags, 0644);
+    store->live_fd = io_open_file(store->io, store->directory, STORE_PATH_LIVE, flags, 0644);
     if (store->live_fd == -ENOENT)
         return 0;
     if (store->live_fd < 0)

@@ -127,7 +127,8 @@ static void names_done(struct names *names)
     free(names->strays);
 }
 
-/* A folder or the like that has a segment's name does not belong there. */
+/* A folder, a FIFO, a link to nothing or the like that has a segment's name does not belong there.
+ */
 static int sort_out(const struct io *io, int directory, struct names *names)
 {
     size_t kept = 0;
@@ -136,8 +137,9 @@ static int sort_out(const struct io *io, int directory, struct names *names)
         struct stat info;
         segment_name(name, names->segments[i]);
         _cleanup_close_ int fd = io->open(io, directory, name, O_PATH, 0);
-        int r = fd >= 0 && io->stat(io, fd, &info) == 0 && !S_ISREG(info.st_mode);
-        if (r == 0)
+        int r = fd < 0 ? fd : io->stat(io, fd, &info);
+        bool is_stray = r == -ENOENT || r == -ELOOP || (r == 0 && !S_ISREG(info.st_mode));
+        if (!is_stray)
             names->segments[kept++] = names->segments[i];
         else if ((r = note_stray(names, name)) < 0)
             return r;
@@ -328,10 +330,10 @@ static int check_file(struct check *check, int64_t segment, uint64_t bytes, int6
     struct stat info;
     segment_file(check, segment, path);
     *sum = (struct sum){.offset = segment, .max_timestamp_ms = INT64_MIN};
-    _cleanup_close_ int fd = io->open(io, check->repair->store.directory, path, O_RDONLY, 0);
+    _cleanup_close_ int fd = io_open_file(io, check->repair->store.directory, path, O_RDONLY, 0);
     int r = fd < 0 ? fd : io->stat(io, fd, &info);
     /* Who only looks leaves there what is no file. */
-    if ((r == 0 && !S_ISREG(info.st_mode)) || (check->is_missing && r == -ENOTDIR))
+    if (r == -EBADMSG || (check->is_missing && r == -ENOTDIR))
         r = -ENOENT;
     if (r == -ENOENT)
         return bytes == 0 ? 0 : note_damage(check, segment, segment, 0, 0, "the file is missing");
@@ -365,9 +367,9 @@ static int check_behind(struct check *check, const struct segment_record *record
     struct stat info;
     segment_file(check, record->base_offset, path);
     int flags = repair_executes(check->repair) ? O_RDWR : O_RDONLY;
-    _cleanup_close_ int fd = io->open(io, check->repair->store.directory, path, flags, 0);
+    _cleanup_close_ int fd = io_open_file(io, check->repair->store.directory, path, flags, 0);
     int r = fd < 0 ? fd : io->stat(io, fd, &info);
-    if (r == -ENOENT || r == -ENOTDIR || (r == 0 && !S_ISREG(info.st_mode)))
+    if (r == -ENOENT || r == -ENOTDIR || r == -EBADMSG)
         return 0;
     if (r < 0)
         return report_errno(check->error, r, "%s: cannot be opened", path);
@@ -507,7 +509,7 @@ static int rewrite_file(struct check *check, int64_t segment)
     char new_path[REPAIR_PATH_BYTES];
     segment_file(check, segment, path);
     (void)snprintf(new_path, sizeof(new_path), "%.300s" NEW_SUFFIX, path);
-    _cleanup_close_ int from = io->open(io, directory, path, O_RDONLY, 0);
+    _cleanup_close_ int from = io_open_file(io, directory, path, O_RDONLY, 0);
     if (from == -ENOENT)
         return 0;
     _cleanup_close_ int to =
@@ -573,7 +575,7 @@ static void leave_out_torn_end(struct check *check, const struct names *names)
     if (last->segment != names->segments[names->count - 1])
         return;
     segment_file(check, last->segment, path);
-    _cleanup_close_ int fd = io->open(io, check->repair->store.directory, path, O_RDONLY, 0);
+    _cleanup_close_ int fd = io_open_file(io, check->repair->store.directory, path, O_RDONLY, 0);
     if (fd >= 0 && io->stat(io, fd, &info) == 0 &&
         last->position + last->bytes >= (uint64_t)info.st_size)
         check->damage_count--;
@@ -716,7 +718,7 @@ static void read_headers(struct repair *repair, const char *path, struct repair_
     struct scan scan = {.fd = -1};
     struct scan_batch batch;
     struct stat info;
-    _cleanup_close_ int fd = io->open(io, repair->store.directory, path, O_RDONLY, 0);
+    _cleanup_close_ int fd = io_open_file(io, repair->store.directory, path, O_RDONLY, 0);
     if (fd < 0 || io->stat(io, fd, &info) < 0)
         return;
     scan_begin(&scan, io, fd, SCAN_HEADERS, 0, (uint64_t)info.st_size);

@@ -19,7 +19,7 @@ static const struct live *follow_live(struct beck_store *store)
     CHECK(pthread_mutex_lock(&store->mutex) == 0);
     if (!live->address) {
         if (store->live_fd < 0) {
-            int fd = io->open(io, store->directory, STORE_PATH_LIVE, O_RDONLY, 0);
+            int fd = io_open_file(io, store->directory, STORE_PATH_LIVE, O_RDONLY, 0);
             store->live_fd = fd < 0 ? -1 : fd;
         }
         if (store->live_fd >= 0)

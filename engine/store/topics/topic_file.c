@@ -126,7 +126,7 @@ static bool read_line(char *line, struct meta_topic *topic)
 static int read_text(struct beck_store *store, const char *path, char text[TEXT_BYTES])
 {
     const struct io *io = store->io;
-    _cleanup_close_ int fd = io->open(io, store->directory, path, O_RDONLY, 0);
+    _cleanup_close_ int fd = io_open_file(io, store->directory, path, O_RDONLY, 0);
     if (fd < 0)
         return fd;
     ssize_t n = io->read(io, fd, text, TEXT_BYTES - 1, 0);

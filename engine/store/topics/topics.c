@@ -431,7 +431,7 @@ static int visit_data(void *context, const char *name)
     const struct io *io = inside->store->io;
     int64_t base;
     struct stat info;
-    _cleanup_close_ int fd = io->open(io, inside->directory, name, O_RDONLY, 0);
+    _cleanup_close_ int fd = io->open(io, inside->directory, name, O_RDONLY | O_NONBLOCK, 0);
     int r = fd < 0 ? fd : io->stat(io, fd, &info);
     if (r < 0)
         return r;

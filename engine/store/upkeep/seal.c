@@ -164,7 +164,7 @@ static int digest_segment(struct sealer *sealer, struct segment_record *segment,
     store_topic_path(directory, sealer->topic.id, sealer->partition);
     segment_name(name, segment->base_offset);
     (void)snprintf(path, sizeof(path), "%s/%s", directory, name);
-    int fd = io->open(io, sealer->store->directory, path, O_RDONLY, 0);
+    int fd = io_open_file(io, sealer->store->directory, path, O_RDONLY, 0);
     int r = fd < 0 ? fd : io->stat(io, fd, &info);
     if (r < 0)
         (void)report_errno(error, r, "cannot read segment %s", path);

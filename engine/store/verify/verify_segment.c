@@ -330,7 +330,7 @@ int verify_segment(struct verify_worker *worker)
     if (fd < 0) {
         if (limit > 0)
             verify_tell(worker, segment->path, segment->base_offset, -1, "cannot be opened: %s",
-                        strerror(-fd));
+                        fd == -EBADMSG ? "it is no regular file" : strerror(-fd));
         return 0;
     }
     sum.end.offset = segment->base_offset;
