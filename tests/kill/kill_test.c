@@ -9,7 +9,8 @@
  *
  * Every other kill falls when the time has come, at most twice --pause after the one before; the
  * others at the place (points.h) where fewest fell so far. At the end it is told how many fell
- * where; where there were 500 or more, none of the places that matter may be without.
+ * where. Where N is 500 or more, none of the places that matter may be without: as long as one is,
+ * up to 200 more are killed, there if anybody comes to it.
  *
  * What comes out differs from run to run, as time does: the seed determines only whom and when.
  */
@@ -32,7 +33,9 @@
 #define KILL_ALL_EACH 40
 #define END_SECONDS   30
 #define MANY_KILLS    500
-#define WANTED_MS     100 /* how long to wait for a process to come to a place */
+#define WANTED_MS     100  /* how long to wait for a process to come to a place */
+#define EMPTY_MS      1000 /* and to one where nobody was killed */
+#define MORE_KILLS    200  /* until somebody was */
 
 static const struct beck_store_options store_options = {.map_bytes = KILL_MAP_BYTES};
 
@@ -41,7 +44,6 @@ struct worker {
     const char *name;
     uint32_t index;
     pid_t pid;
-    uint32_t kills;
     struct points *points;
 };
 
@@ -59,6 +61,7 @@ struct supervisor {
 static void start(struct supervisor *supervisor, struct worker *worker)
 {
     unsigned seed = (unsigned)random_next(&supervisor->random);
+    points_reset(worker->points);
     worker->pid = fork();
     if (worker->pid < 0)
         fault(supervisor->ledger, "fork: %s", strerror(errno));
@@ -78,16 +81,53 @@ static void add(struct supervisor *supervisor, const char *name, uint32_t count,
             (struct worker){.run = run, .name = name, .index = i, .points = points_new()};
 }
 
-/* See how a worker ended that was not killed by us. */
 static void ended(struct supervisor *supervisor, struct worker *worker, int status)
 {
-    if (WIFSIGNALED(status))
+    worker->pid = 0;
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
+        uint32_t place = atomic_load(&worker->points->place);
+        if (place != NOWHERE)
+            supervisor->hits[place]++;
+        supervisor->kills++;
+    } else if (WIFSIGNALED(status)) {
         fault(supervisor->ledger, "%s %u died of signal %d", worker->name, worker->index,
               WTERMSIG(status));
-    else if (WEXITSTATUS(status) != 0)
+    } else if (WEXITSTATUS(status) != 0) {
         fault(supervisor->ledger, "%s %u failed", worker->name, worker->index);
-    worker->pid = 0;
+    }
 }
+
+/* Has anybody ended: at a place where he was asked to, or though he should not? */
+static void look_for_dead(struct supervisor *supervisor)
+{
+    for (uint32_t i = 0; i < supervisor->count; i++) {
+        struct worker *worker = &supervisor->workers[i];
+        int status;
+        if (worker->pid <= 0 || waitpid(worker->pid, &status, WNOHANG) != worker->pid)
+            continue;
+        if (WIFSIGNALED(status) && atomic_load(&worker->points->signaled) == NOWHERE)
+            fault(supervisor->ledger, "%s %u was killed by somebody else", worker->name,
+                  worker->index);
+        ended(supervisor, worker, status);
+    }
+}
+
+static void kill_one(struct supervisor *supervisor, struct worker *worker)
+{
+    int status = 0;
+    if (worker->pid <= 0)
+        return;
+    if (random_below(&supervisor->random, 8) == 0) { /* stopped, it hinders nobody for long */
+        (void)kill(worker->pid, SIGSTOP);
+        usleep(random_below(&supervisor->random, 30000));
+    }
+    (void)kill(worker->pid, SIGKILL);
+    if (waitpid(worker->pid, &status, 0) != worker->pid)
+        fault(supervisor->ledger, "waitpid: %s", strerror(errno));
+    ended(supervisor, worker, status);
+}
+
+/* ---- places -------------------------------------------------------------------------------- */
 
 /* The place where fewest were killed of those that somebody has come to before, and who. */
 static struct worker *rarest_place(struct supervisor *supervisor, uint32_t *ret_place)
@@ -109,52 +149,53 @@ static struct worker *rarest_place(struct supervisor *supervisor, uint32_t *ret_
     return rarest;
 }
 
-/* Ask it to die at a place, and wait a little for it. Returns whether it is dead. */
-static bool kill_at_place(const struct worker *worker, uint32_t place, int *ret_status)
+/* A place that matters where nobody was killed yet; NOWHERE: there is none. */
+static uint32_t empty_place(const struct supervisor *supervisor)
 {
-    points_want(worker->points, place, SIGKILL);
-    for (int i = 0; i < 2 * WANTED_MS; i++) {
-        if (waitpid(worker->pid, ret_status, WNOHANG) == worker->pid)
-            return true;
+    for (uint32_t i = 0; i < PLACES; i++)
+        if (place_is_needed(i) && supervisor->hits[i] == 0)
+            return i;
+    return NOWHERE;
+}
+
+/* Wait for somebody to come to the place where he was asked to die. */
+static bool wait_for_dead(struct supervisor *supervisor, uint32_t ms)
+{
+    uint32_t kills = supervisor->kills;
+    for (uint32_t i = 0; i < 2 * ms && supervisor->kills == kills; i++) {
         usleep(500);
+        look_for_dead(supervisor);
     }
-    return false;
+    return supervisor->kills > kills;
 }
 
-/* `place`: NOWHERE where it does not matter. */
-static void kill_one(struct supervisor *supervisor, struct worker *worker, uint32_t place)
-{
-    int status;
-    if (worker->pid <= 0)
-        return;
-    if (place == NOWHERE || !kill_at_place(worker, place, &status)) {
-        if (random_below(&supervisor->random, 8) == 0) { /* stopped, it hinders nobody for long */
-            (void)kill(worker->pid, SIGSTOP);
-            usleep(random_below(&supervisor->random, 30000));
-        }
-        (void)kill(worker->pid, SIGKILL);
-        if (waitpid(worker->pid, &status, 0) != worker->pid)
-            fault(supervisor->ledger, "waitpid: %s", strerror(errno));
-    }
-    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
-        ended(supervisor, worker, status);
-    place = atomic_load(&worker->points->place);
-    if (place != NOWHERE)
-        supervisor->hits[place]++;
-    worker->pid = 0;
-    worker->kills++;
-    supervisor->kills++;
-}
-
+/* Who does not come to his place soon is still asked to die there, and another one is killed: what
+ * takes long is never come to by those who are killed before. */
 static void kill_next(struct supervisor *supervisor)
 {
     uint32_t place = NOWHERE;
     struct worker *worker = NULL;
     if (supervisor->kills % 2)
         worker = rarest_place(supervisor, &place);
-    if (!worker)
-        worker = &supervisor->workers[random_below(&supervisor->random, supervisor->count)];
-    kill_one(supervisor, worker, place);
+    if (worker) {
+        points_want(worker->points, place, SIGKILL);
+        if (wait_for_dead(supervisor, WANTED_MS))
+            return;
+    }
+    kill_one(supervisor,
+             &supervisor->workers[random_below(&supervisor->random, supervisor->count)]);
+}
+
+/* Whoever comes to the place first is to die there, and has time. */
+static void kill_there(struct supervisor *supervisor, uint32_t place)
+{
+    for (uint32_t i = 0; i < supervisor->count; i++)
+        points_want(supervisor->workers[i].points, place, SIGKILL);
+    if (!wait_for_dead(supervisor, EMPTY_MS))
+        kill_one(supervisor,
+                 &supervisor->workers[random_below(&supervisor->random, supervisor->count)]);
+    for (uint32_t i = 0; i < supervisor->count; i++)
+        atomic_store(&supervisor->workers[i].points->wanted, NOWHERE);
 }
 
 static void kill_all(struct supervisor *supervisor)
@@ -163,24 +204,23 @@ static void kill_all(struct supervisor *supervisor)
         if (supervisor->workers[i].pid > 0)
             (void)kill(supervisor->workers[i].pid, SIGSTOP);
     for (uint32_t i = 0; i < supervisor->count; i++)
-        kill_one(supervisor, &supervisor->workers[i], NOWHERE);
+        kill_one(supervisor, &supervisor->workers[i]);
 }
 
-/* Has anybody ended who should not? */
-static void look_for_dead(struct supervisor *supervisor)
+/* ---- from begin to end --------------------------------------------------------------------- */
+
+/* Is there more to do than the kills that were asked for? */
+static bool is_incomplete(const struct supervisor *supervisor, uint32_t kills)
 {
-    for (uint32_t i = 0; i < supervisor->count; i++) {
-        struct worker *worker = &supervisor->workers[i];
-        int status;
-        if (worker->pid > 0 && waitpid(worker->pid, &status, WNOHANG) == worker->pid)
-            ended(supervisor, worker, status);
-    }
+    return kills >= MANY_KILLS && supervisor->kills < kills + MORE_KILLS &&
+           empty_place(supervisor) != NOWHERE;
 }
 
 static void run(struct supervisor *supervisor, uint32_t kills)
 {
     uint32_t all_at = KILL_ALL_EACH;
-    while (supervisor->kills < kills && atomic_load(&supervisor->ledger->failures) == 0) {
+    while ((supervisor->kills < kills || is_incomplete(supervisor, kills)) &&
+           atomic_load(&supervisor->ledger->failures) == 0) {
         for (uint32_t i = 0; i < supervisor->count; i++)
             if (supervisor->workers[i].pid <= 0)
                 start(supervisor, &supervisor->workers[i]);
@@ -190,6 +230,8 @@ static void run(struct supervisor *supervisor, uint32_t kills)
             kill_all(supervisor);
             (void)check_store(supervisor->ledger);
             all_at = supervisor->kills + KILL_ALL_EACH;
+        } else if (supervisor->kills >= kills) {
+            kill_there(supervisor, empty_place(supervisor));
         } else {
             kill_next(supervisor);
         }
@@ -217,7 +259,7 @@ static void end(struct supervisor *supervisor)
               worker->pid);
         if (getenv("KILL_TEST_PAUSE"))
             (void)pause();
-        kill_one(supervisor, worker, NOWHERE);
+        kill_one(supervisor, worker);
     }
 }
 
@@ -243,8 +285,9 @@ static void make_store(struct ledger *ledger)
     beck_store_close(store);
 }
 
-/* How many fell where. Returns the number of places that matter where none did. */
-static unsigned print_hits(const struct supervisor *supervisor)
+/* How many fell where. Returns the number of places where one should have, as many were asked for.
+ */
+static unsigned print_hits(const struct supervisor *supervisor, uint32_t kills)
 {
     unsigned missing = 0;
     char name[80];
@@ -254,7 +297,7 @@ static unsigned print_hits(const struct supervisor *supervisor)
             (void)printf("%7u kills %s\n", supervisor->hits[i], place_name(i, name));
         missing += missed;
     }
-    return supervisor->kills >= MANY_KILLS ? missing : 0;
+    return kills >= MANY_KILLS ? missing : 0;
 }
 
 static uint64_t acknowledged(const struct ledger *ledger)
@@ -318,7 +361,7 @@ int main(int argc, char **argv)
     run(&supervisor, kills);
     end(&supervisor);
     unsigned failures = check_store(supervisor.ledger);
-    unsigned missing = print_hits(&supervisor);
+    unsigned missing = print_hits(&supervisor, kills);
     (void)printf("%u kills, %llu batches acknowledged, %u faults\n", supervisor.kills,
                  (unsigned long long)acknowledged(supervisor.ledger), failures);
     if (keep || failures > 0)

@@ -22,6 +22,7 @@ static void arrive(uint32_t place)
     if (atomic_load_explicit(&points->wanted, memory_order_relaxed) != place)
         return;
     atomic_store(&points->wanted, NOWHERE);
+    atomic_store(&points->signaled, place);
     (void)raise(atomic_load(&points->signal));
 }
 
@@ -31,6 +32,7 @@ struct points *points_new(void)
                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
         abort();
+    points_reset(memory);
     return memory;
 }
 
@@ -52,11 +54,16 @@ static void after_call(const struct call *call, ssize_t result)
     arrive(2 * call->point + 1);
 }
 
+void points_reset(struct points *own)
+{
+    atomic_store(&own->wanted, NOWHERE);
+    atomic_store(&own->signaled, NOWHERE);
+    atomic_store(&own->place, NOWHERE);
+}
+
 void points_begin(struct points *own)
 {
     points = own;
-    atomic_store(&own->wanted, NOWHERE);
-    atomic_store(&own->place, NOWHERE);
     calls.before = before_call;
     calls.after = after_call;
 }

@@ -33,14 +33,18 @@ enum step {
 /* Of one process. */
 struct points {
     _Atomic uint32_t place;
-    _Atomic uint32_t wanted; /* the place where it is to send itself the signal; NOWHERE: none */
-    atomic_int signal;       /* SIGKILL or SIGSTOP */
+    _Atomic uint32_t wanted;   /* the place where it is to send itself the signal; NOWHERE: none */
+    _Atomic uint32_t signaled; /* where it did that last */
+    atomic_int signal;         /* SIGKILL or SIGSTOP */
     _Atomic uint32_t visits[PLACES];
 };
 
 struct points *points_new(void); /* in memory that is shared with children */
 /* Ask for a signal at a place. */
 void points_want(struct points *points, uint32_t place, int signal);
+
+/* Another process is to have them: to be called before it is there. */
+void points_reset(struct points *points);
 
 /* Tell where this process is from now on. */
 void points_begin(struct points *points);
