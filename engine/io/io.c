@@ -65,7 +65,9 @@ static int system_write(const struct io *io, int fd, struct iovec *vectors, int 
 {
     (void)io;
     while (count > 0) {
-        ssize_t r = RETRY(pwritev(fd, vectors, count, (off_t)position));
+        ssize_t r = count == 1
+                        ? RETRY(pwrite(fd, vectors->iov_base, vectors->iov_len, (off_t)position))
+                        : RETRY(pwritev(fd, vectors, count, (off_t)position));
         if (r < 0)
             return (int)r;
         if (r == 0)

@@ -20,6 +20,10 @@
 #include <string.h>
 #include <time.h>
 
+/* A batch up to this size is put together before it is written: two pieces cost the kernel more (of
+ * 200 bytes some 100 ns). */
+#define APPEND_COPIED_BYTES 1024
+
 /* A batch on its way: its header as it will be stored, and what checking it told. */
 struct append {
     uint8_t header[BATCH_HEADER_BYTES];
@@ -271,14 +275,23 @@ static int append_write(struct beck_partition *partition, struct append *append,
                         const struct live_tail *tail, struct beck_error *error)
 {
     const struct io *io = partition->store->io;
+    const uint8_t *rest = append->batch + BATCH_HEADER_BYTES;
+    size_t rest_size = append->size - BATCH_HEADER_BYTES;
     struct iovec vectors[2] = {
         {.iov_base = append->header, .iov_len = BATCH_HEADER_BYTES},
-        {.iov_base = (void *)(uintptr_t)(append->batch + BATCH_HEADER_BYTES),
-         .iov_len = append->size - BATCH_HEADER_BYTES},
+        {.iov_base = (void *)(uintptr_t)rest, .iov_len = rest_size},
     };
+    int count = 2;
+    uint8_t whole[APPEND_COPIED_BYTES];
     store_be64(append->header, (uint64_t)tail->end.offset);
     store_be32(append->header + 12, tail->leader_epoch);
-    int r = io->write(io, partition->active_fd, vectors, 2, tail->end.position);
+    if (append->size <= sizeof(whole)) {
+        memcpy(whole, append->header, BATCH_HEADER_BYTES);
+        memcpy(whole + BATCH_HEADER_BYTES, rest, rest_size);
+        vectors[0] = (struct iovec){.iov_base = whole, .iov_len = append->size};
+        count = 1;
+    }
+    int r = io->write(io, partition->active_fd, vectors, count, tail->end.position);
     if (LIKELY(r == 0))
         return 0;
     /* A part of it may be there: it must not be taken for a batch one day. */
