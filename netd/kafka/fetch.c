@@ -17,7 +17,6 @@
 #include <event2/event_struct.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "clock.h"
 #include "kafka/errors.h"
@@ -25,10 +24,7 @@
 #include "kafka/handlers.h"
 #include "loop.h"
 
-#define VERSION_ZSTD      10 /* the first that may carry it */
 #define VERSION_TOPIC_IDS 13 /* the first that names topics by their ids */
-#define CODEC_AT          22 /* the low byte of a batch's attributes */
-#define CODEC_MASK        7
 
 struct fetch_part {
     struct watcher watcher;
@@ -87,18 +83,11 @@ static int16_t check_epoch(const struct fetch_part *part)
                                                         : KAFKA_UNKNOWN_LEADER_EPOCH;
 }
 
-/* Whether the client's version can read the range. As in Kafka, the first batch speaks for all. */
-static bool readable(const struct fetch_part *part, const struct beck_range *range)
-{
-    uint8_t attributes;
-    if (part->fetch->request->version >= VERSION_ZSTD)
-        return true;
-    if (pread(range->fd, &attributes, 1, (off_t)range->position + CODEC_AT) != 1)
-        return true; /* sending will find out */
-    return (attributes & CODEC_MASK) != BECK_COMPRESSION_ZSTD;
-}
-
-/* Takes what the partition has. Only the first that has something may go above the limit. */
+/*
+ * Takes what the partition has. Only the first that has something may go above the limit. As with
+ * Kafka 4, a client gets what was produced, also zstd in versions that are older than it: those
+ * that ask in such a version can mostly read it (rskafka, kafka-python 2).
+ */
 static int16_t read_part(struct fetch_part *part, size_t limit, struct beck_error *error)
 {
     struct fetch *fetch = part->fetch;
@@ -112,13 +101,9 @@ static int16_t read_part(struct fetch_part *part, size_t limit, struct beck_erro
         return KAFKA_NONE;
     }
     part->range = malloc(sizeof(*part->range));
-    if (!part->range || !readable(part, &range)) {
-        int16_t code =
-            part->range ? KAFKA_UNSUPPORTED_COMPRESSION_TYPE : KAFKA_UNKNOWN_SERVER_ERROR;
-        free(part->range);
-        part->range = NULL;
+    if (!part->range) {
         beck_range_release(&range);
-        return code;
+        return KAFKA_UNKNOWN_SERVER_ERROR;
     }
     *part->range = range;
     part->answer.records =
