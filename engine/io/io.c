@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 /* Repeat a call while signals interrupt it; its result, or the negative errno. */
@@ -123,6 +124,14 @@ static int system_sync_all(const struct io *io, int fd)
     return RETRY(syncfs(fd));
 }
 
+static int system_write_back(const struct io *io, int fd)
+{
+    const unsigned all =
+        SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+    (void)io;
+    return RETRY(sync_file_range(fd, 0, 0, all));
+}
+
 static int system_make_directory(const struct io *io, int directory, const char *name, mode_t mode)
 {
     (void)io;
@@ -212,6 +221,7 @@ const struct io io_system = {
     .sync = system_sync,
     .forget = system_forget,
     .sync_all = system_sync_all,
+    .write_back = system_write_back,
     .make_directory = system_make_directory,
     .make_fifo = system_make_fifo,
     .rename = system_rename,
@@ -282,6 +292,24 @@ int io_is_network(int fd)
     case CODA_SUPER_MAGIC:
     case V9FS_MAGIC:
     case FUSE_SUPER_MAGIC:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+int io_is_synced_whole(int fd)
+{
+    struct statfs info;
+    if (RETRY(fstatfs(fd, &info)) < 0)
+        return -errno;
+    if (info.f_flags & ST_RDONLY) /* it may have become so by an error */
+        return 0;
+    switch ((uint32_t)info.f_type) {
+    case EXT4_SUPER_MAGIC:
+    case XFS_SUPER_MAGIC:
+    case BTRFS_SUPER_MAGIC:
+    case TMPFS_MAGIC:
         return 1;
     default:
         return 0;

@@ -42,6 +42,9 @@ struct io {
     /* Have what is read from the file from now on come from the disk. */
     int (*forget)(const struct io *io, int fd);
     int (*sync_all)(const struct io *io, int fd); /* syncfs: the whole file system */
+    /* sync_file_range: have all pages of the file written, and tell what the disk refused of it. No
+     * promise: neither the size nor what the disk keeps in its own cache is made durable. */
+    int (*write_back)(const struct io *io, int fd);
 
     int (*make_directory)(const struct io *io, int directory, const char *name, mode_t mode);
     int (*make_fifo)(const struct io *io, int directory, const char *name, mode_t mode);
@@ -78,5 +81,9 @@ int io_list(const struct io *io, int directory, int (*visit)(void *context, cons
 
 /* Is the descriptor on a file system that another machine could change behind our back? 1 or 0. */
 int io_is_network(int fd);
+
+/* Is the descriptor on a file system of which it is known that sync_all makes all of it durable,
+ * and that write_back tells the errors of a file; and that takes writes still? 1 or 0. */
+int io_is_synced_whole(int fd);
 
 #endif

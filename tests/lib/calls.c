@@ -84,9 +84,9 @@ const char *call_point_name(uint32_t point, char to[64])
         [CALL_CREATE] = "create",           [CALL_WRITE] = "write",
         [CALL_WRITE_THROUGH] = "commit to", [CALL_TRUNCATE] = "truncate",
         [CALL_ALLOCATE] = "allocate",       [CALL_SYNC] = "sync",
-        [CALL_SYNC_ALL] = "sync all of",    [CALL_MAKE_FOLDER] = "make",
-        [CALL_MAKE_FIFO] = "make",          [CALL_RENAME] = "rename",
-        [CALL_REMOVE] = "remove",
+        [CALL_SYNC_ALL] = "sync all of",    [CALL_WRITE_BACK] = "write back",
+        [CALL_MAKE_FOLDER] = "make",        [CALL_MAKE_FIFO] = "make",
+        [CALL_RENAME] = "rename",           [CALL_REMOVE] = "remove",
     };
     static const char *const files[CALL_FILES] = {
         [FILE_META] = "meta.mdb",
@@ -251,6 +251,12 @@ OURS int fsync(int fd)
 OURS int syncfs(int fd)
 {
     return (int)CALL(calls.skip_syncs ? 0 : syscall(SYS_syncfs, fd), .op = CALL_SYNC_ALL, .fd = fd);
+}
+
+OURS int sync_file_range(int fd, off64_t from, off64_t size, unsigned flags)
+{
+    return (int)CALL(calls.skip_syncs ? 0 : syscall(SYS_sync_file_range, fd, from, size, flags),
+                     .op = CALL_WRITE_BACK, .fd = fd);
 }
 
 OURS int mkdirat(int directory, const char *path, mode_t mode)

@@ -23,6 +23,7 @@ enum call_op {
     CALL_ALLOCATE,
     CALL_SYNC,
     CALL_SYNC_ALL,
+    CALL_WRITE_BACK, /* makes nothing durable, but tells of errors */
     CALL_MAKE_FOLDER,
     CALL_MAKE_FIFO,
     CALL_RENAME,

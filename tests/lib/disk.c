@@ -444,7 +444,7 @@ struct disk *disk_cut(const struct disk *disk, uint32_t at, uint64_t *random)
     for (uint32_t i = 0; i <= at && i < disk->note_count; i++) {
         const struct note *note = &disk->notes[i];
         bool durable = i < cut.synced[note->node] || (note->op == CALL_WRITE_THROUGH && i < at);
-        if (note->op == CALL_SYNC || note->op == CALL_SYNC_ALL)
+        if (note->op == CALL_SYNC || note->op == CALL_SYNC_ALL || note->op == CALL_WRITE_BACK)
             continue;
         if (i == at && cut.keep == KEEP_ALL) /* it did not end */
             cut.keep = KEEP_ALL / 2;

@@ -87,6 +87,11 @@ static int fault_sync_all(const struct io *io, int fd)
     return ASK_AND(io, io_system.sync_all(&io_system, fd), .call = FAULT_SYNC_ALL, .fd = fd);
 }
 
+static int fault_write_back(const struct io *io, int fd)
+{
+    return ASK_AND(io, io_system.write_back(&io_system, fd), .call = FAULT_WRITE_BACK, .fd = fd);
+}
+
 static int fault_forget(const struct io *io, int fd)
 {
     return ASK_AND(io, io_system.forget(&io_system, fd), .call = FAULT_FORGET, .fd = fd);
@@ -160,6 +165,7 @@ void fault_io_init(struct fault_io *fault)
     fault->io.sync_data = fault_sync_data;
     fault->io.sync = fault_sync;
     fault->io.sync_all = fault_sync_all;
+    fault->io.write_back = fault_write_back;
     fault->io.forget = fault_forget;
     fault->io.make_directory = fault_make_directory;
     fault->io.make_fifo = fault_make_fifo;

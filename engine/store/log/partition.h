@@ -111,4 +111,20 @@ int partition_failed(const struct beck_partition *partition, int code, int64_t o
 int partition_sync(struct beck_partition *partition, int64_t offset, bool force,
                    struct beck_error *error);
 
+/* How far a log had come, and what was known of its syncs. */
+struct sync_mark {
+    struct live_tail tail;
+    int64_t synced_offset;
+    uint64_t bytes; /* that were not synced */
+    int64_t begin_ms;
+};
+struct sync_many;
+
+/* For syncing many partitions: take the marks of all of them, begin `many` (sync_many.h), and then
+ * make each durable up to its mark, for everybody, with flush.policy=os too. */
+int partition_sync_mark(struct beck_partition *partition, struct sync_mark *ret_mark,
+                        struct beck_error *error);
+int partition_sync_marked(struct beck_partition *partition, const struct sync_mark *mark,
+                          struct sync_many *many, struct beck_error *error);
+
 #endif

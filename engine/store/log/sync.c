@@ -12,6 +12,7 @@
 #include "partition.h"
 #include "report.h"
 #include "segments.h"
+#include "sync_many.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -44,13 +45,13 @@ static int sync_directory(struct beck_partition *partition, bool *ret_refused)
 }
 
 static int sync_segment(struct beck_partition *partition, struct segment *segment,
-                        bool *ret_refused)
+                        struct sync_many *many, bool *ret_refused)
 {
     const struct io *io = partition->store->io;
     int fd = segment_pin(segment, false);
     if (fd < 0)
         return fd;
-    int r = io->sync_data(io, fd);
+    int r = sync_many_file(many, io, fd);
     *ret_refused |= r < 0;
     segment_unpin(segment);
     return r;
@@ -76,7 +77,7 @@ static int sync_next(struct beck_partition *partition, int64_t from, int64_t las
  * meanwhile needs no sync. `*ret_refused`: the disk did not take it, as opposed to our not getting
  * that far. */
 static int sync_files(struct beck_partition *partition, const struct live_tail *tail,
-                      bool *ret_refused, struct beck_error *error)
+                      struct sync_many *many, bool *ret_refused, struct beck_error *error)
 {
     int64_t from = atomic_load(&partition->slot->synced_segment);
     int64_t done = from - 1;
@@ -85,7 +86,7 @@ static int sync_files(struct beck_partition *partition, const struct live_tail *
     struct segment *segment;
     int r = sync_next(partition, done, last, &segment, error);
     while (r == 0 && segment) {
-        r = sync_segment(partition, segment, ret_refused);
+        r = sync_segment(partition, segment, many, ret_refused);
         if (r == 0)
             done = segment->base_offset;
         else if (!*ret_refused)
@@ -96,7 +97,7 @@ static int sync_files(struct beck_partition *partition, const struct live_tail *
         if (r == 0 || r == -EAGAIN)
             r = sync_next(partition, done, last, &segment, error);
     }
-    if (r == 0 && from != last) {
+    if (r == 0 && from != last && !sync_many_has_names(many)) {
         r = sync_directory(partition, ret_refused);
         if (r < 0)
             (void)report_errno(error, r, "cannot sync directory %s", partition->path);
@@ -141,20 +142,39 @@ static int sync_publish(struct beck_partition *partition, const struct log_point
     return 0;
 }
 
-/* Under sync_mutex. */
-static int sync_now(struct beck_partition *partition, struct beck_error *error)
+int partition_sync_mark(struct beck_partition *partition, struct sync_mark *ret_mark,
+                        struct beck_error *error)
 {
-    struct live_tail tail;
-    int64_t begin_ms = store_now_ms();
+    const struct live_slot *slot = partition->slot;
+    struct sync_mark mark = {.begin_ms = store_now_ms()};
     /* Before the tail, which so has all that was counted. */
-    uint64_t bytes = atomic_load(&partition->slot->unsynced_bytes);
-    int r = partition_tail(partition, &tail, error);
+    mark.bytes = atomic_load(&slot->unsynced_bytes);
+    mark.synced_offset = atomic_load(&slot->synced_offset);
+    int r = partition_tail(partition, &mark.tail, error);
+    if (r == 0)
+        *ret_mark = mark;
+    return r;
+}
+
+/* Sync up to a mark, with `many` that began after it was taken; NULL: up to the end. Under
+ * sync_mutex. */
+static int sync_now(struct beck_partition *partition, const struct sync_mark *mark,
+                    struct sync_many *many, struct beck_error *error)
+{
+    struct sync_mark end;
+    bool refused = false;
+    int r = 0;
+    /* Where others have synced since, they have counted what we would count. */
+    if (!mark || atomic_load(&partition->slot->synced_offset) != mark->synced_offset) {
+        r = partition_sync_mark(partition, &end, error);
+        mark = &end;
+        many = NULL;
+    }
     if (r < 0)
         return r;
-    bool refused = false;
-    r = sync_files(partition, &tail, &refused, error);
+    r = sync_files(partition, &mark->tail, many, &refused, error);
     if (r == 0)
-        return sync_publish(partition, &tail.end, bytes, begin_ms, error);
+        return sync_publish(partition, &mark->tail.end, mark->bytes, mark->begin_ms, error);
     if (!refused || partition_lock(partition, NULL) < 0)
         return r;
     atomic_fetch_or(&partition->slot->flags, LIVE_FAILED);
@@ -172,18 +192,12 @@ static int sync_state(struct beck_partition *partition, int64_t offset, struct b
     return atomic_load(&slot->synced_offset) >= offset;
 }
 
-int partition_sync(struct beck_partition *partition, int64_t offset, bool force,
-                   struct beck_error *error)
+/* Be the one who syncs, or wait for him, until it is done up to the offset. */
+static int sync_up_to(struct beck_partition *partition, int64_t offset,
+                      const struct sync_mark *mark, struct sync_many *many,
+                      struct beck_error *error)
 {
     struct live_slot *slot = partition->slot;
-    struct live_tail tail;
-    if (!force && atomic_load(&partition->flush_os))
-        return 0;
-    int known = partition_tail(partition, &tail, error);
-    if (known < 0)
-        return known;
-    if (offset > tail.end.offset)
-        offset = tail.end.offset;
     for (;;) {
         uint32_t sequence = atomic_load(&slot->sync_sequence);
         int r = sync_state(partition, offset, error);
@@ -197,7 +211,7 @@ int partition_sync(struct beck_partition *partition, int64_t offset, bool force,
         }
         r = sync_state(partition, offset, error);
         if (r == 0)
-            r = sync_now(partition, error);
+            r = sync_now(partition, mark, many, error);
         /* In this order: who finds the lock taken has read the sequence before, and sees it move.
          */
         live_unlock(&slot->sync_mutex);
@@ -209,4 +223,24 @@ int partition_sync(struct beck_partition *partition, int64_t offset, bool force,
         if (r > 0)
             return 0;
     }
+}
+
+int partition_sync(struct beck_partition *partition, int64_t offset, bool force,
+                   struct beck_error *error)
+{
+    struct live_tail tail;
+    if (!force && atomic_load(&partition->flush_os))
+        return 0;
+    int r = partition_tail(partition, &tail, error);
+    if (r < 0)
+        return r;
+    if (offset > tail.end.offset)
+        offset = tail.end.offset;
+    return sync_up_to(partition, offset, NULL, NULL, error);
+}
+
+int partition_sync_marked(struct beck_partition *partition, const struct sync_mark *mark,
+                          struct sync_many *many, struct beck_error *error)
+{
+    return sync_up_to(partition, mark->tail.end.offset, mark, many, error);
 }

@@ -37,12 +37,13 @@ int recovered_cut(struct beck_store *store, const struct beck_topic *topic, int3
 }
 
 int recovered_sync(struct beck_store *store, const struct beck_topic *topic, int32_t partition,
-                   const struct recovered *found, struct beck_error *error)
+                   const struct recovered *found, struct sync_many *many, struct beck_error *error)
 {
     const struct io *io = store->io;
     char directory[STORE_TOPIC_PATH_BYTES];
     char path[SEGMENT_PATH_BYTES];
     char name[SEGMENT_NAME_BYTES];
+    bool has_names = found->folder_is_synced && found->removed_count == 0;
     int r = 0;
 
     store_topic_path(directory, topic->id, partition);
@@ -53,9 +54,9 @@ int recovered_sync(struct beck_store *store, const struct beck_topic *topic, int
         _cleanup_close_ int fd = io_open_file(io, store->directory, path, O_RDWR, 0);
         if (fd == -ENOENT)
             continue;
-        r = fd < 0 ? fd : io->sync_data(io, fd);
+        r = fd < 0 ? fd : sync_many_file(many, io, fd);
     }
-    if (r == 0 && !(found->folder_is_synced && found->removed_count == 0)) {
+    if (r == 0 && !has_names && !sync_many_has_names(many)) {
         _cleanup_close_ int fd =
             io->open(io, store->directory, directory, O_RDONLY | O_DIRECTORY, 0);
         r = fd < 0 ? fd : io->sync(io, fd);

@@ -4,13 +4,15 @@
 #define STORE_RECOVER_APPLY_H
 
 #include "recover_partition.h"
+#include "sync_many.h"
 
 /* Cut the log where it ends: what has to go of the files. */
 int recovered_cut(struct beck_store *store, const struct beck_topic *topic, int32_t partition,
                   const struct recovered *found, struct beck_error *error);
-/* Make durable what was read: it is in the page cache, and may be nowhere else. */
+/* Make durable what was read: it is in the page cache, and may be nowhere else. `many` began after
+ * the last change to the files, or is NULL. */
 int recovered_sync(struct beck_store *store, const struct beck_topic *topic, int32_t partition,
-                   const struct recovered *found, struct beck_error *error);
+                   const struct recovered *found, struct sync_many *many, struct beck_error *error);
 /* Put what was found, and a checkpoint at its end, into index.mdb. */
 int recovered_put(struct db *index, MDB_txn *txn, const struct beck_topic *topic, int32_t partition,
                   const struct recovered *found);

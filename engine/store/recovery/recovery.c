@@ -18,14 +18,13 @@
 #include "recover_partition.h"
 #include "recover_start.h"
 #include "report.h"
+#include "sync_many.h"
 #include "topics.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define RECOVERY_SYNC_ALL 16 /* partitions from which on syncfs first is cheaper */
 
 struct recovery {
     struct beck_store *store;
@@ -39,6 +38,8 @@ struct recovery {
     size_t cut_count;
     struct recovery_gone *gone; /* files to be removed */
     size_t gone_count;
+    uint32_t synced; /* partitions */
+    struct sync_many many;
 };
 
 struct recovery_cut {
@@ -46,6 +47,7 @@ struct recovery_cut {
     int32_t partition;
     struct live_slot *slot;
     struct recovered found;
+    bool is_failed; /* the disk refused the cut */
 };
 
 /* Segments that a trim has left below the log start. */
@@ -136,6 +138,18 @@ static int forget_below(struct recovery *recovery, const struct beck_topic *topi
                               first);
 }
 
+/* Make what was read durable. Nobody writes meanwhile: where it is many partitions, their file
+ * system is synced once for the rest of them. */
+static int sync_found(struct recovery *recovery, const struct beck_topic *topic, int32_t partition,
+                      const struct recovered *found, struct beck_error *error)
+{
+    struct beck_store *store = recovery->store;
+    if (++recovery->synced == SYNC_MANY_LEAST)
+        sync_many_begin(&recovery->many, store->io, store->directory);
+    return recovered_sync(store, topic, partition, found,
+                          recovery->synced >= SYNC_MANY_LEAST ? &recovery->many : NULL, error);
+}
+
 /* Write down what was found. Where something is to be cut off, only that: cutting comes once it is
  * known for good, see recovery_cut(). */
 static int carry_out(struct recovery *recovery, const struct beck_topic *topic, int32_t partition,
@@ -146,7 +160,7 @@ static int carry_out(struct recovery *recovery, const struct beck_topic *topic, 
     int r = 0;
     if (found->is_dirty && !found->is_cut) {
         /* The others are not to suffer from what is wrong with this one's files. */
-        found->is_failed = recovered_sync(store, topic, partition, found, error) < 0;
+        found->is_failed = sync_found(recovery, topic, partition, found, error) < 0;
         if (found->is_failed)
             return 0;
     }
@@ -181,25 +195,39 @@ static int cut_later(struct recovery *recovery, const struct beck_topic *topic, 
     return 0;
 }
 
+/* One partition that was cut: make that durable, and put it into index.mdb. */
+static int cut_put(struct recovery *recovery, struct recovery_cut *cut, struct sync_many *many,
+                   struct beck_error *error)
+{
+    struct beck_store *store = recovery->store;
+    if (recovered_sync(store, &cut->topic, cut->partition, &cut->found, many, error) < 0) {
+        cut->is_failed = true;
+        return 0;
+    }
+    int r =
+        recovered_put(&store->index, recovery->index_txn, &cut->topic, cut->partition, &cut->found);
+    return r < 0 ? report_errno(error, r, "index.mdb: cannot be written") : 0;
+}
+
 /* meta.mdb has the notes: cut off what has to go. */
 static int recovery_cut(struct recovery *recovery, struct beck_error *error)
 {
     struct beck_store *store = recovery->store;
+    bool are_many = recovery->cut_count >= SYNC_MANY_LEAST;
+    struct sync_many many;
     int r = 0;
+    for (size_t i = 0; i < recovery->cut_count; i++) {
+        struct recovery_cut *cut = &recovery->cuts[i];
+        cut->is_failed = recovered_cut(store, &cut->topic, cut->partition, &cut->found, error) < 0;
+    }
+    if (are_many)
+        sync_many_begin(&many, store->io, store->directory);
     for (size_t i = 0; r == 0 && i < recovery->cut_count; i++) {
         struct recovery_cut *cut = &recovery->cuts[i];
-        r = recovered_cut(store, &cut->topic, cut->partition, &cut->found, error);
-        if (r == 0)
-            r = recovered_sync(store, &cut->topic, cut->partition, &cut->found, error);
-        if (r < 0) {
+        if (!cut->is_failed)
+            r = cut_put(recovery, cut, are_many ? &many : NULL, error);
+        if (cut->is_failed)
             atomic_fetch_or(&cut->slot->flags, LIVE_FAILED);
-            r = 0;
-            continue;
-        }
-        r = recovered_put(&store->index, recovery->index_txn, &cut->topic, cut->partition,
-                          &cut->found);
-        if (r < 0)
-            (void)report_errno(error, r, "index.mdb: cannot be written");
     }
     return r;
 }
@@ -323,20 +351,6 @@ static int recovery_slots(struct recovery *recovery, struct beck_error *error)
     return r;
 }
 
-/* What an earlier process of this boot appended may still be in memory alone. Of many partitions it
- * is written at once: the sync of each one that was read then finds nothing to wait for but what it
- * says, whether the disk took it. */
-static void recovery_write_back(const struct recovery *recovery)
-{
-    struct beck_store *store = recovery->store;
-    uint32_t slots = recovery->same_boot ? atomic_load(&live_store(&store->live)->slots) : 0;
-    uint32_t dirty = 0;
-    for (uint32_t i = 1; i < slots && dirty < RECOVERY_SYNC_ALL; i++)
-        dirty += atomic_load(&live_slot(&store->live, i)->dirty_ms) != 0;
-    if (dirty >= RECOVERY_SYNC_ALL && !store->read_only)
-        (void)store->io->sync_all(store->io, store->directory);
-}
-
 static int recovery_begin(struct recovery *recovery, struct beck_error *error)
 {
     struct beck_store *store = recovery->store;
@@ -392,10 +406,8 @@ int recovery_run(struct beck_store *store, struct beck_error *error)
     int r = recovery_slots(&recovery, error);
     if (r == 0)
         r = recovery_begin(&recovery, error);
-    if (r == 0) {
-        recovery_write_back(&recovery);
+    if (r == 0)
         r = recovery_topics(&recovery, error);
-    }
     if (r == 0 && !store->read_only)
         r = recovery_commit(&recovery, error);
     /* Only now: slots of a recovery that did not get here prove nothing. */

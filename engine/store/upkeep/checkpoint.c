@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Happy path, for each dirty partition that is due: take its tail, sync up to it, and put into one
- * transaction the segments that were rolled, the index entries and the checkpoint itself.
- * After the commit the slots forget what index.mdb has now.
+ * Happy path, for each dirty partition that is due: take its tail, sync up to it (many at once:
+ * sync_many.h), and put into one transaction the segments that were rolled, the index entries and
+ * the checkpoint itself. After the commit the slots forget what index.mdb has now.
  *
  * A partition that cannot be synced is left out, and the others are not: it has failed for
  * everybody already. When the commit fails nothing was forgotten, and the next run does it again.
@@ -14,18 +14,18 @@
 #include "entries.h"
 #include "partition.h"
 #include "report.h"
+#include "sync_many.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #define CHECKPOINT_BATCH     512  /* partitions in one transaction */
-#define CHECKPOINT_SYNC_ALL  16   /* from so many on, syncfs first: it is cheaper than one by one */
 #define CHECKPOINT_LOOK_MS   20   /* when to look again while there is much */
 #define CHECKPOINT_HIDDEN_MS 1000 /* how long records may stay unseen for want of a sync */
 
 struct checkpoint_item {
     struct beck_partition *partition;
-    struct live_tail tail;
+    struct sync_mark mark; /* up to its tail is the checkpoint */
     uint64_t dirty_bytes;
     uint32_t rolled; /* counter behind the last rolled segment that was taken */
     struct entry_list entries;
@@ -88,19 +88,23 @@ static void round_collect(struct checkpoint_round *round, bool all, uint32_t *fr
 
 /* ---- one round ----------------------------------------------------------------------------- */
 
-/* Sync one partition up to its tail. Drops it from the round where that fails. */
-static int item_sync(struct checkpoint_item *item, struct beck_error *error)
+/* Note how far one partition has come: up to there the checkpoint will be. */
+static int item_mark(struct checkpoint_item *item, struct beck_error *error)
 {
     struct live_slot *slot = item->partition->slot;
     item->dirty_bytes = atomic_load(&slot->dirty_bytes);
     item->rolled = atomic_load(&slot->rolled_end);
-    int r = partition_tail(item->partition, &item->tail, error);
+    return partition_sync_mark(item->partition, &item->mark, error);
+}
+
+/* Sync it up to there. `many` began since, or is NULL. */
+static int item_sync(struct checkpoint_item *item, struct sync_many *many, struct beck_error *error)
+{
+    int r = partition_sync_marked(item->partition, &item->mark, many, error);
     if (r == 0)
-        r = partition_sync(item->partition, item->tail.end.offset, true, error);
+        r = producers_collect(item->partition, &item->mark.tail, &item->producers, error);
     if (r == 0)
-        r = producers_collect(item->partition, &item->tail, &item->producers, error);
-    if (r == 0)
-        entries_collect(item->partition, &item->tail, &item->entries);
+        entries_collect(item->partition, &item->mark.tail, &item->entries);
     return r;
 }
 
@@ -111,19 +115,28 @@ static void item_done(struct checkpoint_item *item)
     partition_close(item->partition);
 }
 
+/* Keep what `r` says is good; drop it from the round where it is not. */
+static void round_keep(struct checkpoint_round *round, size_t *good, size_t i, int r)
+{
+    if (r == 0)
+        round->items[(*good)++] = round->items[i];
+    else
+        item_done(&round->items[i]);
+}
+
 static void round_sync(struct checkpoint_round *round, struct beck_error *error)
 {
     struct beck_store *store = round->store;
+    struct sync_many many;
+    size_t marked = 0;
     size_t good = 0;
-    if (round->count >= CHECKPOINT_SYNC_ALL)
-        (void)store->io->sync_all(store->io, store->directory);
-    for (size_t i = 0; i < round->count; i++) {
-        struct checkpoint_item *item = &round->items[i];
-        if (item_sync(item, error) == 0)
-            round->items[good++] = *item;
-        else
-            item_done(item);
-    }
+    for (size_t i = 0; i < round->count; i++)
+        round_keep(round, &marked, i, item_mark(&round->items[i], error));
+    bool are_many = marked >= SYNC_MANY_LEAST;
+    if (are_many)
+        sync_many_begin(&many, store->io, store->directory);
+    for (size_t i = 0; i < marked; i++)
+        round_keep(round, &good, i, item_sync(&round->items[i], are_many ? &many : NULL, error));
     round->count = good;
 }
 
@@ -135,8 +148,8 @@ static int item_put_rolled(struct checkpoint_item *item, MDB_txn *txn)
     int r = 0;
     for (uint32_t i = 0; r == 0 && i < count; i++) {
         struct segment_record record = segment_record_of(&rolled[i]);
-        if (record.base_offset < item->tail.end.segment &&
-            record.base_offset >= item->tail.log_start.segment)
+        if (record.base_offset < item->mark.tail.end.segment &&
+            record.base_offset >= item->mark.tail.log_start.segment)
             r = index_segment_put(&partition->store->index, txn, partition->topic.number,
                                   (uint32_t)partition->number, &record);
     }
@@ -181,12 +194,12 @@ static int item_put(struct checkpoint_item *item, MDB_txn *txn)
 {
     struct beck_partition *partition = item->partition;
     struct index_checkpoint checkpoint = {
-        .end = item->tail.end,
-        .records_end =
-            live_tail_hides(&item->tail) ? item->tail.end.offset : item->tail.high.offset,
-        .max_timestamp_ms = item->tail.max_timestamp_ms,
-        .append_ms = item->tail.append_ms,
-        .reserved_offset = item->tail.end.offset + CHECKPOINT_RESERVED_OFFSETS,
+        .end = item->mark.tail.end,
+        .records_end = live_tail_hides(&item->mark.tail) ? item->mark.tail.end.offset
+                                                         : item->mark.tail.high.offset,
+        .max_timestamp_ms = item->mark.tail.max_timestamp_ms,
+        .append_ms = item->mark.tail.append_ms,
+        .reserved_offset = item->mark.tail.end.offset + CHECKPOINT_RESERVED_OFFSETS,
     };
     if (partition_is_deleted(partition))
         return 0; /* what it had in index.mdb is gone, and is not to come back */
@@ -198,7 +211,8 @@ static int item_put(struct checkpoint_item *item, MDB_txn *txn)
                                  (uint32_t)partition->number, &checkpoint);
     if (r == 0 && item->producers.count > 0)
         r = producers_put(&partition->store->index, txn, partition->topic.number,
-                          (uint32_t)partition->number, &item->producers, item->tail.end.offset);
+                          (uint32_t)partition->number, &item->producers,
+                          item->mark.tail.end.offset);
     return r;
 }
 
@@ -209,17 +223,17 @@ static void item_forget(struct checkpoint_item *item)
     if (partition_lock(item->partition, NULL) < 0)
         return;
     const struct live_tail *tail = live_tail_locked(slot);
-    atomic_store(&slot->checkpoint_offset, item->tail.end.offset);
+    atomic_store(&slot->checkpoint_offset, item->mark.tail.end.offset);
     uint32_t begin = atomic_load(&slot->rolled_begin);
     while (begin != item->rolled &&
-           slot->rolled[begin % LIVE_ROLLED_MAX].base_offset < item->tail.end.segment)
+           slot->rolled[begin % LIVE_ROLLED_MAX].base_offset < item->mark.tail.end.segment)
         begin++;
     atomic_store(&slot->rolled_begin, begin);
-    live_ring_trim(slot, item->tail.end.offset);
+    live_ring_trim(slot, item->mark.tail.end.offset);
     uint64_t dirty = atomic_load(&slot->dirty_bytes);
     atomic_store(&slot->dirty_bytes, dirty - item->dirty_bytes);
     atomic_store(&slot->dirty_ms,
-                 tail->end.offset == item->tail.end.offset ? 0 : store_monotonic_ms());
+                 tail->end.offset == item->mark.tail.end.offset ? 0 : store_monotonic_ms());
     partition_unlock(item->partition);
 }
 
@@ -310,7 +324,9 @@ int checkpoint_partition(struct beck_partition *partition, struct beck_error *er
     if (item->partition != partition)
         r = report(error, -ESTALE, "the topic was deleted");
     if (r == 0)
-        r = item_sync(item, error);
+        r = item_mark(item, error);
+    if (r == 0)
+        r = item_sync(item, NULL, error);
     round->count = 1;
     if (r == 0)
         r = round_commit(round, error);

@@ -141,6 +141,20 @@ static void this_file_system_is_none_of_a_network(void **state)
     assert_true(io_is_network(fd) < 0);
 }
 
+static void writing_back_is_done_with_what_is_written(void **state)
+{
+    int fd = open_file(*state);
+    char bytes[] = "hello";
+    struct iovec vector = {bytes, 5};
+    assert_int_equal(io->write(io, fd, &vector, 1, 0), 0);
+    assert_int_equal(io->write_back(io, fd), 0);
+    assert_int_equal(io->sync_all(io, fd), 0);
+    assert_true(io_is_synced_whole(fd) >= 0);
+    assert_int_equal(io->close(io, fd), 0);
+    assert_int_equal(io->write_back(io, fd), -EBADF);
+    assert_true(io_is_synced_whole(fd) < 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_folder, teardown)
 
 int main(void)
@@ -155,6 +169,7 @@ int main(void)
         TEST(many_share_a_lock),
         TEST(a_folder_is_listed_without_its_dots),
         TEST(this_file_system_is_none_of_a_network),
+        TEST(writing_back_is_done_with_what_is_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
