@@ -87,6 +87,16 @@ static rd_kafka_t *client(rd_kafka_type_t type, rd_kafka_conf_t *conf)
     return kafka;
 }
 
+/* So that the first connection is not measured. */
+static void connect_to(rd_kafka_t *kafka, rd_kafka_topic_t *topic)
+{
+    const struct rd_kafka_metadata *metadata;
+    rd_kafka_resp_err_t error = rd_kafka_metadata(kafka, 0, topic, &metadata, 20000);
+    if (error)
+        errx(1, "no metadata: %s", rd_kafka_err2str(error));
+    rd_kafka_metadata_destroy(metadata);
+}
+
 static void delivered(rd_kafka_t *kafka, const rd_kafka_message_t *message, void *context)
 {
     (void)kafka;
@@ -118,6 +128,7 @@ static void produce(char **arguments, struct run *run)
         errx(1, "no memory");
     for (size_t i = 0; i < size; i++)
         value[i] = (char)(' ' + rand() % 90);
+    connect_to(kafka, topic);
     run->daemon_cpu = process_cpu(run->pid);
     run->begin = now();
     for (long i = 0; i < count; i++) {
@@ -153,6 +164,7 @@ static void consume(char **arguments, struct run *run)
     rd_kafka_t *kafka = client(RD_KAFKA_CONSUMER, conf);
     rd_kafka_topic_t *topic = rd_kafka_topic_new(kafka, arguments[1], NULL);
     uint64_t count = (uint64_t)atoll(arguments[3]);
+    connect_to(kafka, topic);
     run->daemon_cpu = process_cpu(run->pid);
     run->begin = now();
     if (!topic || rd_kafka_consume_start(topic, 0, RD_KAFKA_OFFSET_BEGINNING) < 0)

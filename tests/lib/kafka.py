@@ -57,6 +57,7 @@ class Kafka(Program):
     """A broker of the test's own, below `folder`."""
 
     process = None
+    java = JAVA
 
     def __init__(self, folder, **properties):
         """Properties have _ for the dots of their names."""
@@ -91,7 +92,7 @@ class Kafka(Program):
 
     def start(self):
         # what it has to say of itself, it prints
-        self.launch(['sh', '-c', 'exec "$@" >&2', 'sh', *JAVA, '-cp', class_path(), 'kafka.Kafka',
+        self.launch(['sh', '-c', 'exec "$@" >&2', 'sh', *self.java, '-cp', class_path(), 'kafka.Kafka',
                      self.configuration])
         if not wait_until(lambda: self._answers() or not self.alive(), START_SECONDS) or \
                 not self.alive():
