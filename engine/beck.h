@@ -435,6 +435,15 @@ int beck_topic_find_id(struct beck_store *store, const uint8_t id[BECK_ID_BYTES]
                        struct beck_topic *ret_topic, struct beck_error *error);
 
 /*
+ * The leader epochs of a topic's partitions: fill `epochs`, which has room for
+ * `topic->partition_count` of them. They change when a store is opened that may have lost something
+ * (see beck_partition_epoch_end()), and never while it is open. -1 stands for a partition that the
+ * topic no longer has, or whose record is damaged.
+ */
+int beck_topic_leader_epochs(struct beck_store *store, const struct beck_topic *topic,
+                             int32_t *epochs, struct beck_error *error);
+
+/*
  * The first topic whose name sorts (by bytes) after `after`; NULL or "": the very first. Returns 1,
  * or 0 when there is none.
  */
@@ -615,6 +624,23 @@ int32_t beck_partition_number(const struct beck_partition *partition);
  */
 int beck_partition_epoch_end(struct beck_partition *partition, int32_t epoch, int32_t *ret_epoch,
                              int64_t *ret_end_offset, struct beck_error *error);
+
+/* An idempotent producer (KIP-98) that a partition knows. */
+struct beck_producer {
+    int64_t id;
+    int64_t last_ms;       /* when it last appended, since the epoch */
+    int32_t last_sequence; /* of its last record; -1: none of its epoch is known */
+    int16_t epoch;
+};
+
+/*
+ * Fill `producers`, which has room for `room` of them, with the producers that the partition knows
+ * and that did not expire, in no order, and tell how many there are; there may be more than there
+ * was room for, at most BECK_PARTITION_PRODUCERS_MAX. It may read the log, as the first append of a
+ * producer does. -ESTALE: the topic was deleted. -ENOMEM; errors of the disk.
+ */
+int beck_partition_producers(struct beck_partition *partition, struct beck_producer *producers,
+                             uint32_t room, uint32_t *ret_count, struct beck_error *error);
 
 /* Bytes that the partition's segment files occupy. */
 int beck_partition_disk_bytes(struct beck_partition *partition, uint64_t *ret_bytes,

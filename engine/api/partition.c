@@ -8,6 +8,7 @@
 #include "cleanup.h"
 #include "epochs.h"
 #include "lookup.h"
+#include "producers.h"
 #include "public.h"
 #include "range.h"
 #include "reader.h"
@@ -100,6 +101,14 @@ BECK_PUBLIC int beck_partition_epoch_end(struct beck_partition *partition, int32
 {
     int r = store_check(partition->store, error);
     return r < 0 ? r : partition_epoch_end(partition, epoch, ret_epoch, ret_end_offset, error);
+}
+
+BECK_PUBLIC int beck_partition_producers(struct beck_partition *partition,
+                                         struct beck_producer *producers, uint32_t room,
+                                         uint32_t *ret_count, struct beck_error *error)
+{
+    int r = store_check(partition->store, error);
+    return r < 0 ? r : producers_list(partition, producers, room, ret_count, error);
 }
 
 BECK_PUBLIC int beck_partition_disk_bytes(struct beck_partition *partition, uint64_t *ret_bytes,

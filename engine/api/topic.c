@@ -51,6 +51,13 @@ BECK_PUBLIC int beck_topic_find(struct beck_store *store, const char *name,
     return r;
 }
 
+BECK_PUBLIC int beck_topic_leader_epochs(struct beck_store *store, const struct beck_topic *topic,
+                                         int32_t *epochs, struct beck_error *error)
+{
+    int r = store_check(store, error);
+    return r < 0 ? r : topics_leader_epochs(store, topic, epochs, error);
+}
+
 BECK_PUBLIC int beck_topic_find_id(struct beck_store *store, const uint8_t id[BECK_ID_BYTES],
                                    struct beck_topic *ret_topic, struct beck_error *error)
 {

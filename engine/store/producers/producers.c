@@ -516,6 +516,35 @@ void producers_appended(struct beck_partition *partition, const struct batch_hea
     producers->at = *end;
 }
 
+int producers_list(struct beck_partition *partition, struct beck_producer *list, uint32_t room,
+                   uint32_t *ret_count, struct beck_error *error)
+{
+    struct producers *producers = &partition->producers;
+    int64_t since_ms = store_now_ms() - atomic_load(&partition->producer_id_expiration_ms);
+    uint32_t count = 0;
+    CHECK(pthread_mutex_lock(&producers->mutex) == 0);
+    int r = producers_follow(partition, error);
+    for (uint32_t i = 0; r == 0 && i < producers->table.count; i++) {
+        const struct producer *one = &producers->table.producers[i];
+        if (one->seen_ms <= since_ms)
+            continue;
+        if (count < room)
+            list[count] = (struct beck_producer){
+                .id = one->id,
+                .last_ms = one->seen_ms,
+                .last_sequence = one->batch_count == 0
+                                     ? -1
+                                     : producer_last_sequence(&one->batches[one->batch_count - 1]),
+                .epoch = one->epoch,
+            };
+        count++;
+    }
+    CHECK(pthread_mutex_unlock(&producers->mutex) == 0);
+    if (r == 0)
+        *ret_count = count;
+    return r;
+}
+
 /* ---- checkpoints --------------------------------------------------------------------------- */
 
 /* From where on index.mdb lacks what there is. */

@@ -41,6 +41,10 @@ int producers_check(struct beck_partition *partition, const struct batch_header 
 void producers_appended(struct beck_partition *partition, const struct batch_header *header,
                         int64_t now_ms, const struct log_point *end);
 
+/* As beck_partition_producers(). */
+int producers_list(struct beck_partition *partition, struct beck_producer *list, uint32_t room,
+                   uint32_t *ret_count, struct beck_error *error);
+
 /* ---- checkpoints --------------------------------------------------------------------------- */
 
 /* Collect what index.mdb lacks up to a tail that was synced. Under the maintenance lock. */

@@ -520,6 +520,19 @@ int topics_find_id(struct beck_store *store, const uint8_t id[BECK_ID_BYTES],
     return 0;
 }
 
+int topics_leader_epochs(struct beck_store *store, const struct beck_topic *topic, int32_t *epochs,
+                         struct beck_error *error)
+{
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    int r = db_begin(&store->meta, false, &txn, error);
+    for (uint32_t i = 0; r == 0 && i < topic->partition_count; i++) {
+        struct meta_partition record;
+        bool found = meta_partition_get(&store->meta, txn, topic->number, i, &record) == 0;
+        epochs[i] = found && record.leader_epoch <= INT32_MAX ? (int32_t)record.leader_epoch : -1;
+    }
+    return r;
+}
+
 int topics_next(struct beck_store *store, const char *after, struct beck_topic *ret_topic,
                 struct beck_error *error)
 {

@@ -24,6 +24,8 @@ int topics_find(struct beck_store *store, const char *name, struct meta_topic *r
                 struct beck_error *error);
 int topics_find_id(struct beck_store *store, const uint8_t id[BECK_ID_BYTES],
                    struct beck_topic *ret_topic, struct beck_error *error);
+int topics_leader_epochs(struct beck_store *store, const struct beck_topic *topic, int32_t *epochs,
+                         struct beck_error *error);
 int topics_next(struct beck_store *store, const char *after, struct beck_topic *ret_topic,
                 struct beck_error *error);
 int topics_set_access(struct beck_store *store, const char *name, uid_t uid, gid_t gid, mode_t mode,

@@ -73,6 +73,25 @@ static void an_epoch_ends_where_the_next_begins(void **state)
     assert_int_equal(verify_count(f->store, NULL), 0);
 }
 
+static void a_topic_tells_the_epochs_of_its_partitions(void **state)
+{
+    struct fixture *f = *state;
+    struct beck_topic topic;
+    int32_t epochs[4] = {7, 7, 7, 7};
+    (void)lose_power(f);
+    (void)lose_power(f);
+    must(beck_topic_add_partitions(f->store, "t", 3, false, &topic, &f->error), &f->error);
+    must(beck_topic_leader_epochs(f->store, &topic, epochs, &f->error), &f->error);
+    assert_int_equal(epochs[0], 2);
+    assert_int_equal(epochs[1], 0);
+    assert_int_equal(epochs[2], 0);
+    assert_int_equal(epochs[3], 7);
+
+    topic.partition_count = 4;
+    must(beck_topic_leader_epochs(f->store, &topic, epochs, &f->error), &f->error);
+    assert_int_equal(epochs[3], -1);
+}
+
 static void a_clean_close_begins_no_epoch(void **state)
 {
     struct fixture *f = *state;
@@ -144,6 +163,7 @@ int main(void)
         TEST(the_newest_epoch_ends_where_the_log_does),
         TEST(epochs_that_have_not_begun_are_not_known),
         TEST(an_epoch_ends_where_the_next_begins),
+        TEST(a_topic_tells_the_epochs_of_its_partitions),
         TEST(a_clean_close_begins_no_epoch),
         TEST(a_deleted_topic_leaves_no_history),
         TEST(the_oldest_of_too_many_epochs_are_forgotten),

@@ -260,6 +260,39 @@ static void silent_producers_expire(void **state)
 }
 
 /* What is known stays known when its records are trimmed. */
+static const struct beck_producer *listed(const struct beck_producer *list, uint32_t count,
+                                          int64_t id)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (list[i].id == id)
+            return &list[i];
+    return NULL;
+}
+
+static void those_that_are_known_are_listed(void **state)
+{
+    struct fixture *f = *state;
+    struct beck_producer list[3];
+    uint32_t count = 9;
+    must(beck_partition_producers(f->partition, list, 3, &count, &f->error), &f->error);
+    assert_int_equal(count, 0);
+    must_take(f, 7, 0, 0, 3, 0);
+    must_take(f, 8, 0, 5, 1, 3);
+    must_take(f, 7, 2, 0, 2, 4);
+    must(beck_partition_producers(f->partition, list, 3, &count, &f->error), &f->error);
+    assert_int_equal(count, 2);
+    const struct beck_producer *one = listed(list, count, 7);
+    assert_non_null(one);
+    assert_int_equal(one->epoch, 2);
+    assert_int_equal(one->last_sequence, 1);
+    assert_true(one->last_ms > 0);
+    assert_int_equal(listed(list, count, 8)->last_sequence, 5);
+
+    struct beck_producer only[1];
+    must(beck_partition_producers(f->partition, only, 1, &count, &f->error), &f->error);
+    assert_int_equal(count, 2);
+}
+
 static void trimming_forgets_no_producer(void **state)
 {
     struct fixture *f = *state;
@@ -597,6 +630,7 @@ int main(void)
         TEST(what_a_batch_without_a_producer_says_is_not_noted),
         TEST(the_longest_silent_go_first),
         TEST(silent_producers_expire),
+        TEST(those_that_are_known_are_listed),
         TEST(trimming_forgets_no_producer),
         TEST(a_trim_in_between_keeps_nobody_from_following),
         TEST(who_fell_behind_the_log_start_learns_what_was_there),
