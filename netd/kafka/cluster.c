@@ -9,6 +9,7 @@
 
 #include "kafka/errors.h"
 #include "kafka/handlers.h"
+#include "kafka/operations.h"
 #include "kafka/topic_text.h"
 #include "listener.h"
 #include "loop.h"
@@ -44,6 +45,8 @@ void describe_cluster_handle(struct request *request)
         response->brokers = broker;
         response->brokers_count = 1;
         response->controller_id = BROKER_NODE_ID;
+        if (body->include_cluster_authorized_operations)
+            response->cluster_authorized_operations = KAFKA_CLUSTER_OPERATIONS;
     }
     request_ready(request);
 }

@@ -10,6 +10,7 @@
 #include "kafka/errors.h"
 #include "kafka/groups.h"
 #include "kafka/handlers.h"
+#include "kafka/operations.h"
 
 #define VERSION_MEMBER_ID 1 /* the first in which members make their ids */
 
@@ -191,6 +192,7 @@ static bool describe_member(struct request *request, const struct consumer_membe
 static bool describe_group(struct request *request, struct kafka_string id,
                            struct kafka_consumer_group_describe_response_group *answer)
 {
+    const struct kafka_consumer_group_describe_request *body = request->body;
     const struct group *group = coordinator_find(&groups_of(request)->coordinator, id);
     const struct consumer_member *member;
     answer->group_id = id;
@@ -203,6 +205,8 @@ static bool describe_group(struct request *request, struct kafka_string id,
         return true;
     }
     answer->group_state = kafka_string_of(group_state_name(group));
+    if (body->include_authorized_operations)
+        answer->authorized_operations = KAFKA_GROUP_OPERATIONS;
     answer->group_epoch = group->consumer->epoch;
     answer->assignment_epoch = group->consumer->assignment_epoch;
     answer->assignor_name = kafka_string_of(consumer_assignor(group)->name);

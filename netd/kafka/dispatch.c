@@ -35,6 +35,8 @@ static const struct handler handlers[] = {
     {KAFKA_API_CREATE_TOPICS, true, create_topics_handle},
     {KAFKA_API_DELETE_TOPICS, true, delete_topics_handle},
     {KAFKA_API_INIT_PRODUCER_ID, true, init_producer_id_handle},
+    {KAFKA_API_DESCRIBE_TOPIC_PARTITIONS, true, describe_topic_partitions_handle},
+    {KAFKA_API_DESCRIBE_PRODUCERS, true, describe_producers_handle},
     {KAFKA_API_DELETE_GROUPS, true, delete_groups_handle},
     {KAFKA_API_OFFSET_DELETE, true, offset_delete_handle},
     {KAFKA_API_CONSUMER_GROUP_HEARTBEAT, true, consumer_group_heartbeat_handle},

@@ -9,6 +9,7 @@
 
 #include "kafka/errors.h"
 #include "kafka/handlers.h"
+#include "kafka/operations.h"
 #include "listener.h"
 
 #define VERSION_NOT_FOUND 6 /* the first DescribeGroups that says so with an error */
@@ -111,6 +112,8 @@ static void describe_groups(struct request *request)
         kafka_describe_groups_response_group_array(&request->arena, body->groups_count);
     for (uint32_t i = 0; response->groups && i < body->groups_count; i++) {
         response->groups_count++;
+        if (body->include_authorized_operations)
+            response->groups[i].authorized_operations = KAFKA_GROUP_OPERATIONS;
         if (!describe_group(request, body->groups[i], &response->groups[i]))
             response->groups = NULL;
     }

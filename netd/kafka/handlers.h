@@ -21,6 +21,8 @@ void list_offsets_handle(struct request *request);
 void create_topics_handle(struct request *request);
 void delete_topics_handle(struct request *request);
 void init_producer_id_handle(struct request *request);
+void describe_topic_partitions_handle(struct request *request);
+void describe_producers_handle(struct request *request);
 void find_coordinator_handle(struct request *request);
 void join_group_handle(struct request *request);
 void sync_group_handle(struct request *request);

@@ -3,15 +3,15 @@
  * Metadata: which topics there are, and where: on the one broker that there is. A topic that is
  * missing is made, where both the client and auto.create.topics.enable want it.
  *
- * Runs on a worker, as it reads the store's database and may write it. Leader epochs are left out
- * (-1): they are in the answers of Fetch and ListOffsets, and a client that has none here asks for
- * no validation that is not served.
+ * Runs on a worker, as it reads the store's database and may write it. With the leader epochs that
+ * it tells, clients see after a loss of power that they are to ask where they stand (KIP-320).
  */
 #include <errno.h>
 #include <string.h>
 
 #include "kafka/errors.h"
 #include "kafka/handlers.h"
+#include "kafka/operations.h"
 #include "kafka/topic_text.h"
 #include "listener.h"
 #include "loop.h"
@@ -26,6 +26,7 @@ struct place {
 
 static int32_t the_broker[] = {BROKER_NODE_ID};
 
+/* -ENOMEM. */
 static int describe_topic(struct request *request, const struct beck_topic *topic,
                           struct kafka_metadata_response_topic *answer)
 {
@@ -33,11 +34,15 @@ static int describe_topic(struct request *request, const struct beck_topic *topi
     const char *name = kafka_arena_copy(&request->arena, topic->name, strlen(topic->name));
     struct kafka_metadata_response_partition *partitions =
         kafka_metadata_response_partition_array(&request->arena, count);
-    if (!name || !partitions)
+    int32_t *epochs = kafka_arena_alloc(&request->arena, count, sizeof(*epochs));
+    if (!name || !partitions || !epochs)
         return -ENOMEM;
+    if (beck_topic_leader_epochs(request->loop->broker->store, topic, epochs, NULL) < 0)
+        memset(epochs, -1, count * sizeof(*epochs)); /* not told */
     for (uint32_t i = 0; i < count; i++) {
         partitions[i].partition_index = (int32_t)i;
         partitions[i].leader_id = BROKER_NODE_ID;
+        partitions[i].leader_epoch = epochs[i];
         partitions[i].replica_nodes = the_broker;
         partitions[i].replica_nodes_count = 1;
         partitions[i].isr_nodes = the_broker;
@@ -48,6 +53,9 @@ static int describe_topic(struct request *request, const struct beck_topic *topi
     memcpy(answer->topic_id.bytes, topic->id, sizeof(topic->id));
     answer->partitions = partitions;
     answer->partitions_count = count;
+    const struct kafka_metadata_request *body = request->body;
+    if (body->include_topic_authorized_operations)
+        answer->topic_authorized_operations = KAFKA_TOPIC_OPERATIONS;
     return 0;
 }
 
@@ -188,6 +196,8 @@ static void answer(struct request *request)
     response->brokers_count = 1;
     response->controller_id = BROKER_NODE_ID;
     response->cluster_id = kafka_string_of(request->loop->broker->cluster_id);
+    if (body->include_cluster_authorized_operations)
+        response->cluster_authorized_operations = KAFKA_CLUSTER_OPERATIONS;
 }
 
 void metadata_handle(struct request *request)

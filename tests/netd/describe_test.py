@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What administrators ask about topics and producers, by bytes: DescribeTopicPartitions in its pages,
+DescribeProducers, what a client may do, leader epochs."""
+
+import os
+import struct
+
+import raw
+from daemon import Daemon
+from raw import Raw, array, batch, compact_array, compact_string, string
+from tap import equal, ok, run
+
+TOPIC, GROUP, CLUSTER = 3576, 3400, 8096  # what Kafka 4.1 without an authorizer answers
+UNKNOWN = -(1 << 31)
+
+
+def describe_topics(client, *names, limit=2000, cursor=None):
+    """[(error, name, [partition]), ...] and the next cursor."""
+    body = compact_array([compact_string(name) + b'\0' for name in names]) + struct.pack('>i', limit)
+    body += b'\xff' if cursor is None else b'\1' + compact_string(cursor[0]) + struct.pack('>i', cursor[1]) + b'\0'
+    reader = client.call(75, 0, body + b'\0', flexible=True)
+    reader.take('i')
+
+    def part():
+        error, number, leader, epoch = reader.take('hiii')
+        lists = [reader.compact_array(lambda: reader.take('i')) for _ in range(5)]
+        reader.tags()
+        equal((error, leader, epoch, lists), (0, 1, 0, [[1], [1], [], [], []]), f'partition {number}')
+        return number
+
+    def topic():
+        error, name = reader.take('h'), reader.compact_string()
+        has_id = reader.read(16) != bytes(16)
+        internal = reader.take('?')
+        parts = reader.compact_array(part)
+        operations = reader.take('i')
+        reader.tags()
+        equal((has_id, internal), (error == 0, False), 'it has an id where it is there')
+        equal(operations, UNKNOWN if error == 42 else TOPIC, 'all may be done with it')
+        return error, name, parts
+    topics = reader.compact_array(topic)
+    following = None
+    if reader.take('b') >= 0:
+        following = reader.compact_string(), reader.take('i')
+        reader.tags()
+    return topics, following
+
+
+def topic_partitions():
+    with Daemon() as daemon, Raw(daemon.port) as client:
+        client.create('t', partitions=3)
+        client.create('t2')
+        t, t2 = (0, 't', [0, 1, 2]), (0, 't2', [0])
+        equal(describe_topics(client), ([t, t2], None), 'all topics')
+        equal(describe_topics(client, 't2', 'none', 'bad name!', 't', 't'),
+              ([(17, 'bad name!', []), (3, 'none', []), t, t2], None), 'those that are named, in order, once')
+        equal(describe_topics(client, 't', 't2', limit=2), ([(0, 't', [0, 1])], ('t', 2)),
+              'an answer that is full has a cursor')
+        equal(describe_topics(client, 't', 't2', limit=2, cursor=('t', 2)), ([(0, 't', [2]), t2], None),
+              'where the next one begins')
+        equal(describe_topics(client, limit=3), ([t], ('t2', 0)), 'it may be full at the end of a topic')
+        equal(describe_topics(client, limit=3, cursor=('t2', 0)), ([t2], None), 'and go on with the next')
+        equal(describe_topics(client, limit=0), ([(0, 't', [0])], ('t', 1)), 'one partition is in each')
+        equal(describe_topics(client, cursor=('s', 0))[0], [t, t2], 'a topic that is gone is a cursor, too')
+        equal(describe_topics(client, 't', 't2', cursor=('t', 5)), ([(0, 't', []), t2], None),
+              'so is a partition that there is not')
+        equal(describe_topics(client, 't2', cursor=('t', 2)), ([(42, 't2', [])], None),
+              'but no topic that is not asked for: error 42')
+        equal(describe_topics(client, cursor=('t', -1)), ([], None), 'nor a negative partition')
+
+
+def producers():
+    with Daemon() as daemon, Raw(daemon.port) as client:
+        client.create('t', partitions=2)
+
+        def described(topic, number):
+            reader = client.call(61, 0, compact_array([
+                compact_string(topic) + compact_array([struct.pack('>i', number)]) + b'\0']) + b'\0',
+                flexible=True)
+            reader.take('i')
+
+            def producer():
+                pid, epoch, sequence, time, coordinator, transaction = reader.take('qiiqiq')
+                reader.tags()
+                ok(abs(time - raw.NOW_MS) < 600000, 'it appended just now', time)
+                return pid, epoch, sequence, coordinator, transaction
+
+            def part():
+                found = reader.take('ih')
+                reader.compact_string()
+                active = reader.compact_array(producer)
+                reader.tags()
+                return *found, active
+
+            def one():
+                return reader.compact_string(), reader.compact_array(part), reader.tags()
+            name, parts, _ = reader.compact_array(one)[0]
+            equal(name, topic, 'the topic')
+            return parts[0]
+        equal(described('t', 0), (0, 0, []), 'no producers')
+        client.produce('t', batch(b'a', b'b', producer=(7, 2, 0)))
+        client.produce('t', batch(b'c', producer=(7, 2, 2)))
+        equal(described('t', 0), (0, 0, [(7, 2, 2, -1, -1)]), 'a producer with its epoch and sequence')
+        equal(described('t', 1), (1, 0, []), 'is not one of another partition')
+        equal(described('t', 2), (2, 3, []), 'no such partition: error 3')
+        equal(described('none', 0), (0, 3, []), 'no such topic: error 3')
+
+
+def operations():
+    """Without an authorizer a client may do all, and is told so where it asks."""
+    with Daemon() as daemon, Raw(daemon.port) as client:
+        client.create('t')
+
+        def metadata(cluster, topic):
+            reader = client.call(raw.METADATA, 8, array([string('t')]) + struct.pack('>???', False, cluster, topic))
+            return struct.unpack('>ii', reader.read()[-8:])
+        equal(metadata(True, True), (TOPIC, CLUSTER), 'Metadata, asked for both')
+        equal(metadata(False, False), (UNKNOWN, UNKNOWN), 'asked for neither')
+
+        def cluster(asked):
+            reader = client.call(60, 0, struct.pack('>?', asked) + b'\0', flexible=True)
+            return struct.unpack('>i', reader.read()[-5:-1])[0]
+        equal((cluster(True), cluster(False)), (CLUSTER, UNKNOWN), 'DescribeCluster')
+
+        def group(asked):
+            reader = client.call(15, 3, array([string('g')]) + struct.pack('>?', asked))
+            return struct.unpack('>i', reader.read()[-4:])[0]
+        equal((group(True), group(False)), (GROUP, UNKNOWN), 'DescribeGroups')
+
+
+def leader_epochs():
+    """Metadata and Fetch speak of the same epoch, also after it rose."""
+    def epoch(client):
+        reader = client.call(raw.METADATA, 7, array([string('t')]) + b'\0')
+        data = reader.read()
+        return struct.unpack('>i', data[-4 * 6:][:4])[0]  # before three lists of 1, 1 and 0 brokers
+
+    with Daemon() as daemon:
+        with Raw(daemon.port) as client:
+            client.create('t')
+            client.produce('t', batch(b'x'))
+            equal(epoch(client), 0, 'the first leader epoch is told')
+            equal(client.fetch('t', version=9, epoch=0)['parts'][0]['error'], 0, 'and good for a fetch')
+        daemon.kill()
+        os.unlink(daemon.store + '/live')  # so nobody can know what was lost
+        daemon.start()
+        with Raw(daemon.port) as client:
+            equal(epoch(client), 1, 'after a loss of power there is a new one')
+            equal(client.fetch('t', version=9, epoch=0)['parts'][0]['error'], 74, 'the old one is fenced')
+            equal(client.fetch('t', version=9, epoch=1)['parts'][0]['error'], 0, 'with the new one it goes on')
+
+
+run(topic_partitions, producers, operations, leader_epochs)
