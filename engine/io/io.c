@@ -237,8 +237,11 @@ int io_open_file(const struct io *io, int directory, const char *name, int flags
 {
     struct stat info;
     int fd = io->open(io, directory, name, flags | O_NONBLOCK | O_NOCTTY, mode);
-    if (fd < 0) /* a folder that was to be written to; a socket, or a device that there is not */
-        return fd == -EISDIR || fd == -ENXIO ? -EBADMSG : fd;
+    /* A folder that was to be written to; a socket, or a device that is not there; links in a
+     * circle.
+     */
+    if (fd < 0)
+        return fd == -EISDIR || fd == -ENXIO || fd == -ELOOP ? -EBADMSG : fd;
     int r = io->stat(io, fd, &info);
     if (r == 0 && !S_ISREG(info.st_mode))
         r = -EBADMSG;

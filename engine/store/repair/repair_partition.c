@@ -46,7 +46,8 @@ struct check {
     const struct beck_topic *topic;
     int32_t number;
     char path[STORE_TOPIC_PATH_BYTES];
-    bool is_missing; /* the folder, which who only looks does not make */
+    bool is_missing;    /* the folder, which who only looks does not make */
+    bool is_obstructed; /* by what who only looks does not move aside */
     struct beck_error *error;
     struct scan scan;
     int64_t log_start;
@@ -83,6 +84,7 @@ struct names {
     size_t count;
     char (*strays)[256];
     size_t stray_count;
+    bool has_impostor; /* a stray that has a segment's name */
 };
 
 static int note_stray(struct names *names, const char *name)
@@ -143,6 +145,7 @@ static int sort_out(const struct io *io, int directory, struct names *names)
             names->segments[kept++] = names->segments[i];
         else if ((r = note_stray(names, name)) < 0)
             return r;
+        names->has_impostor = names->has_impostor || is_stray;
     }
     names->count = kept;
     return 0;
@@ -671,7 +674,7 @@ static int put_right(struct check *check)
         r = tell_damages(check, drop);
     if (r == 0 && check->rebuild && check->repair->has_index)
         r = repair_tell(check->repair, &step, "%s: made anew from the segments", check->rebuild);
-    return r == 0 && !check->is_missing ? check_end(check) : r;
+    return r == 0 && !check->is_missing && !check->is_obstructed ? check_end(check) : r;
 }
 
 int repair_partition(struct repair *repair, const struct beck_topic *topic, int32_t partition,
@@ -694,6 +697,7 @@ int repair_partition(struct repair *repair, const struct beck_topic *topic, int3
         (void)report_errno(error, r, "%s: cannot be read", check.path);
     if (r == 0)
         r = move_strays(&check, &names);
+    check.is_obstructed = names.has_impostor && !repair_executes(repair);
     if (r == 0)
         r = load_meta(&check);
     if (r == 0)
