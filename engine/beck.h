@@ -840,6 +840,22 @@ struct beck_range {
     void *pin;
 };
 
+/* A segment of a partition, as the catalogue has it: its file need not be there, nor be whole. */
+struct beck_segment {
+    int64_t base_offset;
+    int64_t end_offset; /* where the next segment begins; of the last one, the high watermark */
+    uint64_t bytes;     /* of it, from its file's begin, are of the log */
+    char path[96];      /* of its file, in the store's directory */
+};
+
+/*
+ * The segment that the batch of an offset is in, or would be if it was there: for who reads on
+ * behind damage, which an error of the functions below tells of. -ERANGE: the offset is below the
+ * log start or above the end. -ENOENT: there is no segment.
+ */
+int beck_segment_at(struct beck_partition *partition, int64_t offset,
+                    struct beck_segment *ret_segment, struct beck_error *error);
+
 /*
  * Find the batches from `offset` on: at most `max_bytes`, but at least one whole batch (KIP-74),
  * and never across a segment's end. -ERANGE: the offset is below the log start or above the end. At

@@ -201,9 +201,11 @@ static int dump_topic(struct dump *dump, const struct input *input)
         return code != TOOL_OK ? code : dump_partition(dump, input, &topic, dump->partition);
     if (topic.partition_count > 1)
         dump->print.topic = topic.name;
-    while (code == TOOL_OK && !signals_caught() && !output_failed(&dump->print.output) &&
+    /* What is wrong with one partition is no reason not to look at the next. */
+    while (!signals_caught() && !output_failed(&dump->print.output) &&
            (number = source_partition_next(input->source, &topic, number)) >= 0)
-        code = dump_partition(dump, input, &topic, number);
+        if (dump_partition(dump, input, &topic, number) != TOOL_OK)
+            code = TOOL_FAILED;
     return code;
 }
 

@@ -231,6 +231,13 @@ BECK_PUBLIC int beck_trim(struct beck_partition *partition, int64_t offset,
 
 /* ---- reading ------------------------------------------------------------------------------- */
 
+BECK_PUBLIC int beck_segment_at(struct beck_partition *partition, int64_t offset,
+                                struct beck_segment *ret_segment, struct beck_error *error)
+{
+    int r = store_check(partition->store, error);
+    return r < 0 ? r : range_segment(partition, offset, ret_segment, error);
+}
+
 BECK_PUBLIC int beck_read_range(struct beck_partition *partition, int64_t offset, size_t max_bytes,
                                 enum beck_isolation isolation, struct beck_range *ret_range,
                                 struct beck_error *error)

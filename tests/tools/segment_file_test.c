@@ -147,8 +147,10 @@ static void one_flipped_byte_loses_one_batch(void **state)
             bytes[at] ^= 0x55;
             save(fixture, bytes, fixture->size);
             unsigned found = walk(fixture, fixture->size, &damages);
-            if (field < 8 || (field >= 12 && field < 16))
-                continue; /* base offset and leader epoch: outside the CRC */
+            if (field >= 12 && field < 16)
+                continue; /* leader epoch: outside the CRC */
+            if (field < 8 && batch == BATCHES - 1)
+                continue; /* base offset: so is it, and none comes next that shows it */
             assert_int_equal(found, ((1u << BATCHES) - 1) & ~(1u << batch));
             assert_int_equal(damages, 1);
         }

@@ -194,21 +194,6 @@ static int take_header(struct segment_file *file, size_t least, struct segment_s
     return result;
 }
 
-static int take_batch(struct segment_file *file, struct segment_step *step,
-                      struct beck_error *error)
-{
-    int result = take_header(file, WINDOW_BYTES, step, error);
-    if (result < 0)
-        return result;
-    result = window_at(file, file->position, step->size, &step->batch);
-    if (result < 0)
-        return report_errno(error, result, "cannot read");
-    return batch_check(step->batch, step->size, BATCH_FROM_LOG, file->decompressor,
-                       RECORD_BYTES_MAX, &step->summary, error);
-}
-
-/* ---- going on behind damage --------------------------------------------------------------- */
-
 /* Could a batch begin here, going by 17 bytes of it? */
 static bool plausible(const struct segment_file *file, const uint8_t *at, uint64_t position)
 {
@@ -235,6 +220,50 @@ static int is_batch(struct segment_file *file, uint64_t position, bool *ret_is)
         *ret_is = batch_crc(at, batch_bytes(&header)) == header.crc;
     return result;
 }
+
+/* Nothing covers a base offset. One that leaves a hole is wrong where the batch that comes next
+ * goes on within the hole, or within this batch: then it is not that one that is wrong. */
+static int check_hole(struct segment_file *file, const struct batch_header *header,
+                      struct beck_error *error)
+{
+    uint64_t next = file->position + batch_bytes(header);
+    const uint8_t *at;
+    bool found;
+
+    if (header->base_offset == file->next_offset)
+        return 0;
+    if (batch_next_offset(header) > file->end_offset)
+        return report(error, -EBADMSG, "offsets up to %lld in a file that ends before %lld",
+                      (long long)batch_next_offset(header) - 1, (long long)file->end_offset);
+    if (file->bytes - next < BATCH_HEADER_BYTES)
+        return 0;
+    int result = window_at(file, next, BATCH_HEADER_BYTES, &at);
+    int64_t base_offset = result == 0 ? (int64_t)load_be64(at) : 0;
+    if (result < 0 || base_offset >= batch_next_offset(header))
+        return result;
+    result = is_batch(file, next, &found);
+    if (result == 0 && found)
+        result = report(error, -EBADMSG, "base offset %lld, and %lld comes next",
+                        (long long)header->base_offset, (long long)base_offset);
+    return result;
+}
+
+static int take_batch(struct segment_file *file, struct segment_step *step,
+                      struct beck_error *error)
+{
+    int result = take_header(file, WINDOW_BYTES, step, error);
+    if (result == 0)
+        result = check_hole(file, &step->summary.header, error);
+    if (result < 0)
+        return result;
+    result = window_at(file, file->position, step->size, &step->batch);
+    if (result < 0)
+        return report_errno(error, result, "cannot read");
+    return batch_check(step->batch, step->size, BATCH_FROM_LOG, file->decompressor,
+                       RECORD_BYTES_MAX, &step->summary, error);
+}
+
+/* ---- going on behind damage --------------------------------------------------------------- */
 
 /* Find the next good batch behind `position`, or the file's end. */
 static int find_batch(struct segment_file *file, uint64_t position, uint64_t *ret_position)

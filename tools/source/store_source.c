@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A store as a source: records by the library's reader, batches by its ranges, up to the high
- * watermark. Behind damage it goes on with the first offset from which can be read again.
+ * watermark; behind damage, from the segment's file.
  */
 #include "source.h"
 
+#include "damaged_segment.h"
 #include "report.h"
 
 #include <errno.h>
@@ -12,10 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum {
-    RANGE_BYTES = 4 << 20,
-    PROBES_MAX = 1 << 20, /* offsets behind damage that are tried, until one can be read */
-};
+enum { RANGE_BYTES = 4 << 20 };
 
 struct store_source {
     struct source base;
@@ -33,6 +31,10 @@ struct store_partition {
     size_t at;
     uint64_t position; /* of the buffer's begin */
     int64_t next_offset;
+    bool ended; /* there is no telling what is behind damage */
+    struct damaged_segment damaged;
+    struct beck_error unsought; /* why the reader does not stand where it should; code 0: it does */
+    char topic[BECK_TOPIC_NAME_BYTES + 1];
 };
 
 /* ---- topics ------------------------------------------------------------------------------- */
@@ -88,6 +90,7 @@ static void store_partition_close(struct source_partition *base)
 
     (void)beck_reader_free(partition->reader);
     (void)beck_partition_close(partition->partition);
+    damaged_segment_done(&partition->damaged);
     free(partition->buffer);
     free(partition);
 }
@@ -113,7 +116,14 @@ static int store_seek(struct source_partition *base, int64_t offset, struct beck
 
     partition->size = partition->at = 0;
     partition->next_offset = offset;
-    return beck_reader_seek(partition->reader, offset, error);
+    partition->ended = false;
+    damaged_segment_done(&partition->damaged);
+    int result = beck_reader_seek(partition->reader, offset, error);
+    /* Who goes through batches can go on behind it, and is told by the first one. */
+    partition->unsought = (struct beck_error){0};
+    if (result == -EBADMSG)
+        partition->unsought = *error;
+    return result == -EBADMSG ? 0 : result;
 }
 
 static int store_partition_open(struct source *base, const struct source_topic *topic,
@@ -127,6 +137,7 @@ static int store_partition_open(struct source *base, const struct source_topic *
     if (partition == NULL)
         return report(error, -ENOMEM, "not enough memory");
     partition->base = (struct source_partition){base->ops, base, isolation, number};
+    memcpy(partition->topic, topic->name, sizeof(partition->topic));
     int result =
         beck_partition_open(source->store, topic->name, number, &partition->partition, error);
     if (result == 0)
@@ -155,7 +166,13 @@ static int store_offset_for_time(struct source_partition *base, int64_t timestam
 static int store_next(struct source_partition *base, struct beck_record *ret_record,
                       struct beck_error *error)
 {
-    return beck_reader_next(((struct store_partition *)base)->reader, ret_record, error);
+    struct store_partition *partition = (struct store_partition *)base;
+
+    if (partition->unsought.code < 0) {
+        *error = partition->unsought;
+        return error->code;
+    }
+    return beck_reader_next(partition->reader, ret_record, error);
 }
 
 /* ---- batches ------------------------------------------------------------------------------ */
@@ -185,23 +202,37 @@ static int fill_buffer(struct store_partition *partition, const struct beck_rang
     return 0;
 }
 
-/* The first offset behind `offset` from which can be read on; the end where there is none. */
-static int64_t probe_behind(struct store_partition *partition, int64_t offset)
+/* Go on behind damage: in its segment where that can be read, else with the next. */
+static void go_behind(struct store_partition *partition, int64_t offset, int64_t byte,
+                      struct source_damage *ret_damage)
 {
-    struct source_bounds bounds = {0};
-    struct beck_range range;
-    struct beck_error error;
+    const struct store_source *source = (const struct store_source *)partition->base.source;
+    uint64_t skipped = 0;
 
-    if (store_bounds(&partition->base, &bounds, &error) < 0)
-        return INT64_MAX;
-    for (int probes = 0; probes < PROBES_MAX && ++offset < bounds.end; probes++) {
-        if (beck_read_range(partition->partition, offset, 1, BECK_READ_UNCOMMITTED, &range,
-                            &error) == 0) {
-            beck_range_release(&range);
-            return offset;
-        }
+    int result = damaged_segment_begin(&partition->damaged, source->store, partition->partition,
+                                       offset, byte, &skipped);
+    *ret_damage =
+        (struct source_damage){.offset = offset, .position = byte, .skipped = (size_t)skipped};
+    partition->next_offset = partition->damaged.end_offset;
+    partition->ended = result < 0 || partition->next_offset <= offset;
+}
+
+static int next_behind(struct store_partition *partition, struct source_batch *ret_batch,
+                       struct source_damage *ret_damage, struct beck_error *error)
+{
+    struct segment_step step;
+
+    int result = damaged_segment_next(&partition->damaged, &step, error);
+    if (result == 1)
+        *ret_batch = (struct source_batch){
+            .header = step.summary.header, .bytes = step.batch, .position = step.position};
+    if (result == -EBADMSG) {
+        *ret_damage = (struct source_damage){
+            .offset = error->offset, .position = (int64_t)step.position, .skipped = step.size};
+        report_place(error, partition->topic, partition->base.number, error->offset,
+                     (int64_t)step.position);
     }
-    return bounds.end;
+    return result;
 }
 
 /* Have the next range in the buffer: 1; 0: the end. */
@@ -213,10 +244,8 @@ static int next_range(struct store_partition *partition, struct source_damage *r
 
     int result = beck_read_range(partition->partition, offset, RANGE_BYTES, BECK_READ_UNCOMMITTED,
                                  &range, error);
-    if (result == -EBADMSG) {
-        *ret_damage = (struct source_damage){.offset = offset, .position = error->byte};
-        partition->next_offset = probe_behind(partition, offset);
-    }
+    if (result == -EBADMSG)
+        go_behind(partition, offset, error->byte, ret_damage);
     if (result < 0)
         return result;
     if (range.size > 0)
@@ -231,8 +260,13 @@ static int store_next_batch(struct source_partition *base, struct source_batch *
 {
     struct store_partition *partition = (struct store_partition *)base;
 
+    if (partition->at == partition->size && partition->damaged.file != NULL) {
+        int result = next_behind(partition, ret_batch, ret_damage, error);
+        if (result != 0)
+            return result;
+    }
     if (partition->at == partition->size) {
-        int result = next_range(partition, ret_damage, error);
+        int result = partition->ended ? 0 : next_range(partition, ret_damage, error);
         if (result <= 0)
             return result;
     }

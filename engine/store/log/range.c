@@ -10,9 +10,11 @@
 #include "check.h"
 #include "lookup.h"
 #include "report.h"
+#include "segments.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 
 /* The range being made, between lookup_begin() and lookup_end(). */
 struct range {
@@ -21,6 +23,7 @@ struct range {
     const struct log_point *bound;
     struct segment *segment; /* referenced */
     int fd;                  /* pinned */
+    int64_t offset;          /* that was asked for */
     uint64_t begin;
     uint64_t end;
     uint64_t limit;      /* of what may be read of the segment */
@@ -71,7 +74,29 @@ static void verified_forget_changed(struct segment *segment, int fd)
     atomic_store(&segment->stamp, stamp);
 }
 
+/* Have the range end with a batch that is good. */
+static int range_cut(struct range *range, uint64_t end, struct beck_error *error)
+{
+    struct scan *scan = &range->partition->scan;
+    struct scan_batch batch;
+    int r;
+    scan_begin(scan, range->partition->store->io, range->fd, SCAN_HEADERS, range->begin, end);
+    while ((r = scan_next(scan, &batch, error)) == 1)
+        range->next_offset = batch_next_offset(&batch.summary.header);
+    range->end = end;
+    return r;
+}
+
+/* Where a batch ends, and the offset after it. */
+struct place {
+    uint64_t position;
+    int64_t next_offset;
+};
+
 /* Check what was not checked before. Where damage follows good batches, the range ends before it.
+ *
+ * A base offset is not covered by the CRC. One that leaves a hole is real where the next batch has
+ * no offset below it; else it is this one that is wrong, as the next fits to what is before both.
  */
 static int range_verify(struct range *range, struct beck_error *error)
 {
@@ -81,30 +106,32 @@ static int range_verify(struct range *range, struct beck_error *error)
     uint64_t from = verified_end(range->segment, range->begin);
     if (LIKELY(from >= range->end))
         return 0;
-    uint64_t good = from;
-    int64_t next_offset = 0;
+    bool offset_is_known = from == range->begin;
+    struct place good = {from, range->offset};
+    struct place sure = good; /* before the last batch, where that left a hole */
     int r;
     scan_begin(scan, range->partition->store->io, range->fd, SCAN_CRC, from, range->end);
     while ((r = scan_next(scan, &batch, error)) == 1) {
-        /* The base offset is not covered by the CRC. */
         const struct batch_header *header = &batch.summary.header;
-        if (header->base_offset < next_offset || batch_next_offset(header) > range->next_offset) {
-            r = report(error, -EBADMSG, "offset %" PRId64 " does not fit between its neighbours",
-                       header->base_offset);
-            report_place(error, NULL, -1, -1, (int64_t)good);
+        bool contradicts = good.position > from && header->base_offset < good.next_offset;
+        if (contradicts || batch_next_offset(header) > range->next_offset) {
+            good = contradicts ? sure : good;
+            r = report(error, -EBADMSG, "its offset does not fit between its neighbours'");
+            report_place(error, NULL, -1, -1, (int64_t)good.position);
             break;
         }
-        next_offset = batch_next_offset(header);
-        good = scan->position;
+        bool is_next = header->base_offset == good.next_offset || !offset_is_known;
+        sure = good;
+        good = (struct place){scan->position, batch_next_offset(header)};
+        sure = is_next ? good : sure;
+        offset_is_known = true;
     }
-    verified_add(range->segment, from, good);
+    verified_add(range->segment, from, good.position);
     if (r == 0)
         return 0;
-    if (good == range->begin)
+    if (good.position == range->begin)
         return r;
-    range->end = good;
-    range->next_offset = next_offset;
-    return 0;
+    return range_cut(range, good.position, error);
 }
 
 /* The last batch boundary within `max_bytes`, or the end of the first batch. */
@@ -205,8 +232,11 @@ int range_read(struct beck_partition *partition, int64_t offset, size_t max_byte
         r = range_check(partition, &tail, offset, error);
     if (r < 0)
         return r;
-    struct range range = {
-        .partition = partition, .tail = &tail, .bound = tail_bound(&tail, isolation), .fd = -1};
+    struct range range = {.partition = partition,
+                          .tail = &tail,
+                          .bound = tail_bound(&tail, isolation),
+                          .offset = offset,
+                          .fd = -1};
     if (offset >= range.bound->offset) {
         *ret_range = (struct beck_range){.fd = -1, .next_offset = offset};
         return 0;
@@ -240,6 +270,33 @@ int range_read(struct beck_partition *partition, int64_t offset, size_t max_byte
             .pin = range.segment,
         };
     return 0;
+}
+
+int range_segment(struct beck_partition *partition, int64_t offset,
+                  struct beck_segment *ret_segment, struct beck_error *error)
+{
+    struct live_tail tail;
+    int r = segments_lock(partition, &tail, error);
+    if (r < 0)
+        return partition_failed(partition, r, offset, error);
+    const struct segment *segment = segments_at(partition, offset);
+    if (!segment || segment->next_offset <= offset)
+        segment = segments_after(partition, segment ? segment->base_offset : -1);
+    r = range_check(partition, &tail, offset, error);
+    if (r == 0 && !segment)
+        r = report(error, -ENOENT, "there is no segment");
+    if (r == 0) {
+        const struct segment *next = segments_after(partition, segment->base_offset);
+        bool is_last = !next || next->base_offset > tail.high.segment;
+        *ret_segment = (struct beck_segment){
+            .base_offset = segment->base_offset,
+            .end_offset = is_last ? tail.high.offset : next->base_offset,
+            .bytes = segment_limit(segment, &tail.high),
+        };
+        (void)snprintf(ret_segment->path, sizeof(ret_segment->path), "%s", segment->path);
+    }
+    segments_unlock(partition);
+    return r < 0 ? partition_failed(partition, r, offset, error) : 0;
 }
 
 void range_release(struct beck_range *range)

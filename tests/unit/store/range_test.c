@@ -4,8 +4,10 @@
 #include "store_fixture.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define VALUE_BYTES 90000
 #define VALUES      30 /* two complete segments of 1 MiB, and a third that is written to */
@@ -121,6 +123,63 @@ static void what_is_put_right_again_is_served_again(void **state)
     must(read_at(fixture, 0), &fixture->error);
 }
 
+/* The third batch says offset 10: the one behind it, which goes on with 3, shows that it is wrong.
+ */
+static void a_batch_is_not_served_under_a_wrong_offset(void **state)
+{
+    struct fixture *fixture = *state;
+    struct beck_range range;
+    char path[PATH_MAX];
+    size_t size;
+    fixture_close(fixture);
+    segment_path(fixture, "t", 0, 0, path);
+    char *bytes = file_read(path, &size);
+    size_t one =
+        (size_t)((uint8_t)bytes[9] << 16 | (uint8_t)bytes[10] << 8 | (uint8_t)bytes[11]) + 12;
+    bytes[2 * one + 7] = 10;
+    file_write(path, bytes, size);
+    free(bytes);
+    open_anew(fixture);
+    int64_t offset = 0;
+    while (offset < 2) {
+        must(beck_read_range(fixture->partition, offset, 1 << 20, BECK_READ_UNCOMMITTED, &range,
+                             &fixture->error),
+             &fixture->error);
+        offset = range.next_offset;
+        beck_range_release(&range);
+    }
+    assert_int_equal(offset, 2);
+    assert_int_equal(read_at(fixture, 2), -EBADMSG);
+    assert_int_equal(fixture->error.byte, 2 * one);
+}
+
+/* It is there whether or not its file is. */
+static void the_segment_of_an_offset_is_known(void **state)
+{
+    struct fixture *fixture = *state;
+    struct beck_segment first;
+    struct beck_segment second;
+    char path[PATH_MAX];
+    store_file(fixture, "", path);
+    must(beck_segment_at(fixture->partition, 1, &first, &fixture->error), &fixture->error);
+    assert_int_equal(first.base_offset, 0);
+    strcat(path, first.path);
+    assert_int_equal(file_size(path), first.bytes);
+    fixture_close(fixture);
+    assert_int_equal(unlink(path), 0);
+    fixture->store = must_open_io(fixture->path, 0, &fault.io);
+    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    must(beck_segment_at(fixture->partition, 1, &second, &fixture->error), &fixture->error);
+    assert_int_equal(second.end_offset, first.end_offset);
+    must(beck_segment_at(fixture->partition, first.end_offset, &second, &fixture->error),
+         &fixture->error);
+    assert_int_equal(second.base_offset, first.end_offset);
+    must(beck_segment_at(fixture->partition, VALUES, &second, &fixture->error), &fixture->error);
+    assert_int_equal(second.end_offset, VALUES);
+    assert_int_equal(beck_segment_at(fixture->partition, VALUES + 1, &second, &fixture->error),
+                     -ERANGE);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_segments, teardown)
 
 int main(void)
@@ -131,6 +190,8 @@ int main(void)
         TEST(a_change_of_what_was_checked_is_found),
         TEST(a_change_of_what_this_process_appended_is_found),
         TEST(what_is_put_right_again_is_served_again),
+        TEST(a_batch_is_not_served_under_a_wrong_offset),
+        TEST(the_segment_of_an_offset_is_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
