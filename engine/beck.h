@@ -767,12 +767,29 @@ struct beck_append_result {
  * room again. -EILSEQ: the producer's sequence is neither the next one nor that of a batch it sent
  * lately. -EKEYEXPIRED: the producer sent in a larger epoch before. -ETIME: a record's timestamp is
  * outside of message.timestamp.before.max.ms or message.timestamp.after.max.ms. -ENOKEY: the topic
- * is compacted, and a record has no key. -EIO. -ESTALE: the topic was deleted. -EROFS. Where it is
- * one record that is wrong, the error says which.
+ * is compacted, and a record has no key; -ETIME is answered where records of a batch break both
+ * rules. -EIO. -ESTALE: the topic was deleted. -EROFS. Where it is one record that is wrong, the
+ * error says which.
  */
 int beck_append(struct beck_partition *partition, const void *batch, size_t size,
                 enum beck_acks acks, struct beck_append_result *ret_result,
                 struct beck_error *error);
+
+/* A record that the topic's configuration keeps out. */
+struct beck_refusal {
+    int32_t record; /* its place in the batch, from 0 on */
+    int code;       /* -ENOKEY or -ETIME, as beck_append() explains them; -ENOKEY where it is both */
+    int64_t timestamp_ms;
+};
+
+/*
+ * Of a batch that beck_append() refused with -ENOKEY or -ETIME: which records are to blame. Fills
+ * `list`, which has room for `room` of them, in the order of the batch, and tells how many there
+ * are, which may be more. The batch is checked as there, by the configuration of now.
+ */
+int beck_append_refusals(struct beck_partition *partition, const void *batch, size_t size,
+                         struct beck_refusal *list, uint32_t room, uint32_t *ret_count,
+                         struct beck_error *error);
 
 /*
  * Append a batch of another log with the offsets that it has there: for copies, imports, restores.

@@ -138,6 +138,15 @@ BECK_PUBLIC int beck_append(struct beck_partition *partition, const void *batch,
     return r < 0 ? r : partition_append(partition, batch, size, acks, ret_result, error);
 }
 
+BECK_PUBLIC int beck_append_refusals(struct beck_partition *partition, const void *batch,
+                                     size_t size, struct beck_refusal *list, uint32_t room,
+                                     uint32_t *ret_count, struct beck_error *error)
+{
+    int r = store_check(partition->store, error);
+    return r < 0 ? r
+                 : partition_append_refusals(partition, batch, size, list, room, ret_count, error);
+}
+
 BECK_PUBLIC int beck_append_at(struct beck_partition *partition, const void *batch, size_t size,
                                enum beck_acks acks, struct beck_append_result *ret_result,
                                struct beck_error *error)

@@ -12,7 +12,7 @@
 #include "bytes.h"
 #include "check.h"
 #include "compression.h"
-#include "record.h"
+#include "record_rules.h"
 #include "report.h"
 
 #include <errno.h>
@@ -42,91 +42,20 @@ static int64_t coarse_now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* ---- what a topic asks of records ---------------------------------------------------------- */
-
-/* What the partition's configuration asks of each record. */
-struct record_rules {
-    bool needs_key;
-    int64_t least_ms; /* of timestamps */
-    int64_t most_ms;
-};
-
-static struct record_rules append_rules(const struct beck_partition *partition, int64_t now_ms)
-{
-    struct record_rules rules = {.least_ms = INT64_MIN, .most_ms = INT64_MAX};
-    rules.needs_key = atomic_load_explicit(&partition->compact, memory_order_relaxed);
-    if (atomic_load_explicit(&partition->log_append_time, memory_order_relaxed))
-        return rules;
-    int64_t before_ms =
-        atomic_load_explicit(&partition->timestamp_before_max_ms, memory_order_relaxed);
-    int64_t after_ms =
-        atomic_load_explicit(&partition->timestamp_after_max_ms, memory_order_relaxed);
-    if (before_ms != INT64_MAX)
-        rules.least_ms = now_ms - before_ms;
-    if (after_ms < INT64_MAX - now_ms)
-        rules.most_ms = now_ms + after_ms;
-    return rules;
-}
-
-static bool is_in_time(const struct record_rules *rules, int64_t timestamp_ms)
-{
-    /* -1 is none at all. */
-    return timestamp_ms == -1 ||
-           (timestamp_ms >= rules->least_ms && timestamp_ms <= rules->most_ms);
-}
-
-/* Name the first record that breaks the rules; one without a key before all others, as Kafka does.
- * 0: none does. */
-static __attribute__((cold, noinline)) int refuse_record(const struct append *append,
-                                                         const struct record_rules *rules,
-                                                         struct decompressor *decompressor,
-                                                         struct beck_error *error)
-{
-    const struct batch_header *header = &append->summary.header;
-    bool no_key = rules->needs_key && append->summary.has_null_key;
-    struct record_iterator iterator;
-    struct beck_record record;
-    const void *records = append->batch + BATCH_HEADER_BYTES;
-    size_t size = append->size - BATCH_HEADER_BYTES;
-    int r = decompress(decompressor, header->attributes & BATCH_CODEC_MASK, records, size,
-                       BECK_BATCH_BYTES_LIMIT, &records, &size);
-    if (r < 0)
-        return report_errno(error, r, "the batch cannot be decompressed");
-    record_iterator_init(&iterator, header, records, size);
-    int32_t index = 0;
-    while (record_next(&iterator, &record) == 1 &&
-           (no_key ? record.key_size >= 0 : is_in_time(rules, record.timestamp_ms)))
-        index++;
-    if (index == header->record_count)
-        return 0;
-    if (no_key)
-        r = report(error, -ENOKEY,
-                   "record %" PRId32 " of the batch has no key, and the topic is "
-                   "compacted",
-                   index);
-    else
-        r = report(error, -ETIME,
-                   "record %" PRId32 " of the batch has the timestamp %" PRId64
-                   ", and the topic takes those from %" PRId64 " to %" PRId64,
-                   index, record.timestamp_ms, rules->least_ms, rules->most_ms);
-    if (error)
-        error->record = index;
-    return r;
-}
+/* ---- checking a batch ---------------------------------------------------------------------- */
 
 static int append_check_records(const struct beck_partition *partition, const struct append *append,
                                 struct decompressor *decompressor, struct beck_error *error)
 {
     const struct batch_summary *summary = &append->summary;
-    struct record_rules rules = append_rules(partition, append->now_ms);
+    struct record_rules rules = record_rules_of(partition, append->now_ms);
     if (LIKELY(summary->min_timestamp_ms >= rules.least_ms &&
                summary->max_timestamp_ms <= rules.most_ms &&
                !(rules.needs_key && summary->has_null_key)))
         return 0;
-    return refuse_record(append, &rules, decompressor, error);
+    struct record_rules_batch batch = {&summary->header, append->batch, append->size, decompressor};
+    return record_rules_refuse(&rules, &batch, error);
 }
-
-/* ---- checking a batch ---------------------------------------------------------------------- */
 
 static int append_check_batch(struct beck_partition *partition, struct append *append,
                               enum batch_rules rules, struct beck_error *error)
@@ -143,6 +72,25 @@ static int append_check_batch(struct beck_partition *partition, struct append *a
     if (r == 0 && rules == BATCH_FROM_PRODUCER)
         r = append_check_records(partition, append, decompressor, error);
     store_give_decompressor(store, decompressor);
+    return r;
+}
+
+int partition_append_refusals(struct beck_partition *partition, const void *bytes, size_t size,
+                              struct beck_refusal *list, uint32_t room, uint32_t *ret_count,
+                              struct beck_error *error)
+{
+    struct decompressor *decompressor;
+    struct batch_summary summary;
+    struct record_rules rules = record_rules_of(partition, coarse_now_ms());
+    int r = store_take_decompressor(partition->store, &decompressor);
+    if (r < 0)
+        return report(error, r, "out of memory");
+    r = batch_check(bytes, size, BATCH_FROM_PRODUCER, decompressor, BECK_BATCH_BYTES_LIMIT,
+                    &summary, error);
+    struct record_rules_batch batch = {&summary.header, bytes, size, decompressor};
+    if (r == 0)
+        r = record_rules_list(&rules, &batch, list, room, ret_count, error);
+    store_give_decompressor(partition->store, decompressor);
     return r;
 }
 

@@ -164,6 +164,71 @@ static void a_compacted_topic_wants_keys(void **state)
     }
 }
 
+static void all_records_that_are_kept_out_can_be_listed(void **state)
+{
+    struct fixture *f = *state;
+    struct beck_refusal list[2];
+    uint32_t count;
+    (void)open_with(f, "cleanup.policy", "compact");
+    for (enum beck_compression codec = 0; codec <= BECK_COMPRESSION_ZSTD; codec++) {
+        assert_int_equal(append_keys(f, codec, -1, -1), -ENOKEY);
+        must(
+            beck_append_refusals(f->partition, forge.bytes, forge.size, list, 2, &count, &f->error),
+            &f->error);
+        assert_int_equal(count, 2);
+        for (int i = 0; i < 2; i++) {
+            assert_int_equal(list[i].record, i + 1);
+            assert_int_equal(list[i].code, -ENOKEY);
+        }
+        list[1].record = 77;
+        must(
+            beck_append_refusals(f->partition, forge.bytes, forge.size, list, 1, &count, &f->error),
+            &f->error);
+        assert_int_equal(count, 2);
+        assert_int_equal(list[1].record, 77);
+    }
+    forge.bytes[forge.size - 1] ^= 1;
+    assert_int_equal(
+        beck_append_refusals(f->partition, forge.bytes, forge.size, list, 2, &count, &f->error),
+        -EBADMSG);
+}
+
+static void a_wrong_time_outweighs_a_missing_key(void **state)
+{
+    struct fixture *f = *state;
+    const struct beck_config configs[] = {{"message.timestamp.before.max.ms", "1000"},
+                                          {"cleanup.policy", "compact"}};
+    const struct beck_topic_options options = {.configs = configs, .config_count = 2};
+    struct beck_topic topic;
+    struct beck_append_result result;
+    struct beck_refusal list[4];
+    uint32_t count;
+    must(beck_topic_create(f->store, "u", &options, &topic, &f->error), &f->error);
+    beck_partition_close(f->partition);
+    f->partition = must_open_partition(f->store, "u", 0);
+    int64_t now = now_ms();
+    const struct beck_record no_key = {.key_size = -1, .value_size = -1};
+    const struct beck_record key = {.key = "k", .key_size = 1, .value_size = -1};
+    forge_begin(&forge);
+    forge.header.base_timestamp_ms = now;
+    forge.header.max_timestamp_ms = now;
+    forge_record(&forge, &no_key, 0, 0);
+    forge_record(&forge, &key, 1, -HOUR);
+    forge_record(&forge, &no_key, 2, -HOUR);
+    forge_seal(&forge);
+    assert_int_equal(
+        beck_append(f->partition, forge.bytes, forge.size, BECK_ACKS_LEADER, &result, &f->error),
+        -ETIME);
+    assert_int_equal(f->error.record, 1);
+    must(beck_append_refusals(f->partition, forge.bytes, forge.size, list, 4, &count, &f->error),
+         &f->error);
+    assert_int_equal(count, 3);
+    assert_int_equal(list[0].code, -ENOKEY);
+    assert_int_equal(list[1].code, -ETIME);
+    assert_int_equal(list[1].timestamp_ms, now - HOUR);
+    assert_int_equal(list[2].code, -ENOKEY);
+}
+
 static void other_topics_do_not(void **state)
 {
     struct fixture *f = *state;
@@ -204,6 +269,8 @@ int main(void)
         TEST(a_record_without_a_time_is_in_time),
         TEST(with_log_append_time_no_time_is_refused),
         TEST(a_compacted_topic_wants_keys),
+        TEST(all_records_that_are_kept_out_can_be_listed),
+        TEST(a_wrong_time_outweighs_a_missing_key),
         TEST(other_topics_do_not),
         TEST(a_malformed_record_is_named),
     };
