@@ -25,9 +25,13 @@
 #define TRANSACTIONAL 16 /* of the attributes' low byte */
 #define MAGIC         2
 
-/* The first versions that know batches of magic 2, and zstd. */
-#define VERSION_BATCHES 3
-#define VERSION_ZSTD    7
+/* The first versions that know batches of magic 2, zstd, and which records are wrong. */
+#define VERSION_BATCHES       3
+#define VERSION_ZSTD          7
+#define VERSION_RECORD_ERRORS 8
+
+/* Of a batch with more wrong records the first ones are named. */
+#define RECORD_ERRORS_MAX 1000
 
 struct produce_wait {
     struct sync_wait sync;
@@ -52,7 +56,7 @@ static void refuse_record(struct request *request, struct kafka_produce_response
                           int16_t code, const struct beck_error *error)
 {
     refuse(request, answer, code, error->message);
-    if (error->record < 0)
+    if (error->record < 0 || request->version < VERSION_RECORD_ERRORS)
         return;
     answer->record_errors = kafka_produce_response_record_error_array(&request->arena, 1);
     if (!answer->record_errors)
@@ -60,6 +64,39 @@ static void refuse_record(struct request *request, struct kafka_produce_response
     answer->record_errors_count = 1;
     answer->record_errors->batch_index = error->record;
     answer->record_errors->batch_index_error_message = answer->error_message;
+}
+
+static struct kafka_string refusal_message(struct request *request,
+                                           const struct beck_refusal *refusal)
+{
+    if (refusal->code == -ENOKEY)
+        return kafka_string_of("the record has no key, and the topic is compacted");
+    return kafka_string_of(kafka_arena_printf(&request->arena, "the timestamp %lld is out of range",
+                                              (long long)refusal->timestamp_ms));
+}
+
+/* The topic's configuration keeps some records of the batch out: say which. */
+static void refuse_records(struct request *request, struct kafka_produce_response_partition *answer,
+                           struct partition_entry *entry, const struct kafka_records *records)
+{
+    struct beck_refusal list[RECORD_ERRORS_MAX];
+    uint32_t count = 0;
+    if (request->version < VERSION_RECORD_ERRORS ||
+        beck_append_refusals(entry->handle, records->data, records->size, list, RECORD_ERRORS_MAX,
+                             &count, NULL) < 0)
+        return;
+    if (count > RECORD_ERRORS_MAX)
+        count = RECORD_ERRORS_MAX;
+    struct kafka_produce_response_record_error *errors =
+        kafka_produce_response_record_error_array(&request->arena, count);
+    if (!errors)
+        return;
+    for (uint32_t i = 0; i < count; i++) {
+        errors[i].batch_index = list[i].record;
+        errors[i].batch_index_error_message = refusal_message(request, &list[i]);
+    }
+    answer->record_errors = errors;
+    answer->record_errors_count = count;
 }
 
 /* Exactly one batch, of a magic and codec that the version may carry. Returns a code, and why. */
@@ -145,6 +182,8 @@ static bool append(struct request *request, struct kafka_string topic,
     if (result < 0) {
         code = kafka_error_of(result);
         refuse_record(request, answer, code, &error);
+        if (result == -ENOKEY || result == -ETIME)
+            refuse_records(request, answer, entry, &asked->records);
         if (code == KAFKA_KAFKA_STORAGE_ERROR)
             log_limited(&loop->log_limit, "a produce failed: %s", error.message);
         return false;

@@ -129,6 +129,10 @@ def wrong_records():
             equal(produce(client, 'compact', keys(b'a', b'', codec=codec))[0], 0, 'keys, an empty one too')
             error, indexes, text = produce(client, 'compact', keys(b'a', None, codec=codec))
             equal((error, indexes), (INVALID_RECORD, [1]), 'no key: refused, the record named')
+            equal(produce(client, 'compact', keys(None, b'a', None, b'b', None, codec=codec))[:2],
+                  (INVALID_RECORD, [0, 2, 4]), 'all of them, where there are more')
+            equal(produce(client, 'time', times(0, -2 * hour, 0, 2 * hour, codec=codec))[:2],
+                  (TIMESTAMP, [1, 3]), 'also those out of time')
         bad = batch(payload=record(0, b'x') + record(5, b'x'), count=2)
         equal(produce(client, 'time', bad)[:2], (INVALID_RECORD, [1]), 'a record that is malformed')
         equal(client.produce('time', times(-2 * hour))[0], TIMESTAMP, 'in version 3')
