@@ -778,7 +778,7 @@ int beck_append(struct beck_partition *partition, const void *batch, size_t size
 /* A record that the topic's configuration keeps out. */
 struct beck_refusal {
     int32_t record; /* its place in the batch, from 0 on */
-    int code;       /* -ENOKEY or -ETIME, as beck_append() explains them; -ENOKEY where it is both */
+    int code;       /* -ENOKEY or -ETIME, see beck_append(); -ENOKEY where it is both */
     int64_t timestamp_ms;
 };
 
