@@ -45,6 +45,20 @@ void power_fail(const struct power *power, const char *format, ...)
     _exit(1);
 }
 
+/* ---- the check's own closing
+ * --------------------------------------------------------------------- */
+
+int __real_meta_copy_make(struct beck_store *store, struct beck_error *error);
+int __wrap_meta_copy_make(struct beck_store *store, struct beck_error *error);
+
+static bool is_checking;
+
+/* What a check leaves is thrown away: a copy of meta.mdb took a third of its time. */
+int __wrap_meta_copy_make(struct beck_store *store, struct beck_error *error)
+{
+    return is_checking ? 0 : __real_meta_copy_make(store, error);
+}
+
 /* ---- where to cut -------------------------------------------------------------------------- */
 
 /* Any call; or, every other time, one at the point that was hit least so far. */
@@ -86,7 +100,9 @@ static struct disk *one_cut(struct power *power)
     disk_put(disk, power->cut_path);
     leave_live(power);
     calls.boot = power->boot + 1;
+    is_checking = true;
     power_check(power, power->cut_path, at);
+    is_checking = false;
     folder_remove(power->cut_path);
     cuts_done++;
     return disk;
