@@ -5,12 +5,15 @@
  * then it kills all at once, and opens the store alone. At the end, and then, the store is held
  * against the ledger.
  *
- *     kill_test [--kills N] [--seed N] [--writers N] [--pause MS] [--keep]
+ *     kill_test [--kills N] [--seed N] [--writers N] [--pause MS] [--gap MS] [--keep]
  *
  * Every other kill falls when the time has come, at most twice --pause after the one before; the
  * others at the place (points.h) where fewest fell so far. At the end it is told how many fell
  * where. Where N is 500 or more, none of the places that matter may be without: as long as one is,
  * up to 200 more are killed, there if anybody comes to it.
+ *
+ * --gap is how long writers wait at most from batch to batch: the less they write, the more can be
+ * killed in a time.
  *
  * What comes out differs from run to run, as time does: the seed determines only whom and when.
  */
@@ -100,11 +103,12 @@ static void ended(struct supervisor *supervisor, struct worker *worker, int stat
 /* Has anybody ended: at a place where he was asked to, or though he should not? */
 static void look_for_dead(struct supervisor *supervisor)
 {
-    for (uint32_t i = 0; i < supervisor->count; i++) {
-        struct worker *worker = &supervisor->workers[i];
-        int status;
-        if (worker->pid <= 0 || waitpid(worker->pid, &status, WNOHANG) != worker->pid)
-            continue;
+    int status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        struct worker *worker = supervisor->workers;
+        while (worker->pid != pid)
+            worker++;
         if (WIFSIGNALED(status) && atomic_load(&worker->points->signaled) == NOWHERE)
             fault(supervisor->ledger, "%s %u was killed by somebody else", worker->name,
                   worker->index);
@@ -311,14 +315,18 @@ static uint64_t acknowledged(const struct ledger *ledger)
 
 int main(int argc, char **argv)
 {
-    static const struct option long_options[] = {
-        {"kills", required_argument, NULL, 'k'},   {"seed", required_argument, NULL, 's'},
-        {"writers", required_argument, NULL, 'w'}, {"pause", required_argument, NULL, 'p'},
-        {"keep", no_argument, NULL, 'K'},          {0}};
+    static const struct option long_options[] = {{"kills", required_argument, NULL, 'k'},
+                                                 {"seed", required_argument, NULL, 's'},
+                                                 {"writers", required_argument, NULL, 'w'},
+                                                 {"pause", required_argument, NULL, 'p'},
+                                                 {"gap", required_argument, NULL, 'g'},
+                                                 {"keep", no_argument, NULL, 'K'},
+                                                 {0}};
     struct fixture fixture;
     struct supervisor supervisor = {.random = (uint64_t)time(NULL), .pause_usec = 30000};
     uint32_t kills = 100;
     uint32_t writers = 4;
+    uint32_t gap_usec = 0;
     bool keep = false;
     int option;
     while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
@@ -330,6 +338,8 @@ int main(int argc, char **argv)
             writers = (uint32_t)strtoul(optarg, NULL, 10) % (LEDGER_WRITERS - LEDGER_RESENDERS + 1);
         else if (option == 'p')
             supervisor.pause_usec = (uint32_t)strtoul(optarg, NULL, 10) * 1000;
+        else if (option == 'g')
+            gap_usec = (uint32_t)strtoul(optarg, NULL, 10) * 1000;
         else if (option == 'K')
             keep = true;
         else
@@ -344,6 +354,7 @@ int main(int argc, char **argv)
     if (shared == MAP_FAILED)
         return 2;
     supervisor.ledger = shared;
+    supervisor.ledger->gap_usec = gap_usec;
     (void)snprintf(supervisor.ledger->path, sizeof(supervisor.ledger->path), "%s", fixture.path);
     make_store(supervisor.ledger);
     add(&supervisor, "writer", writers, run_writer);

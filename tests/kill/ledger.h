@@ -94,7 +94,8 @@ struct maker_ledger {
 };
 
 struct ledger {
-    char path[128]; /* of the store */
+    char path[128];    /* of the store */
+    uint32_t gap_usec; /* the most that writers wait from batch to batch */
     atomic_bool stop;
     atomic_uint failures;
     struct writer_ledger writers[LEDGER_WRITERS];

@@ -210,8 +210,8 @@ void run_writer(struct ledger *ledger, uint32_t index, unsigned seed)
             (void)beck_store_maintain(role.store, false, &next_ms, NULL);
         if (random_below(&role.random, 50) == 0)
             write_made(&role);
-        if (random_below(&role.random, 5) == 0)
-            usleep(random_below(&role.random, 2000));
+        if (random_below(&role.random, 5) == 0 || ledger->gap_usec > 0)
+            usleep(random_below(&role.random, ledger->gap_usec + 2000));
     }
     beck_batch_builder_free(builder);
     role_end(&role);
