@@ -1196,7 +1196,8 @@ struct beck_verify *beck_verify_free(struct beck_verify *verify);
  * must not be open in this process. LMDB has no checksums of its pages: a damaged file may crash or
  * hang whoever reads it. So have a child process do this, and give it up when `tick`, which is
  * called now and then, is not called for some time, before opening a store that is not trusted.
- * -EBADMSG: damaged. -ENOENT. -EACCES. -ENOMEM.
+ * -EBADMSG: damaged, or missing from what is or was a store. -ENOENT: there is no store. -EACCES.
+ * -ENOMEM.
  */
 int beck_database_walk(const char *path, const char *file, void (*tick)(void *context),
                        void *context, struct beck_error *error);

@@ -239,8 +239,11 @@ static int walk_databases(struct tool *tool, struct verify *verify)
         if (result > 0)
             continue;
         (void)snprintf(damage.file, sizeof(damage.file), "%s", files[i]);
+        size_t length = strlen(files[i]);
+        bool has_name =
+            strncmp(error.message, files[i], length) == 0 && error.message[length] == ':';
         (void)snprintf(damage.what, sizeof(damage.what), "%.*s", (int)sizeof(damage.what) - 1,
-                       error.message);
+                       error.message + (has_name ? length + 2 : 0));
         print_damage(verify, &damage);
         damages++;
     }
@@ -255,6 +258,8 @@ static int verify_store(struct tool *tool, struct verify *verify)
     if (damages < 0)
         return COULD_NOT_CHECK;
     if (damages > 0) {
+        const struct beck_verify_totals nothing = {.partitions = 0};
+        print_totals(verify, &nothing, damages);
         (void)tool_failed("nothing else was read: the store cannot be opened for it safely");
         return TOOL_FAILED;
     }

@@ -41,6 +41,27 @@ int create_is_foreign(const struct io *io, int directory)
     return io_list(io, directory, is_foreign, NULL);
 }
 
+static int any_name(void *context, const char *name)
+{
+    (void)context;
+    (void)name;
+    return 1;
+}
+
+bool create_lost_meta(const struct io *io, int directory)
+{
+    static const char *const files[] = {STORE_PATH_META, META_NEW, STORE_PATH_META_COPY};
+    bool found[ELEMENTS(files)];
+    for (size_t i = 0; i < ELEMENTS(files); i++) {
+        _cleanup_close_ int fd = io->open(io, directory, files[i], O_PATH, 0);
+        found[i] = fd >= 0;
+    }
+    _cleanup_close_ int topics =
+        io->open(io, directory, STORE_PATH_TOPICS, O_RDONLY | O_DIRECTORY, 0);
+    return !found[0] && !found[1] &&
+           (found[2] || (topics >= 0 && io_list(io, topics, any_name, NULL) > 0));
+}
+
 static int make_directory(const struct io *io, int directory, const char *name)
 {
     int r = io->make_directory(io, directory, name, 0755);

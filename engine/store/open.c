@@ -51,6 +51,8 @@ static int registry_create(const char *path, uint64_t map_bytes, const struct co
     int r = io->stat(io, directory, &info);
     if (r == 0 && registry_find(&info))
         return report(error, -EEXIST, "there is a store already");
+    if (r == 0 && create_lost_meta(io, directory))
+        return report(error, -EBADMSG, CREATE_LOST_META);
     if (r == 0)
         r = create_is_foreign(io, directory);
     if (r > 0)
@@ -97,6 +99,8 @@ static int open_databases(struct beck_store *store, uint64_t map_bytes, struct b
         return report(error, -ENOMEM, "out of memory");
     int r =
         db_open(&store->meta, store->path, STORE_PATH_META, flags, map_bytes, &meta_layout, error);
+    if (r == -ENOENT && create_lost_meta(store->io, store->directory))
+        return report(error, -EBADMSG, CREATE_LOST_META);
     if (r == -ENOENT)
         return report(error, r, "there is no store; \"beck store create\" makes one");
     if (r == 0)
@@ -122,6 +126,9 @@ static int open_index(struct beck_store *store, uint64_t map_bytes, bool alone,
     unsigned flags = store->read_only ? DB_OPEN_READ_ONLY : DB_OPEN_CREATE;
     int r = db_open(&store->index, store->path, STORE_PATH_INDEX, flags, map_bytes, &index_layout,
                     error);
+    if (r == -ENOENT)
+        return report(error, -EBADMSG,
+                      "index.mdb: it is missing; who opens the store for writing makes it anew");
     if (r != -EBADMSG || store->read_only || !alone)
         return r;
     r = store->io->remove(store->io, store->directory, STORE_PATH_INDEX, false);

@@ -99,6 +99,29 @@ def no_store():
         ok(result.code == 2 and result.out == '', 'no store', result)
 
 
+def lost_databases():
+    for name in ('index.mdb', 'meta.mdb'):
+        for how, text in ((os.unlink, 'it is missing'), (lambda path: os.truncate(path, 0), 'it is empty')):
+            with Folder() as folder:
+                store = make(folder)
+                before = beck(store, 'consume', 't', '-p', '0').out
+                how(os.path.join(store, name))
+                result = beck(store, 'verify')
+                ok(result.code == 1 and result.out.startswith(f'{name}: {text}\n') and
+                   result.out.endswith(': 1 damage\n'), f'{name}: {text}: damage', result)
+                result = beck(store, 'verify', '--json')
+                ok(result.code == 1 and lines(result)[0] == {'file': name, 'damage': text} and
+                   lines(result)[-1]['damages'] == 1, f'{name}: {text}: for programs', result)
+                if name == 'meta.mdb':
+                    for command in (['consume', 't'], ['produce', 't', 'x'], ['store', 'create']):
+                        result = beck(store, *command)
+                        ok(result.code == 1 and 'store create' not in result.err and
+                           (text in result.err or command[0] == 'store'), f'{name}: {text}: {command[0]} makes no new one', result)
+                must(beck(store, 'repair', '-x'))
+                ok(beck(store, 'verify').code == 0 and beck(store, 'consume', 't', '-p', '0').out == before,
+                   f'{name}: {text}: repaired, all is there')
+
+
 def no_permission():
     with Folder() as folder:
         store = make(folder)
@@ -206,5 +229,5 @@ def backup():
            '--copy shares nothing', result)
 
 
-tap.run(sound_json, damage_json, parts, threads, no_store, no_permission, hang, flipped_meta,
+tap.run(sound_json, damage_json, parts, threads, no_store, lost_databases, no_permission, hang, flipped_meta,
         flipped_index, sealed_by_beckd, backup)

@@ -86,6 +86,7 @@ int db_open(struct db *db, const char *directory, const char *name, unsigned fla
     bool read_only = flags & DB_OPEN_READ_ONLY;
     unsigned env_flags = (read_only ? MDB_RDONLY : 0) | (flags & DB_OPEN_ALONE ? MDB_NOLOCK : 0);
     _cleanup_free_ char *path = NULL;
+    struct stat info;
 
     CHECK(layout->count <= DB_DATABASES_MAX);
     *db = (struct db){.name = name};
@@ -93,8 +94,11 @@ int db_open(struct db *db, const char *directory, const char *name, unsigned fla
         return report(error, -ENOMEM, "%s: out of memory", name);
     if (map_bytes == 0)
         map_bytes = DB_MAP_BYTES_DEFAULT;
-    if (!(flags & DB_OPEN_CREATE) && access(path, F_OK) < 0)
+    if ((read_only || !(flags & DB_OPEN_CREATE)) && stat(path, &info) < 0)
         return report_errno(error, -errno, "%s: cannot be opened", name);
+    /* LMDB would fill it, or fail without saying why. */
+    if ((read_only || !(flags & DB_OPEN_CREATE)) && S_ISREG(info.st_mode) && info.st_size == 0)
+        return report(error, -EBADMSG, "%s: it is empty", name);
     int r = db_open_env(db, path, env_flags, map_bytes);
     /* Who may not write the lock file reads without it: every value is checked, reads are short. */
     if (read_only && (r == -EACCES || r == -EROFS))

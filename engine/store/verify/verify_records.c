@@ -11,11 +11,13 @@
 
 #include "bytes.h"
 #include "cleanup.h"
+#include "create.h"
 #include "epochs.h"
 #include "meta_groups.h"
 #include "report.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -485,6 +487,17 @@ static uint64_t map_bytes_of(const char *path, const char *name)
     return ((uint64_t)info.st_size / FILE_GROWTH_BYTES + 2) * FILE_GROWTH_BYTES;
 }
 
+/* Is the file missing from a store? Without meta.mdb there may be none. */
+static bool is_lost(const char *path, const char *name)
+{
+    const struct io *io = &io_system;
+    _cleanup_close_ int directory = io->open(io, AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
+    if (directory < 0)
+        return false;
+    _cleanup_close_ int meta = io->open(io, directory, STORE_PATH_META, O_PATH, 0);
+    return strcmp(name, STORE_PATH_META) == 0 ? create_lost_meta(io, directory) : meta >= 0;
+}
+
 int verify_walk(const char *path, const char *name, void (*tick)(void *context), void *context,
                 struct beck_error *error)
 {
@@ -493,6 +506,8 @@ int verify_walk(const char *path, const char *name, void (*tick)(void *context),
         strcmp(name, STORE_PATH_META) == 0 ? &meta_layout : &index_layout;
     struct db db;
     int r = db_open(&db, path, name, DB_OPEN_READ_ONLY, map_bytes_of(path, name), layout, error);
+    if (r == -ENOENT && is_lost(path, name))
+        r = report(error, -EBADMSG, "%s: it is missing", name);
     if (r < 0)
         return r;
     for (size_t i = 0; r == 0 && i < layout->count; i++)
