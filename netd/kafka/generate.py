@@ -161,10 +161,12 @@ class HeaderWriter:
  * X_array(arena, count), for each struct in a message: so many of them, initialised. Never NULL for
  * a count of 0; NULL with errno as kafka_arena_alloc() leaves it.
  *
- * X_decode(reader, version, arena, ret), for each message: reads the rest of the reader's bytes
- * into *ret, which borrows from these bytes and from the arena. Fields that the version lacks are
- * as after X_init(). Returns 0, or with *ret untouched: -EBADMSG malformed, or bytes were left
- * over; -EMSGSIZE above the arena's limit; -ENOMEM; -EPROTONOSUPPORT not a version of this message.
+ * X_decode(reader, version, arena, ret), for each message: reads it into *ret, which borrows from
+ * the reader's bytes and from the arena. Fields that the version lacks are as after X_init(). What
+ * follows the message stays in the reader: as Kafka does, let it be, for some clients send a byte
+ * too many (librdkafka 2.0.2: ListGroups 4, OffsetFetch 7). Returns 0, or with *ret untouched:
+ * -EBADMSG malformed; -EMSGSIZE above the arena's limit; -ENOMEM; -EPROTONOSUPPORT not a version of
+ * this message.
  *
  * X_encode(writer, version, message), for each message: appends it to the writer. Fields that the
  * version lacks are left out. Returns 0, or: -EMSGSIZE a string or the whole is too long; -ENOMEM,
@@ -508,10 +510,9 @@ class SourceWriter:
         body("reader->arena = arena;")
         body(f"reader->flexible = {condition(message.flexible, message.versions)};")
         body(f"{names.read}(reader, version, &message);")
-        body("int r = kafka_reader_finish(reader);")
-        body("if (r == 0)")
+        body("if (!reader->error)")
         body("    *ret = message;")
-        body("return r;")
+        body("return reader->error;")
         self.out.function(f"int {names.base}_decode(struct kafka_reader *reader, int16_t version,"
                           f" struct kafka_arena *arena, {names.type} *ret)", body)
 

@@ -23,13 +23,6 @@ void kafka_reader_fail(struct kafka_reader *reader, int error)
     reader->at = reader->end;
 }
 
-int kafka_reader_finish(struct kafka_reader *reader)
-{
-    if (!reader->error && reader->at != reader->end)
-        kafka_reader_fail(reader, -EBADMSG);
-    return reader->error;
-}
-
 /* The next `size` bytes, or NULL if there are fewer. */
 static const uint8_t *take(struct kafka_reader *reader, size_t size)
 {

@@ -124,9 +124,6 @@ static inline size_t kafka_reader_left(const struct kafka_reader *reader)
 /* Notes an error (negative errno) unless there is one already. */
 void kafka_reader_fail(struct kafka_reader *reader, int error);
 
-/* The reader's error, else -EBADMSG if bytes are left over, else 0. */
-int kafka_reader_finish(struct kafka_reader *reader);
-
 bool kafka_read_bool(struct kafka_reader *reader); /* any byte but 0 is true */
 int8_t kafka_read_int8(struct kafka_reader *reader);
 int16_t kafka_read_int16(struct kafka_reader *reader);

@@ -72,7 +72,6 @@ def nonsense():
                'an array longer than the request', '.*malformed')
         closes(daemon, Raw.frame(raw.METADATA, 1, 1, array([struct.pack('>h', 500) + b'x'])),
                'a string longer than the request')
-        closes(daemon, Raw.frame(raw.METADATA, 1, 1, array([]) + b'more'), 'bytes left over')
         healthy(daemon, 'after all this')
         for seed in range(200):
             with Raw(daemon.port) as client:
@@ -83,6 +82,13 @@ def nonsense():
         lines = len(daemon.lines)
         ok(lines < 120, 'the log is limited', f'{lines} lines')
         equal(daemon.stop(), 0, 'it ends well')
+
+
+def longer_request():
+    """librdkafka 2.0.2 sends a byte more than ListGroups 4 has; Kafka does not mind either."""
+    with Daemon() as daemon, Raw(daemon.port) as client:
+        correlation = client.send(raw.METADATA, 1, array([]) + b'more')
+        equal(client.receive()[0], correlation, 'bytes behind a request are let be')
 
 
 def lying_length():
@@ -260,5 +266,5 @@ def descriptors_for_the_store():
             one.close()
 
 
-run(api_versions, nonsense, lying_length, half_requests, order, commits_in_order, acks_zero, many_connections,
-    large_requests_leave_room, descriptors_for_the_store)
+run(api_versions, nonsense, longer_request, lying_length, half_requests, order, commits_in_order, acks_zero,
+    many_connections, large_requests_leave_room, descriptors_for_the_store)
