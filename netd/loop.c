@@ -29,6 +29,11 @@ static void after_wake(void *context)
     loop_settle(loop);
 }
 
+static void after_ticks(void *context)
+{
+    loop_settle(context);
+}
+
 static void sweep_event(evutil_socket_t fd, short what, void *context)
 {
     (void)fd, (void)what;
@@ -101,7 +106,7 @@ static int make_events(struct loop *loop)
     loop->look = event_new(loop->base, -1, EV_PERSIST, look_event, loop);
     if (!loop->inbox_event || !loop->sweep || !loop->deadline || !loop->look ||
         event_add(loop->inbox_event, NULL) < 0 || event_add(loop->sweep, &sweep) < 0 ||
-        add_beat(loop) < 0)
+        add_beat(loop) < 0 || ticks_init(&loop->ticks, loop->base, after_ticks, loop) < 0)
         return -ENOMEM;
     return wake_init(&loop->wake, loop->base, loop->broker->store, &loop->broker->bells,
                      loop->index, after_wake, loop);
@@ -138,6 +143,7 @@ void loop_done(struct loop *loop)
 {
     end_connections(loop);
     wake_done(&loop->wake);
+    ticks_done(&loop->ticks);
     if (loop->inbox_event)
         event_free(loop->inbox_event);
     if (loop->sweep)

@@ -19,6 +19,7 @@
 #include "log.h"
 #include "partitions.h"
 #include "request.h"
+#include "ticks.h"
 #include "wake.h"
 #include "workers.h"
 
@@ -51,6 +52,7 @@ struct loop {
     atomic_llong beat_ms; /* when it last came round, by clock_ms() */
     struct inbox inbox;
     struct wake wake;
+    struct ticks ticks; /* of waiting fetches */
     struct partitions partitions;
     struct log_limit log_limit; /* for what peers cause */
 

@@ -13,8 +13,6 @@
 #include "kafka/fetch.h"
 
 #include <errno.h>
-#include <event2/event.h>
-#include <event2/event_struct.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,7 +42,7 @@ struct fetch_part {
 struct fetch {
     TAILQ_ENTRY(fetch) link; /* loop->moved */
     struct request *request;
-    struct event timer;
+    struct timer timer;
     bool waiting; /* the timer is set, the watchers are added */
     bool moved;   /* in loop->moved */
     bool failed;  /* some partition has an error */
@@ -154,7 +152,7 @@ static void stop_waiting(struct fetch *fetch)
     if (!fetch->waiting)
         return;
     fetch->waiting = false;
-    event_del(&fetch->timer);
+    ticks_remove(&loop->ticks, &fetch->timer);
     for (uint32_t i = 0; i < fetch->part_count; i++)
         watch_remove(&loop->wake, &fetch->parts[i].watcher);
 }
@@ -241,22 +239,20 @@ void fetch_look_again(struct loop *loop)
 }
 
 /* The time is over: what there is was found when a partition last moved. */
-static void timer_event(evutil_socket_t fd, short what, void *context)
+static void time_is_over(struct timer *timer)
 {
-    (void)fd, (void)what;
-    struct fetch *fetch = context;
-    struct loop *loop = fetch->request->loop;
-    finish(fetch);
-    loop_settle(loop);
+    finish((struct fetch *)((char *)timer - offsetof(struct fetch, timer)));
 }
 
 static void wait_for_more(struct fetch *fetch, int32_t max_wait_ms)
 {
     struct loop *loop = fetch->request->loop;
-    struct timeval after = {.tv_sec = max_wait_ms / 1000, .tv_usec = max_wait_ms % 1000 * 1000};
+    fetch->timer.fire = time_is_over;
+    if (ticks_add(&loop->ticks, &fetch->timer, max_wait_ms) < 0) {
+        finish(fetch);
+        return;
+    }
     fetch->waiting = true;
-    evtimer_assign(&fetch->timer, loop->base, timer_event, fetch);
-    evtimer_add(&fetch->timer, &after);
     for (uint32_t i = 0; i < fetch->part_count; i++)
         watch_add(&loop->wake, fetch->parts[i].entry, &fetch->parts[i].watcher,
                   &fetch->parts[i].seen);

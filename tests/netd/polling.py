@@ -25,8 +25,10 @@ def main(count=1000, seconds=10, wait_ms=500):
         frames = [Raw.frame(raw.FETCH, 4, 1, raw.fetch_body('t', partition=i, max_wait=wait_ms))
                   for i in range(count)]
         ready = selectors.DefaultSelector()
-        for i, client in enumerate(clients):
+        first = time.monotonic()
+        for i, client in enumerate(clients):  # spread over the time that they wait, as strangers are
             ready.register(client.socket, selectors.EVENT_READ, i)
+            time.sleep(max(0, first + i * wait_ms / 1000 / count - time.monotonic()))
             client.socket.sendall(frames[i])
         answers, begin, used = 0, None, 0.0
         warm = time.monotonic() + 3
