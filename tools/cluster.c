@@ -5,9 +5,41 @@
 #include "report.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+static int code_of(rd_kafka_resp_err_t wrong)
+{
+    switch (wrong) {
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+    case RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND:
+        return -ENOENT;
+    case RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS:
+        return -EEXIST;
+    case RD_KAFKA_RESP_ERR_NON_EMPTY_GROUP:
+    case RD_KAFKA_RESP_ERR_GROUP_SUBSCRIBED_TO_TOPIC:
+    case RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID:
+    case RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION:
+    case RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS:
+        return -EBUSY;
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+        return -EACCES;
+    case RD_KAFKA_RESP_ERR__TIMED_OUT:
+    case RD_KAFKA_RESP_ERR__TRANSPORT:
+    case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+        return -ETIMEDOUT;
+    default:
+        return -EIO;
+    }
+}
 
 int cluster_error(struct beck_error *error, rd_kafka_resp_err_t wrong, const char *format, ...)
 {
@@ -17,13 +49,7 @@ int cluster_error(struct beck_error *error, rd_kafka_resp_err_t wrong, const cha
     va_start(arguments, format);
     (void)vsnprintf(what, sizeof(what), format, arguments);
     va_end(arguments);
-    int code = -EIO;
-    if (wrong == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
-        wrong == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC || wrong == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION)
-        code = -ENOENT;
-    else if (wrong == RD_KAFKA_RESP_ERR__TIMED_OUT || wrong == RD_KAFKA_RESP_ERR__TRANSPORT ||
-             wrong == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
-        code = -ETIMEDOUT;
+    int code = code_of(wrong);
     return report(error, code, "%s: %s", what, rd_kafka_err2str(wrong));
 }
 
@@ -36,10 +62,64 @@ static int set(rd_kafka_conf_t *conf, const char *name, const char *value, struc
     return report(error, -EINVAL, "%s=%s: %s", name, value, why);
 }
 
+/* ---- by the store's socket ---------------------------------------------------------------- */
+
+/* librdkafka knows addresses of the internet only: whatever it looks up and connects to, it gets
+ * the socket. There is one store in a process, and so one socket. */
+static struct sockaddr_un broker_socket = {.sun_family = AF_UNIX};
+
+static int make_socket(int domain, int type, int protocol, void *opaque)
+{
+    (void)domain, (void)protocol, (void)opaque;
+    return socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+}
+
+static int connect_socket(int fd, const struct sockaddr *address, int size, const char *id,
+                          void *opaque)
+{
+    (void)address, (void)size, (void)id, (void)opaque;
+    const struct sockaddr *here = (const struct sockaddr *)&broker_socket;
+    return connect(fd, here, sizeof(broker_socket)) == 0 ? 0 : errno;
+}
+
+/* Any address will do; also the one that the broker advertises, which may mean nothing here. */
+static int resolve_nothing(const char *node, const char *service, const struct addrinfo *hints,
+                           struct addrinfo **result, void *opaque)
+{
+    (void)opaque;
+    if (node == NULL && service == NULL) { /* as documented: free it */
+        freeaddrinfo(*result);
+        return 0;
+    }
+    return getaddrinfo("127.0.0.1", "9092", hints, result);
+}
+
+static int go_by_socket(const struct tool *tool, rd_kafka_conf_t *conf, struct beck_error *error)
+{
+    size_t room = sizeof(broker_socket.sun_path);
+    int size = snprintf(broker_socket.sun_path, room, "%s/broker.sock", tool->store_path);
+
+    if (size < 0 || (size_t)size >= room)
+        return report(error, -ENAMETOOLONG, "%s/broker.sock: the path is too long for a socket",
+                      tool->store_path);
+    rd_kafka_conf_set_socket_cb(conf, make_socket);
+    rd_kafka_conf_set_connect_cb(conf, connect_socket);
+    rd_kafka_conf_set_resolve_cb(conf, resolve_nothing);
+    return 0;
+}
+
+/* ---- clients ------------------------------------------------------------------------------ */
+
+const char *cluster_name(const struct tool *tool)
+{
+    return tool->by_socket ? "beckd" : tool->brokers;
+}
+
 static int set_all(const struct tool *tool, const struct cluster_setting *settings,
                    rd_kafka_conf_t *conf, struct beck_error *error)
 {
-    int result = set(conf, "bootstrap.servers", tool->brokers, error);
+    const char *brokers = tool->by_socket ? "127.0.0.1:9092" : tool->brokers;
+    int result = set(conf, "bootstrap.servers", brokers, error);
     if (result == 0)
         result = set(conf, "client.id", "beck", error);
     for (; result == 0 && settings->name != NULL; settings++)
@@ -65,6 +145,8 @@ int cluster_client_new(const struct tool *tool, rd_kafka_type_t type,
 
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     int result = set_all(tool, settings, conf, error);
+    if (result == 0 && tool->by_socket)
+        result = go_by_socket(tool, conf, error);
     if (result < 0) {
         rd_kafka_conf_destroy(conf);
         return result;

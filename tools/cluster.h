@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A Kafka broker or cluster that was named with -b, by librdkafka: its clients, made as the command
- * line says, and its errors as exit codes and as the library's errors.
+ * A Kafka broker or cluster that was named with -b, or the beckd that serves a store, by its socket
+ * there, by librdkafka: its clients, made as the command line says, and its errors as exit codes
+ * and as the library's errors.
  */
 #ifndef TOOLS_CLUSTER_H
 #define TOOLS_CLUSTER_H
@@ -32,7 +33,11 @@ int cluster_client_new(const struct tool *tool, rd_kafka_type_t type,
                                          void *opaque),
                        void *opaque, rd_kafka_t **ret_client, struct beck_error *error);
 
-/* Fill in an error from librdkafka's, behind what was being done. Returns the code. */
+/* How it is called in messages. */
+const char *cluster_name(const struct tool *tool);
+
+/* Fill in an error from librdkafka's, behind what was being done. Returns the code: -ENOENT,
+ * -EEXIST, -EBUSY (a group has members), -ETIMEDOUT (nobody answers), -EACCES, else -EIO. */
 int cluster_error(struct beck_error *error, rd_kafka_resp_err_t wrong, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

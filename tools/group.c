@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * beck group: list, show, delete consumer groups, with no daemon needed; resetting is
- * group_reset.c. How far a group is behind is told in records, and in the age of the first record
- * that it has not read.
+ * beck group: list, show, delete consumer groups, of a store with no daemon needed, or of a broker
+ * or cluster; resetting is group_reset.c. How far a group is behind is told in records, and in the
+ * age of the first record that it has not read.
  */
 #include "group.h"
 
@@ -19,14 +19,17 @@ static const char usage[] =
     "beck group list [-l]\n"
     "       beck group show GROUP\n"
     "       beck group reset GROUP [TOPIC[:PARTITION,...]]... -o WHERE [--execute]\n"
+    "       beck group delete-offsets GROUP [TOPIC[:PARTITION,...]]...\n"
     "       beck group delete GROUP...\n\n"
-    "Consumer groups and the offsets that they committed.\n\n"
+    "Consumer groups and the offsets that they committed.\n\n" TOOL_CLUSTER_USAGE
     "  -l, --long          how many offsets, and whether there are members, too\n"
     "  -o, --offset WHERE  beginning, end, an offset N, or @TIME: ms since the epoch,\n"
     "                      2026-11-21T08:00:00 (Z for UTC), or -90s, -15m, -2h, -7d\n"
     "      --shift N       on by N records; back where N is negative\n"
-    "      --execute       do it; without it, only what would be done is printed\n\n"
-    "Without a TOPIC, reset takes the partitions that the group has offsets for.\n";
+    "      --execute       do it; without it, only what would be done is printed\n"
+    "      --dry-run       only print it, which is the default\n\n"
+    "Without a TOPIC, reset and delete-offsets take the partitions that the group has offsets "
+    "for.\n";
 
 enum { OPTION_SHIFT = TOOL_OPTION_FIRST, OPTION_EXECUTE, OPTION_DRY_RUN };
 
@@ -58,258 +61,196 @@ const char *group_name_text(const char *id, size_t size)
     return text;
 }
 
-int group_find(struct beck_store *store, const char *name, struct beck_group *ret_group,
-               bool *ret_found)
-{
-    struct beck_error error;
-    int result = beck_group_get(store, name, strlen(name), ret_group, NULL, 0, &error);
-
-    *ret_found = result == 1;
-    return result < 0 ? tool_failed_error(&error) : TOOL_OK;
-}
-
-int group_refuse_live(struct beck_store *store, const struct beck_group *group)
-{
-    struct beck_store_info info;
-    struct beck_error error;
-
-    if (beck_store_info(store, &info, &error) < 0)
-        return tool_failed_error(&error);
-    if (info.broker_pid == 0 || !group->has_record || group->empty_since_ms >= 0)
-        return TOOL_OK;
-    return tool_failed("group %s has members at the beckd that runs, process %d: stop them first",
-                       group_name_text(group->id, group->id_size), (int)info.broker_pid);
-}
-
 /* ---- list --------------------------------------------------------------------------------- */
 
-static int count_offsets(struct beck_store *store, const struct beck_group *group,
-                         struct beck_offset *offset, uint64_t *ret_count)
+static int print_long(struct admin *admin, const struct admin_group *group)
 {
+    struct admin_offsets offsets;
     struct beck_error error;
-    int result;
 
-    *ret_count = 0;
-    memset(offset, 0, sizeof(*offset));
-    while ((result = beck_offset_next(store, group->id, group->id_size, offset, &error)) > 0)
-        ++*ret_count;
+    int result = admin_group_offsets(admin, group->name, &offsets, &error);
+    if (result >= 0)
+        (void)printf("\t%zu offsets\t%s", offsets.count,
+                     group->members == ADMIN_MEMBERS_SOME ? "members" : "empty");
+    admin_offsets_done(&offsets);
     return result < 0 ? tool_failed_error(&error) : TOOL_OK;
 }
 
-static const char *members_text(const struct beck_group *group)
+static int list(struct tool *tool, struct admin *admin, const void *context, char **names,
+                int count)
 {
-    return !group->has_record ? "unknown" : group->empty_since_ms < 0 ? "members" : "empty";
-}
-
-/* The buffers are large, and the caller's. */
-static int list_into(struct beck_store *store, bool is_long, struct beck_group *group,
-                     struct beck_offset *offset)
-{
+    const struct group_options *options = context;
+    struct admin_groups groups;
     struct beck_error error;
-    uint64_t count;
-    int result;
-    int code = TOOL_OK;
 
-    while ((result = beck_group_next(store, group, &error)) != 0) {
-        if (result < 0) {
-            code = tool_failed_error(&error);
-            if (result != -EBADMSG)
-                return code;
-            continue;
-        }
-        (void)printf("%s", group_name_text(group->id, group->id_size));
-        if (is_long && count_offsets(store, group, offset, &count) == TOOL_OK)
-            (void)printf("\t%" PRIu64 " offsets\t%s", count, members_text(group));
-        (void)putchar('\n');
-    }
-    return code;
-}
-
-static int list(struct tool *tool, struct beck_store *store, const struct group_options *options,
-                char **names, int count)
-{
     (void)names;
     if (count > 0)
         return tool_misused(tool, "list takes no names (see: beck group show)");
-    struct beck_group *group = calloc(1, sizeof(*group));
-    struct beck_offset *offset = calloc(1, sizeof(*offset));
-    int code = group == NULL || offset == NULL ? tool_failed("out of memory")
-                                               : list_into(store, options->is_long, group, offset);
-    free(group);
-    free(offset);
+    int code = admin_list_groups(admin, &groups, &error) < 0 ? tool_failed_error(&error) : TOOL_OK;
+    for (size_t i = 0; i < groups.count; i++) {
+        const struct admin_group *group = &groups.items[i];
+        (void)printf("%s", group_name_text(group->name, group->name_size));
+        if (options->is_long && print_long(admin, group) != TOOL_OK)
+            code = TOOL_FAILED;
+        (void)putchar('\n');
+    }
+    admin_groups_done(&groups);
     return code;
 }
 
 /* ---- show --------------------------------------------------------------------------------- */
 
-/* The age of the record at an offset, or of the next one there is; 0 where there is none. */
-static int age_ms(struct beck_partition *partition, int64_t offset, int64_t *ret_age_ms)
-{
-    struct beck_reader *reader = NULL;
-    struct beck_record record;
-    struct beck_error error;
-    int result = beck_reader_new(partition, BECK_READ_COMMITTED, &reader, &error);
-
-    if (result == 0)
-        result = beck_reader_seek(reader, offset, &error);
-    if (result == 0)
-        result = beck_reader_next(reader, &record, &error);
-    if (result == 1) {
-        int64_t age = parse_now_ms() - record.timestamp_ms;
-        *ret_age_ms = age > 0 ? age : 0;
-    }
-    (void)beck_reader_free(reader);
-    return result < 0 ? tool_failed_error(&error) : TOOL_OK;
-}
-
-static void print_offset(const struct beck_offset *offset, int64_t end, int64_t lag, int64_t lag_ms)
+static void print_offset(const struct admin_offset *offset)
 {
     char time[TABLE_TIME_TEXT];
+    int64_t from = offset->offset > offset->start ? offset->offset : offset->start;
+    int64_t age_ms = offset->record_ms >= 0 ? parse_now_ms() - offset->record_ms : 0;
 
     (void)printf("offset %s %d committed %" PRId64 " end %" PRId64 " lag %" PRId64
-                 " lag-ms %" PRId64 " at %s",
-                 offset->topic, (int)offset->partition, offset->offset, end, lag, lag_ms,
-                 table_time_text(offset->commit_ms, time));
+                 " lag-ms %" PRId64,
+                 offset->topic, (int)offset->partition, offset->offset, offset->end,
+                 from < offset->end ? offset->end - from : 0, age_ms > 0 ? age_ms : 0);
+    if (offset->metadata_size > 0)
+        (void)printf(" metadata %s", group_name_text(offset->metadata, offset->metadata_size));
+    if (offset->commit_ms >= 0)
+        (void)printf(" at %s", table_time_text(offset->commit_ms, time));
     if (offset->leader_epoch >= 0)
         (void)printf(" epoch %d", (int)offset->leader_epoch);
     if (offset->expire_ms >= 0)
         (void)printf(" expires %s", table_time_text(offset->expire_ms, time));
-    if (offset->metadata_size > 0)
-        (void)printf(" metadata %s", group_name_text(offset->metadata, offset->metadata_size));
     (void)putchar('\n');
 }
 
-static int show_offset(struct beck_store *store, const struct beck_offset *offset)
+static int show_offsets(struct admin *admin, const char *group)
 {
-    struct beck_partition *partition = NULL;
-    struct beck_partition_state state;
+    struct admin_offsets offsets;
     struct beck_error error;
-    int64_t lag_ms = 0;
     int code = TOOL_OK;
 
-    if (beck_partition_open(store, offset->topic, offset->partition, &partition, &error) < 0)
-        return tool_failed_error(&error);
-    if (beck_partition_state(partition, &state, &error) < 0)
+    if (admin_group_offsets(admin, group, &offsets, &error) < 0)
+        code = tool_failed_error(&error); /* and show those that could be read */
+    if (admin_look(admin, &offsets, true, &error) < 0) {
         code = tool_failed_error(&error);
-    if (code == TOOL_OK) {
-        int64_t from =
-            offset->offset > state.log_start_offset ? offset->offset : state.log_start_offset;
-        int64_t lag = from < state.high_watermark ? state.high_watermark - from : 0;
-        if (lag > 0)
-            code = age_ms(partition, from, &lag_ms);
-        if (code == TOOL_OK)
-            print_offset(offset, state.high_watermark, lag, lag_ms);
+        offsets.count = 0;
     }
-    (void)beck_partition_close(partition);
+    for (size_t i = 0; i < offsets.count; i++)
+        print_offset(&offsets.items[i]);
+    admin_offsets_done(&offsets);
     return code;
 }
 
-static int show_offsets(struct beck_store *store, const struct beck_group *group)
+static void print_member(const struct admin_member *member)
 {
-    struct beck_offset *offset = calloc(1, sizeof(*offset));
-    struct beck_error error;
-    int result;
-    int code = TOOL_OK;
-
-    if (offset == NULL)
-        return tool_failed("out of memory");
-    while ((result = beck_offset_next(store, group->id, group->id_size, offset, &error)) != 0) {
-        int one = result > 0 ? show_offset(store, offset) : tool_failed_error(&error);
-        if (one != TOOL_OK)
-            code = one;
-        if (result < 0 && result != -EBADMSG)
-            break;
-    }
-    free(offset);
-    return code;
+    (void)printf("member %s client %s host %s", group_name_text(member->id, strlen(member->id)),
+                 member->client, member->host);
+    for (size_t i = 0; i < member->partitions.count; i++)
+        (void)printf(" %s:%d", member->partitions.items[i].topic,
+                     (int)member->partitions.items[i].partition);
+    (void)putchar('\n');
 }
 
-static int show(struct tool *tool, struct beck_store *store, const struct group_options *options,
-                char **names, int count)
+static int show_members(struct admin *admin, const struct admin_group *group)
 {
     char time[TABLE_TIME_TEXT];
-    bool found = false;
+    struct admin_member *members = NULL;
+    struct beck_error error;
+    size_t count = 0;
 
-    (void)options;
+    if (group->protocol[0] != '\0')
+        (void)printf("protocol %s\n", group->protocol);
+    (void)printf("members %s", group->members == ADMIN_MEMBERS_SOME ? "yes" : "none");
+    if (group->empty_since_ms >= 0)
+        (void)printf(" since %s", table_time_text(group->empty_since_ms, time));
+    (void)putchar('\n');
+    if (group->members == ADMIN_MEMBERS_NONE)
+        return TOOL_OK;
+    if (admin_group_members(admin, group->name, &members, &count, &error) < 0)
+        return tool_failed_error(&error);
+    for (size_t i = 0; i < count; i++)
+        print_member(&members[i]);
+    admin_members_free(members, count);
+    return TOOL_OK;
+}
+
+static int show(struct tool *tool, struct admin *admin, const void *context, char **names,
+                int count)
+{
+    struct admin_group group = {0};
+    struct beck_error error;
+
+    (void)context;
     if (count != 1)
         return tool_misused(tool, count == 0 ? "which group?" : "one group at a time");
-    struct beck_group *group = calloc(1, sizeof(*group));
-    int code =
-        group == NULL ? tool_failed("out of memory") : group_find(store, names[0], group, &found);
-    if (code == TOOL_OK && !found)
-        code = tool_failed("there is no group %s", names[0]);
-    if (code == TOOL_OK) {
-        (void)printf("group %s\n", group_name_text(group->id, group->id_size));
-        if (group->has_record && group->empty_since_ms < 0)
-            (void)printf("protocol %s\nmembers yes\n", group->protocol_type);
-        else if (group->has_record)
-            (void)printf("protocol %s\nmembers none since %s\n", group->protocol_type,
-                         table_time_text(group->empty_since_ms, time));
-        code = show_offsets(store, group);
-    }
-    free(group);
-    return code;
+    int result = admin_group_find(admin, names[0], &group, &error);
+    if (result < 0)
+        return tool_failed_error(&error);
+    if (result == 0)
+        return tool_failed("there is no group %s", names[0]);
+    (void)printf("group %s\n", group_name_text(group.name, group.name_size));
+    int code = show_members(admin, &group);
+    int offsets = show_offsets(admin, group.name);
+    free(group.name);
+    return code != TOOL_OK ? code : offsets;
 }
 
 /* ---- delete ------------------------------------------------------------------------------- */
 
-static int delete_one(struct beck_store *store, const char *name, struct beck_group *group)
+static int delete_offsets(struct tool *tool, struct admin *admin, const void *context, char **names,
+                          int count)
 {
+    struct admin_offsets offsets;
     struct beck_error error;
-    bool found;
 
-    int code = group_find(store, name, group, &found);
-    if (code == TOOL_OK && !found)
-        code = tool_failed("there is no group %s", name);
-    if (code == TOOL_OK)
-        code = group_refuse_live(store, group);
-    if (code != TOOL_OK)
-        return code;
-    if (beck_group_delete(store, name, strlen(name), &error) < 0)
-        return tool_failed_error(&error);
-    (void)printf("deleted group %s\n", name);
-    return TOOL_OK;
-}
-
-static int delete (struct tool *tool, struct beck_store *store, const struct group_options *options,
-                   char **names, int count)
-{
-    int code = TOOL_OK;
-
-    (void)options;
+    (void)context;
     if (count == 0)
         return tool_misused(tool, "which group?");
-    struct beck_group *group = calloc(1, sizeof(*group));
-    if (group == NULL)
-        return tool_failed("out of memory");
-    for (int i = 0; i < count; i++) {
-        if (delete_one(store, names[i], group) != TOOL_OK)
-            code = TOOL_FAILED;
-    }
-    free(group);
+    int code = group_choose(tool, admin, names[0], names + 1, count - 1, &offsets);
+    if (code != TOOL_OK)
+        return code;
+    int result = admin_forget(admin, names[0], &offsets, &error);
+    if (result < 0)
+        code = group_failed(names[0], result, &error);
+    for (size_t i = 0; result >= 0 && i < offsets.count; i++)
+        (void)printf("deleted offset %s %d\n", offsets.items[i].topic,
+                     (int)offsets.items[i].partition);
+    admin_offsets_done(&offsets);
     return code;
 }
 
-static int reset(struct tool *tool, struct beck_store *store, const struct group_options *options,
-                 char **names, int count)
+static int delete (struct tool *tool, struct admin *admin, const void *context, char **names,
+                   int count)
 {
-    return group_reset(tool, store, &options->reset, names, count);
+    struct beck_error error;
+    int code = TOOL_OK;
+
+    (void)context;
+    if (count == 0)
+        return tool_misused(tool, "which group?");
+    for (int i = 0; i < count; i++) {
+        int result = admin_group_delete(admin, names[i], &error);
+        if (result >= 0)
+            (void)printf("deleted group %s\n", names[i]);
+        else if (result == -ENOENT)
+            code = tool_failed("there is no group %s", names[i]);
+        else
+            code = group_failed(names[i], result, &error);
+    }
+    return code;
+}
+
+static int reset(struct tool *tool, struct admin *admin, const void *context, char **names,
+                 int count)
+{
+    const struct group_options *options = context;
+    return group_reset(tool, admin, &options->reset, names, count);
 }
 
 /* ---- the command line --------------------------------------------------------------------- */
 
-struct action {
-    const char *name;
-    enum tool_access access;
-    int (*run)(struct tool *tool, struct beck_store *store, const struct group_options *options,
-               char **names, int count);
-};
-
-static const struct action actions[] = {
-    {"list", TOOL_READ, list},
-    {"show", TOOL_READ, show},
-    {"reset", TOOL_WRITE, reset},
-    {"delete", TOOL_WRITE, delete},
+static const struct admin_action actions[] = {
+    {"list", TOOL_READ, list},      {"show", TOOL_READ, show},
+    {"reset", TOOL_WRITE, reset},   {"delete-offsets", TOOL_WRITE, delete_offsets},
+    {"delete", TOOL_WRITE, delete}, {NULL, TOOL_READ, NULL},
 };
 
 static bool parse_target(const char *text, struct group_reset *reset)
@@ -352,24 +293,6 @@ static int take_option(struct tool *tool, struct group_options *options, int opt
     }
 }
 
-static int perform(struct tool *tool, const struct group_options *options, int argc, char **argv)
-{
-    struct beck_store *store = NULL;
-
-    if (argc < 1)
-        return tool_misused(tool, "what about groups? list, show, reset or delete");
-    for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
-        if (strcmp(actions[i].name, argv[0]) != 0)
-            continue;
-        int code = tool_open(tool, actions[i].access, &store);
-        if (code == TOOL_OK)
-            code = actions[i].run(tool, store, options, argv + 1, argc - 1);
-        (void)beck_store_close(store);
-        return code;
-    }
-    return tool_misused(tool, "'%s' is none of list, show, reset and delete", argv[0]);
-}
-
 static int run(struct tool *tool, int argc, char **argv)
 {
     static const struct option long_options[] = {
@@ -378,17 +301,19 @@ static int run(struct tool *tool, int argc, char **argv)
         {"shift", required_argument, NULL, OPTION_SHIFT},
         {"execute", no_argument, NULL, OPTION_EXECUTE},
         {"dry-run", no_argument, NULL, OPTION_DRY_RUN},
+        TOOL_CLUSTER_OPTIONS,
         TOOL_LONG_OPTIONS,
     };
     struct group_options options = {.is_long = false};
     int option;
 
-    while ((option = getopt_long(argc, argv, ":lo:", long_options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":lo:" TOOL_CLUSTER_SHORT, long_options, NULL)) !=
+           -1) {
         int code = take_option(tool, &options, option, argv);
         if (code >= 0)
             return code;
     }
-    return perform(tool, &options, argc - optind, argv + optind);
+    return admin_perform(tool, actions, "groups", &options, argc - optind, argv + optind);
 }
 
 const struct command group_command = {.name = "group",

@@ -6,6 +6,7 @@
 #ifndef TOOLS_GROUP_H
 #define TOOLS_GROUP_H
 
+#include "admin.h"
 #include "tool.h"
 
 enum { GROUP_NAME_TEXT = 4 * BECK_GROUP_ID_BYTES + 1 };
@@ -13,12 +14,15 @@ enum { GROUP_NAME_TEXT = 4 * BECK_GROUP_ID_BYTES + 1 };
 /* A group's name as it is printed. Valid until the next call. */
 const char *group_name_text(const char *id, size_t size);
 
-/* Look a group up. `*ret_found`: there is one. Says so and returns an exit code when it fails. */
-int group_find(struct beck_store *store, const char *name, struct beck_group *ret_group,
-               bool *ret_found);
+/*
+ * The partitions that are named as TOPIC or TOPIC:PARTITION,... each, with what the group committed
+ * for them; without names, all that it committed. Says what fails, and returns an exit code.
+ */
+int group_choose(struct tool *tool, struct admin *admin, const char *group, char **names, int count,
+                 struct admin_offsets *ret_offsets);
 
-/* Refuse to change a group that has members now: a beckd runs, and its record says so. */
-int group_refuse_live(struct beck_store *store, const struct beck_group *group);
+/* Say what a change of a group failed with. */
+int group_failed(const char *group, int result, const struct beck_error *error);
 
 /* Where offsets are to be reset to. */
 enum group_target {
@@ -37,7 +41,7 @@ struct group_reset {
 };
 
 /* beck group reset GROUP [TOPIC[:PARTITION,...]]... */
-int group_reset(struct tool *tool, struct beck_store *store, const struct group_reset *reset,
+int group_reset(struct tool *tool, struct admin *admin, const struct group_reset *reset,
                 char **names, int count);
 
 #endif

@@ -37,62 +37,79 @@ char *table_time_text(int64_t ms, char text[TABLE_TIME_TEXT])
     return text;
 }
 
-static void print_partition(const struct beck_topic *topic, int32_t number,
-                            const struct beck_partition_state *state, uint64_t disk_bytes,
-                            enum row_form form)
+static void print_state(const struct row *row, const struct table_figures *figures)
+{
+    const struct beck_partition_state *state = &figures->state;
+
+    row_number(row, "next", state->next_offset);
+    row_number(row, "synced", state->synced_offset);
+    row_number(row, "view-bytes", (int64_t)state->view_bytes);
+    row_number(row, "disk-bytes", (int64_t)figures->disk_bytes);
+    row_number(row, "epoch", state->leader_epoch);
+    row_number(row, "unsynced-bytes", (int64_t)state->unsynced_bytes);
+    row_time(row, "unsynced-since", state->unsynced_since_ms);
+    row_number(row, "uncheckpointed-bytes", (int64_t)state->uncheckpointed_bytes);
+    row_time(row, "uncheckpointed-since", state->uncheckpointed_since_ms);
+    row_flag(row, row->form == ROW_TEXT ? "FAILED" : "failed", state->failed);
+}
+
+void table_print_partition(const char *topic, int32_t number, const struct table_figures *figures,
+                           enum row_form form)
 {
     struct row row;
 
     row_begin(&row, form, "partition");
-    row_key_text(&row, "topic", topic->name);
+    row_key_text(&row, "topic", topic);
     row_key_number(&row, "partition", number);
-    row_number(&row, "start", state->log_start_offset);
-    row_number(&row, "end", state->high_watermark);
-    row_number(&row, "stable", state->last_stable_offset);
-    row_number(&row, "next", state->next_offset);
-    row_number(&row, "synced", state->synced_offset);
-    row_number(&row, "view-bytes", (int64_t)state->view_bytes);
-    row_number(&row, "disk-bytes", (int64_t)disk_bytes);
-    row_number(&row, "epoch", state->leader_epoch);
-    row_number(&row, "unsynced-bytes", (int64_t)state->unsynced_bytes);
-    row_time(&row, "unsynced-since", state->unsynced_since_ms);
-    row_number(&row, "uncheckpointed-bytes", (int64_t)state->uncheckpointed_bytes);
-    row_time(&row, "uncheckpointed-since", state->uncheckpointed_since_ms);
-    row_flag(&row, form == ROW_TEXT ? "FAILED" : "failed", state->failed);
+    row_number(&row, "start", figures->start);
+    row_number(&row, "end", figures->end);
+    row_number(&row, "stable", figures->stable);
+    if (figures->has_state)
+        print_state(&row, figures);
+    if (figures->has_replicas) {
+        row_number(&row, "leader", figures->leader);
+        row_text(&row, "replicas", figures->replicas);
+        row_text(&row, "in-sync", figures->in_sync);
+    }
     row_end(&row);
 }
 
-static int partition_figures(struct beck_store *store, const struct beck_topic *topic,
-                             int32_t number, struct beck_partition_state *ret_state,
-                             uint64_t *ret_disk_bytes)
+int table_figures(struct beck_store *store, const char *topic, int32_t number,
+                  struct table_figures *ret_figures, struct beck_error *error)
 {
     struct beck_partition *partition = NULL;
-    struct beck_error error;
+    struct table_figures figures = {.has_state = true};
 
-    int code = tool_open_partition(store, topic, number, &partition);
-    if (code != TOOL_OK)
-        return code;
-    if (beck_partition_state(partition, ret_state, &error) < 0 ||
-        beck_partition_disk_bytes(partition, ret_disk_bytes, &error) < 0)
-        code = tool_failed_error(&error);
+    int result = beck_partition_open(store, topic, number, &partition, error);
+    if (result < 0)
+        return result;
+    result = beck_partition_state(partition, &figures.state, error);
+    if (result >= 0)
+        result = beck_partition_disk_bytes(partition, &figures.disk_bytes, error);
     (void)beck_partition_close(partition);
-    return code;
+    if (result < 0)
+        return result;
+    figures.start = figures.state.log_start_offset;
+    figures.end = figures.state.high_watermark;
+    figures.stable = figures.state.last_stable_offset;
+    *ret_figures = figures;
+    return 0;
 }
 
 int table_partitions(struct beck_store *store, const struct beck_topic *topic,
                      const enum row_form *form, struct table_totals *totals)
 {
+    struct table_figures figures;
+    struct beck_error error;
+
     for (int32_t i = 0; (uint32_t)i < topic->partition_count; i++) {
-        struct beck_partition_state state;
-        uint64_t disk_bytes;
-        int code = partition_figures(store, topic, i, &state, &disk_bytes);
-        if (code != TOOL_OK)
-            return code;
+        if (table_figures(store, topic->name, i, &figures, &error) < 0)
+            return tool_failed_error(&error);
         if (form != NULL)
-            print_partition(topic, i, &state, disk_bytes, *form);
-        totals->records += (uint64_t)(state.high_watermark - state.log_start_offset);
-        totals->view_bytes += state.view_bytes;
-        totals->disk_bytes += disk_bytes;
+            table_print_partition(topic->name, i, &figures, *form);
+        totals->records += (uint64_t)(figures.end - figures.start);
+        totals->view_bytes += figures.state.view_bytes;
+        totals->disk_bytes += figures.disk_bytes;
     }
     return TOOL_OK;
 }

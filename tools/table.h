@@ -17,6 +17,27 @@ char *table_id_text(const uint8_t id[BECK_ID_BYTES], char text[TABLE_ID_TEXT]);
 /* 2026-11-21T08:00:00.123Z */
 char *table_time_text(int64_t ms, char text[TABLE_TIME_TEXT]);
 
+/* What is known of a partition. */
+struct table_figures {
+    int64_t start;
+    int64_t end; /* the high watermark */
+    int64_t stable;
+    bool has_state; /* of a store's: */
+    struct beck_partition_state state;
+    uint64_t disk_bytes;
+    bool has_replicas; /* of a cluster's: */
+    int32_t leader;
+    const char *replicas; /* numbers of brokers: "1,2" */
+    const char *in_sync;
+};
+
+/* A store's partition. As the library, returns 0 or a negative errno. */
+int table_figures(struct beck_store *store, const char *topic, int32_t number,
+                  struct table_figures *ret_figures, struct beck_error *error);
+
+void table_print_partition(const char *topic, int32_t number, const struct table_figures *figures,
+                           enum row_form form);
+
 /* What a topic's partitions hold together. */
 struct table_totals {
     uint64_t records;    /* offsets from the start to the high watermark */

@@ -29,6 +29,8 @@ struct tool_configs {
 struct tool {
     const char *store_path;              /* from --store or BECK_STORE; NULL: neither */
     const char *brokers;                 /* from -b: instead of a store; NULL: it is a store */
+    bool by_socket;                      /* reach the beckd that serves the store, by broker.sock */
+    const char *node;                    /* from --node: that broker of the cluster */
     struct tool_configs client_settings; /* from -X */
     const struct command *command;
 };

@@ -101,11 +101,11 @@ def list_and_show():
         filled(store)
         must(store('group', 'reset', 'g', 't:0', '-o', '4', '--execute'))
         prints(store('group', 'list'), 'g\n', 'group list')
-        prints(store('group', 'list', '-l'), 'g\t1 offsets\tunknown\n', 'group list -l')
+        prints(store('group', 'list', '-l'), 'g\t1 offsets\tempty\n', 'group list -l')
         shown = store('group', 'show', 'g')
         lines = shown.out.splitlines()
-        ok(shown.code == 0 and lines[0] == 'group g' and len(lines) == 2, 'group show', shown)
-        match = re.match(r'offset t 0 committed 4 end 10 lag 6 lag-ms (\d+) at 20\S+Z$', lines[1])
+        ok(shown.code == 0 and lines[:2] == ['group g', 'members none'] and len(lines) == 3, 'group show', shown)
+        match = re.match(r'offset t 0 committed 4 end 10 lag 6 lag-ms (\d+) at 20\S+Z$', lines[2])
         ok(match and 3600000 - 10 < int(match[1]) < 7200000, 'lag in records, and the age of the first unread one',
            shown)
         must(store('group', 'reset', 'g', 't:0', '-o', 'end', '--execute'))
@@ -145,7 +145,7 @@ def live_members():
                'group list -l shows that there are members')
             reset = ('group', 'reset', 'g', 't', '-o', 'end')
             fails(store(*reset, '--execute'), 1, 'has members', 'reset --execute is refused')
-            fails(store('group', 'delete', 'g'), 1, f'process {daemon.process.pid}', 'so is delete')
+            fails(store('group', 'delete', 'g'), 1, 'has members', 'so is delete')
             ok(store(*reset).code == 0, 'but not a dry run')
         finally:
             member.terminate()

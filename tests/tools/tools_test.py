@@ -138,7 +138,7 @@ def topic_settings():
         fails(store('topic', 'create', 'u', '-c', 'retention.ms'), 2, 'NAME=VALUE', 'no value')
         equal(store('topic', 'list').out, 't\n', 'and none was made')
         result = store('topic', 'show', 't')
-        ok(re.search(r'^topic t\nid [0-9a-f-]{36}\npartitions 1\ncreated 20\S+Z\nowner \d+:\d+ mode '
+        ok(re.search(r'^topic t\npartitions 1\nid [0-9a-f-]{36}\ncreated 20\S+Z\nowner \d+:\d+ mode '
                      r'0\d{3}\n', result.out), 'topic show', result)
         fails(store('topic', 'show', 'nope'), 1, 'no topic nope', 'topic show: there is none')
         fails(store('topic', 'show'), 2, 'which topic', 'topic show without a name')

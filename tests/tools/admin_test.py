@@ -1,0 +1,181 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""beck topic, config and group: the same on a store and, with -b, on the broker that serves one like it.
+
+Each scenario is a list of commands that is run twice: on a store that nobody serves, and by -b on another
+store's beckd. What they print has to be the same, but for what only one of the two can know.
+"""
+
+import re
+import time
+
+import tap
+from programs import BECK, Beckd, must, run
+from tap import equal, ok
+from tool_store import Store, fails, prints
+
+NOW_MS = int(time.time() * 1000)
+
+# What only a store knows, and what only a broker does.
+OF_ONE = (r'^(id|created|owner) .*\n', r' next \d.*$', r' leader \d.*$', r' at \d{4}-\S+( epoch \d+)?',
+          r' since \d{4}-\S+', r'\t\d+ bytes$', r'^protocol .*\n')
+
+
+def common(text):
+    for pattern in OF_ONE:
+        text = re.sub(pattern, '', text, flags=re.M)
+    return re.sub(r'lag-ms \d+', 'lag-ms N', text)
+
+
+class Both:
+    """A store of its own, and the broker of another one."""
+
+    def __enter__(self):
+        self.store = Store().__enter__()
+        self.served = Store().__enter__()
+        self.daemon = Beckd(self.served.path).start()
+        return self
+
+    def __exit__(self, *_):
+        self.daemon.end()
+        self.served.__exit__()
+        self.store.__exit__()
+
+    def by_broker(self, *command, **options):
+        return run(BECK, *command, '-b', self.daemon.address, **options)
+
+    def __call__(self, *command, **options):
+        """Run it on both; what they print in common."""
+        here = self.store(*command, **options)
+        there = self.by_broker(*command, **options)
+        name = ' '.join(str(part) for part in command)
+        if here.code != there.code or common(here.out) != common(there.out):
+            ok(False, f'{name}: the same on both', f'store: {here!r}\nbroker: {there!r}')
+        else:
+            ok(True, f'{name}: the same on both')
+        return there
+
+    def refused(self, *command):
+        """Fails on both, with a message."""
+        result = self(*command)
+        ok(result.code != 0 and result.err.startswith('beck: ') and result.err.count('\n') == 1,
+           f'{" ".join(command)}: one sentence says why', result)
+        return result
+
+
+def topics():
+    with Both() as both:
+        both('topic', 'list')
+        both('topic', 'create', 't', '-p', '3', '-c', 'retention.ms=-1', '-c', 'segment.bytes=1048576')
+        both('topic', 'create', 'a')
+        both.refused('topic', 'create', 't')
+        both.refused('topic', 'create', 'b', '-c', 'retention.ms=soon')
+        equal(both('topic', 'list').out, 'a\nt\n', 'in order')
+        both('produce', 't', '-p', '1', 'x', 'y')
+        equal(both('topic', 'list', '-l').out, 'a\t1 partitions\t0 records\nt\t3 partitions\t2 records\n',
+              'with figures')
+        shown = both('topic', 'show', 't').out
+        ok('setting retention.ms=-1\n' in shown and 'partition t 1 start 0 end 2 stable 2' in shown,
+           'settings and partitions', shown)
+        both('topic', 'add-partitions', 't', '-p', '5', '-n')
+        both('topic', 'add-partitions', 't', '-p', '4')
+        both.refused('topic', 'add-partitions', 't', '-p', '4')
+        both('topic', 'delete-records', 't', '-p', '1', '--before', '1')
+        both.refused('topic', 'delete-records', 't', '-p', '1', '--before', '77')
+        both('topic', 'delete-records', 't', '-p', '1', '--before', 'end')
+        both.refused('topic', 'delete-records', 't', '-p', '7', '--before', 'end')
+        both.refused('topic', 'show', 'none')
+        both('topic', 'delete', 'a', 'none')
+        equal(both('topic', 'list').out, 't\n', 'is gone')
+        fails(both.store('topic', 'create', 'r', '-r', '3'), 1, 'one replica', 'a store has no replicas')
+
+
+def configs():
+    with Both() as both:
+        both('topic', 'create', 't', '-c', 'retention.ms=1000')
+        both('config', 'list', '-t', 't')
+        both('config', 'set', '-t', 't', 'segment.ms=5000', 'cleanup.policy=compact')
+        equal(both('config', 'list', '-t', 't').out,
+              'cleanup.policy=compact (topic)\nretention.ms=1000 (topic)\nsegment.ms=5000 (topic)\n',
+              'what was set before stays')
+        both('config', 'get', '-t', 't', 'segment.ms', 'max.message.bytes')
+        both('config', 'set', '-t', 't', 'segment.ms=6000', '-n')
+        both('config', 'get', '-t', 't', 'segment.ms')
+        both('config', 'reset', '-t', 't', 'segment.ms', 'cleanup.policy')
+        equal(both('config', 'list', '-t', 't').out, 'retention.ms=1000 (topic)\n', 'reset')
+        both.refused('config', 'set', '-t', 't', 'retention.ms=x')
+        both.refused('config', 'set', '-t', 't', 'retention.mss=5')
+        both.refused('config', 'reset', '-t', 't', 'retention.mss')
+        both.refused('config', 'get', '-t', 't', 'nothing')
+        both.refused('config', 'list', '-t', 'none')
+        both('config', 'list', '-a', '-t', 't')
+        described = both.by_broker('config', 'describe', '-t', 't', 'retention.ms')
+        equal(described.out, 'retention.ms default=604800000\n', 'defaults are known to the broker')
+
+
+def of_the_broker():
+    with Both() as both:
+        listed = both.by_broker('config', 'list')
+        ok('node.id=1 (file)\n' in listed.out, 'its own settings', listed)
+        prints(both.by_broker('config', 'set', 'log.retention.ms=5000'), 'set log.retention.ms=5000\n',
+               'are changed')
+        prints(both.by_broker('config', 'get', 'log.retention.ms'), '5000\n', 'and read')
+        prints(both.served('config', 'get', 'retention.ms'), '5000\n', 'the store has it')
+        prints(both.by_broker('config', 'list', '--node', '1'), both.by_broker('config', 'list').out,
+               'a broker by its number')
+        prints(both.by_broker('config', 'reset', 'log.retention.ms'), 'reset log.retention.ms\n', 'reset')
+
+
+def filled(both):
+    both('topic', 'create', 't', '-p', '2', '-c', 'retention.ms=-1')
+    for partition, count in ((0, 10), (1, 4)):
+        for number in range(count):
+            both('produce', 't', '-p', partition, '--timestamp', NOW_MS - 3600000 + number, f'v{number}')
+
+
+def groups():
+    with Both() as both:
+        filled(both)
+        both('group', 'list')
+        both('group', 'reset', 'g', 't', '-o', '3')
+        equal(both('group', 'list').out, '', 'a dry run changes nothing')
+        both('group', 'reset', 'g', 't', '-o', '3', '--execute')
+        both('group', 'reset', 'h', 't:0', '-o', 'end', '--execute')
+        equal(both('group', 'list', '-l').out, 'g\t2 offsets\tempty\nh\t1 offsets\tempty\n', 'list')
+        shown = both('group', 'show', 'g').out
+        ages = [int(age) for age in re.findall(r'lag 7 lag-ms (\d+)|lag 1 lag-ms (\d+)', shown)[0] if age]
+        ok(3600000 - 1000 < ages[0] < 7200000, 'how old the first unread record is', shown)
+        ok('lag 0 lag-ms 0' in both('group', 'show', 'h').out, 'and nothing where all is read')
+        for how in (['-o', 'beginning'], ['-o', 'end'], ['-o', f'@{NOW_MS - 3600000 + 6}'], ['--shift', '2'],
+                    ['--shift', '-99'], ['-o', '99']):
+            both('group', 'reset', 'g', *how, '--dry-run')
+        both('group', 'reset', 'g', 't:1', '--shift', '1', '--execute')
+        both('group', 'show', 'g')
+        both.refused('group', 'reset', 'g', 't:9', '-o', 'end')
+        both.refused('group', 'reset', 'none', '-o', 'end')
+        both('group', 'delete-offsets', 'g', 't:0')
+        both('group', 'show', 'g')
+        both.refused('group', 'show', 'none')
+        both('group', 'delete', 'g')
+        both('group', 'delete', 'g')
+        equal(both('group', 'list').out, 'h\n', 'one is left')
+
+
+def trimmed():
+    """The first record that is left counts, not the one that was there at the offset."""
+    with Both() as both:
+        filled(both)
+        both('group', 'reset', 'g', 't', '-o', '1', '--execute')
+        both('topic', 'delete-records', 't', '-p', '0', '--before', '6')
+        ok('committed 1 end 10 lag 4 ' in both('group', 'show', 'g').out, 'lag behind a log start')
+
+
+def nobody_there():
+    begin = time.monotonic()
+    for command in (['topic', 'list'], ['config', 'list'], ['group', 'list']):
+        found = run(BECK, *command, '-b', '127.0.0.1:1')
+        ok(found.code == 1 and '127.0.0.1:1' in found.err, f'{command[0]}: nobody there', found)
+    ok(time.monotonic() - begin < 120, 'it does not wait for ever')
+
+
+tap.run(topics, configs, of_the_broker, groups, trimmed, nobody_there)
