@@ -63,10 +63,13 @@ struct compressor *compressor_free(struct compressor *compressor)
     return NULL;
 }
 
+/* And make ready for it. */
 static size_t bound(struct compressor *compressor, size_t size)
 {
     switch (compressor->codec) {
     case BECK_COMPRESSION_GZIP:
+        /* First, as zlib's bound for a stream that has ended leaves out gzip's header. */
+        CHECK(deflateReset(&compressor->gzip) == Z_OK);
         return deflateBound(&compressor->gzip, (uLong)size);
     case BECK_COMPRESSION_SNAPPY:
         return snappy_max_compressed_length(size);
@@ -81,8 +84,6 @@ static int gzip_compress(struct compressor *compressor, const void *data, size_t
                          size_t *ret_size)
 {
     z_stream *stream = &compressor->gzip;
-    if (deflateReset(stream) != Z_OK)
-        return -EINVAL;
     stream->next_in = (Bytef *)(uintptr_t)data;
     stream->avail_in = (uInt)size;
     stream->next_out = compressor->buffer;

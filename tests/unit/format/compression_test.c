@@ -110,6 +110,28 @@ static void test_gives_back_any_size(void **state)
     }
 }
 
+/* One compressor, for what grows and does not compress: there is room each time. */
+static void test_a_compressor_is_used_again(void **state)
+{
+    uint8_t noise[3000];
+    uint32_t seed = 7;
+    (void)state;
+    for (size_t i = 0; i < sizeof(noise); i++)
+        noise[i] = (uint8_t)((seed = seed * 1664525 + 1013904223) >> 24);
+    EACH_CODEC(codec)
+    {
+        struct compressor *compressor = NULL;
+        const void *made = NULL;
+        assert_int_equal(compressor_new((enum beck_compression)codec, &compressor), 0);
+        for (size_t size = 0; size <= sizeof(noise); size += 100) {
+            assert_int_equal(compress_all(compressor, noise, size, &made, &packed_size), 0);
+            pack_bytes(made, packed_size);
+            assert_unpacks(codec, noise, size);
+        }
+        (void)compressor_free(compressor);
+    }
+}
+
 static void test_none_is_the_input_itself(void **state)
 {
     (void)state;
@@ -488,6 +510,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_gives_back_any_size),
+        TEST(test_a_compressor_is_used_again),
         TEST(test_none_is_the_input_itself),
         TEST(test_names),
         TEST(test_refuses_unknown_codecs),
