@@ -24,7 +24,7 @@ void model_done(struct model *model)
     *model = (struct model){0};
 }
 
-void model_add(struct model *model, const struct beck_record *record)
+void model_add(struct model *model, const struct beck_record *record, int32_t key)
 {
     size_t size = record->value_size > 0 ? (size_t)record->value_size : 0;
     model->records =
@@ -34,8 +34,7 @@ void model_add(struct model *model, const struct beck_record *record)
         .timestamp_ms = record->timestamp_ms,
         .view_begin = model->view_bytes,
         .value_size = record->value_size,
-        .key_size = record->key_size,
-        .header_count = record->header_count,
+        .key = key,
     };
     if (size > 0)
         memcpy(model->view + model->view_bytes, record->value, size);
@@ -63,6 +62,29 @@ void model_trim(struct model *model, int64_t offset)
         model->start = offset;
 }
 
+void model_compacted(struct model *model)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < model->count; i++) {
+        struct model_record *record = &model->records[i];
+        size_t end = i + 1 < model->count ? model->records[i + 1].view_begin : model->view_bytes;
+        size_t size = record->is_gone ? 0 : end - record->view_begin;
+        if (size > 0)
+            memmove(model->view + bytes, model->view + record->view_begin, size);
+        record->view_begin = bytes;
+        bytes += size;
+    }
+    model->view_bytes = bytes;
+    model->has_holes = true;
+}
+
+int64_t model_next(const struct model *model, int64_t offset)
+{
+    while (offset < model->high && model->records[offset].is_gone)
+        offset++;
+    return offset;
+}
+
 static size_t view_at(const struct model *model, int64_t offset)
 {
     return (size_t)offset == model->count ? model->view_bytes : model->records[offset].view_begin;
@@ -81,7 +103,7 @@ size_t model_view_bytes(const struct model *model)
 int64_t model_find_time(const struct model *model, int64_t timestamp_ms)
 {
     for (int64_t i = model->start; i < model->high; i++)
-        if (model->records[i].timestamp_ms >= timestamp_ms)
+        if (!model->records[i].is_gone && model->records[i].timestamp_ms >= timestamp_ms)
             return i;
     return -1;
 }
@@ -90,7 +112,8 @@ int64_t model_find_max_time(const struct model *model)
 {
     int64_t found = -1;
     for (int64_t i = model->start; i < model->high; i++)
-        if (found < 0 || model->records[i].timestamp_ms > model->records[found].timestamp_ms)
+        if (!model->records[i].is_gone &&
+            (found < 0 || model->records[i].timestamp_ms > model->records[found].timestamp_ms))
             found = i;
     return found;
 }

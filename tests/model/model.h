@@ -10,15 +10,17 @@
 
 struct model_record {
     int64_t timestamp_ms;
-    size_t view_begin; /* in the view: the value, and one newline behind it */
+    size_t view_begin; /* in the view: the value, and one newline behind it; of one that went, where
+                          the next one begins */
     int32_t value_size;
-    int32_t key_size;
-    uint32_t header_count;
+    int32_t key;
+    bool is_gone; /* compaction left it out */
 };
 
 struct model {
     struct model_record *records; /* by offset */
     size_t count;
+    bool has_holes; /* was ever compacted */
     size_t room;
     char *view;
     size_t view_bytes;
@@ -30,13 +32,20 @@ struct model {
 };
 
 void model_done(struct model *model);
-void model_add(struct model *model, const struct beck_record *record);
+/* `key`: a number for it, -1: none. */
+void model_add(struct model *model, const struct beck_record *record, int32_t key);
 /* All that was added since the last call was one batch. */
 void model_appended(struct model *model, enum beck_acks acks);
 void model_synced(struct model *model);
 
 /* The records below the offset go. */
 void model_trim(struct model *model, int64_t offset);
+
+/* Some records were marked as gone: their bytes go from the view. */
+void model_compacted(struct model *model);
+
+/* The first record from `offset` on that is there; the high watermark where none is. */
+int64_t model_next(const struct model *model, int64_t offset);
 
 /* Where the view that readers see begins in `view`, and its size. */
 size_t model_view_begin(const struct model *model);

@@ -5,9 +5,8 @@
  *
  *     model_test [--operations N] [--seed N]
  */
-#include "model.h"
+#include "run.h"
 #include "store.h"
-#include "store_fixture.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -18,36 +17,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BUFFER_BYTES  ((size_t)1 << 20)
 #define RECORDS_MOST  20
 #define MODEL_MOST    60000 /* records, at which the topic is made anew */
 #define SEGMENT_BYTES "1048576"
-#define PRODUCERS     5
-#define BATCHES       5 /* that are known of each */
 
-struct run {
-    struct fixture fixture;
-    struct model model;
-    struct beck_reader *reader; /* one that stays where it was */
-    struct sent {
-        struct sender sender;
-        uint32_t count;
-        int64_t offset;
-    } sent[PRODUCERS][BATCHES]; /* what each producer sent last, the newest first */
-    size_t head;                /* of the model's view: where the reader's positions begin */
-    uint64_t random;
-    uint32_t operation;
-    const char *doing;
-    char *buffer;
-};
-
-static uint32_t below(struct run *run, uint32_t bound)
+uint32_t below(struct run *run, uint32_t bound)
 {
     return random_below(&run->random, bound);
 }
 
-__attribute__((noreturn, format(printf, 2, 3))) static void differs(struct run *run,
-                                                                    const char *format, ...)
+void differs(struct run *run, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -58,7 +37,7 @@ __attribute__((noreturn, format(printf, 2, 3))) static void differs(struct run *
     exit(1);
 }
 
-static void check(struct run *run, ssize_t result)
+void check(struct run *run, ssize_t result)
 {
     if (result < 0)
         differs(run, "%zd: %s", result, run->fixture.error.message);
@@ -66,8 +45,7 @@ static void check(struct run *run, ssize_t result)
 
 /* ---- opening ------------------------------------------------------------------------------- */
 
-/* Count positions of the view from the present head. */
-static void take_head(struct run *run)
+void take_head(struct run *run)
 {
     struct beck_partition_state now = must_state(run->fixture.partition);
     beck_reader_view_from(run->reader, &now.view_head);
@@ -88,7 +66,8 @@ static void close_topic(struct run *run)
     run->fixture.partition = beck_partition_close(run->fixture.partition);
 }
 
-/* Without index.mdb the store knows of producers what is in the log still. */
+/* Without index.mdb the store knows of producers what is in the log still. Compaction leaves each
+ * one's last batch, if without records. */
 static void forget_trimmed(struct run *run)
 {
     for (size_t i = 0; i < PRODUCERS; i++) {
@@ -99,7 +78,7 @@ static void forget_trimmed(struct run *run)
             sent[0].sender.epoch = epoch;
         }
         for (size_t j = 1; j < BATCHES; j++)
-            if (sent[j].offset < run->model.start)
+            if (sent[j].offset < run->model.start || run->model.has_holes)
                 sent[j].count = 0;
     }
 }
@@ -126,34 +105,95 @@ static void reopen(struct run *run)
     open_topic(run);
 }
 
+static void make_topic(struct run *run)
+{
+    static const char *const policies[] = {"delete", "compact", "compact,delete"};
+    struct fixture *f = &run->fixture;
+    uint32_t policy = below(run, 3);
+    run->is_compacted = policy > 0;
+    run->is_retained = policy != 1;
+    run->drops_tombstones = below(run, 2);
+    run->codecs = below(run, 3) ? below(run, 5) : 5;
+    run->value_most = below(run, 2) ? 400 : 40;
+    const struct beck_config configs[] = {
+        {"segment.bytes", SEGMENT_BYTES},
+        {"cleanup.policy", policies[policy]},
+        {"min.cleanable.dirty.ratio", "0"},
+        {"delete.retention.ms", run->drops_tombstones ? "0" : "86400000"},
+    };
+    const struct beck_topic_options options = {
+        .partition_count = 1, .configs = configs, .config_count = 4};
+    check(run, beck_topic_create(f->store, "t", &options, NULL, &f->error));
+    memset(run->sent, 0, sizeof(run->sent));
+    forget_commits(run);
+    open_topic(run);
+}
+
 static void make_anew(struct run *run)
 {
     struct fixture *f = &run->fixture;
     run->doing = "delete and create";
     close_topic(run);
     check(run, beck_topic_delete(f->store, "t", &f->error));
-    must_create_topic(f->store, "t", 1, "segment.bytes", SEGMENT_BYTES);
     model_done(&run->model);
-    memset(run->sent, 0, sizeof(run->sent));
-    open_topic(run);
+    make_topic(run);
 }
 
 /* ---- appending ----------------------------------------------------------------------------- */
 
-static void fill_record(struct run *run, struct beck_record *record)
+/* Keys of all sizes from 0 on; some of the short ones are the same. */
+static struct key *make_keys(const char *buffer)
 {
-    uint32_t size = below(run, 40) == 0   ? below(run, 60000)
+    static struct key keys[KEYS];
+    for (int32_t i = 0; i < KEYS; i++) {
+        keys[i] = (struct key){.bytes = buffer + (size_t)i * 31, .size = i % 24, .number = i};
+        for (int32_t j = i - 1; j >= 0; j--)
+            if (keys[j].size == keys[i].size &&
+                memcmp(keys[j].bytes, keys[i].bytes, (size_t)keys[i].size) == 0)
+                keys[i].number = j;
+    }
+    return keys;
+}
+
+/* Returns the key's number. */
+static int32_t fill_record(struct run *run, struct beck_record *record)
+{
+    uint32_t size = below(run, 40) == 0   ? below(run, 150 * run->value_most)
                     : below(run, 10) == 0 ? 0
-                                          : below(run, 400);
-    size_t at = (size_t)below(run, BUFFER_BYTES / 2);
+                                          : below(run, run->value_most);
+    const struct key *key = &run->keys[below(run, KEYS)];
     *record = (struct beck_record){
         .timestamp_ms = FIXTURE_TIME + (int64_t)run->operation * 10 + below(run, 200) -
                         (below(run, 50) == 0 ? 50000 : 0),
-        .value = run->buffer + at,
+        .value = run->buffer + below(run, BUFFER_BYTES / 2),
         .value_size = below(run, 20) == 0 ? -1 : (int32_t)size,
-        .key = run->buffer + at,
-        .key_size = (int32_t)below(run, 20) - 1,
+        .key = key->bytes,
+        .key_size = key->size,
     };
+    if (run->is_compacted || below(run, 20) > 0)
+        return key->number;
+    record->key_size = -1;
+    return -1;
+}
+
+static enum beck_compression codec(struct run *run)
+{
+    return (enum beck_compression)(run->codecs == 5 ? below(run, 5) : run->codecs);
+}
+
+/* A compacted topic takes no record without a key. */
+static void append_without_key(struct run *run)
+{
+    struct fixture *f = &run->fixture;
+    struct beck_append_result result;
+    struct beck_record records[2];
+    (void)fill_record(run, &records[0]);
+    (void)fill_record(run, &records[1]);
+    records[below(run, 2)].key_size = -1;
+    run->doing = "append without a key";
+    int r = beck_produce(f->partition, records, 2, BECK_ACKS_LEADER, &result, &f->error);
+    if (r != -ENOKEY)
+        differs(run, "%d where a record has no key", r);
 }
 
 static void append(struct run *run)
@@ -166,17 +206,18 @@ static void append(struct run *run)
     uint32_t count = 1 + below(run, RECORDS_MOST);
     enum beck_acks acks = below(run, 4) == 0 ? BECK_ACKS_ALL : BECK_ACKS_LEADER;
     int64_t base = (int64_t)run->model.count;
+    if (run->is_compacted && below(run, 50) == 0)
+        append_without_key(run);
     run->doing = "append";
-    check(run, beck_batch_builder_new((enum beck_compression)below(run, 5), 1 << 20, &builder,
-                                      &f->error));
+    check(run, beck_batch_builder_new(codec(run), 1 << 20, &builder, &f->error));
     for (uint32_t i = 0; i < count; i++) {
         struct beck_record record;
-        fill_record(run, &record);
+        int32_t key = fill_record(run, &record);
         int r = beck_batch_builder_add(builder, &record);
         if (r == -EMSGSIZE)
             break;
         check(run, r);
-        model_add(&run->model, &record);
+        model_add(&run->model, &record, key);
     }
     check(run, beck_batch_builder_finish(builder, &batch, &size, &f->error));
     check(run, beck_append(f->partition, batch, size, acks, &result, &f->error));
@@ -193,6 +234,7 @@ static void append_for_producer(struct run *run)
     struct fixture *f = &run->fixture;
     struct beck_append_result result;
     struct beck_record records[RECORDS_MOST];
+    int32_t keys[RECORDS_MOST];
     uint32_t producer = below(run, PRODUCERS);
     struct sent *sent = run->sent[producer];
     enum beck_acks acks = below(run, 4) == 0 ? BECK_ACKS_ALL : BECK_ACKS_LEADER;
@@ -205,9 +247,8 @@ static void append_for_producer(struct run *run)
     run->doing = is_again ? "append again"
                  : is_gap ? "append after a gap"
                           : "append for a producer";
-    batch.sender = (struct sender){.producer_id = producer,
-                                   .epoch = sent[0].sender.epoch,
-                                   .compression = (enum beck_compression)below(run, 5)};
+    batch.sender = (struct sender){
+        .producer_id = producer, .epoch = sent[0].sender.epoch, .compression = codec(run)};
     if (choice == 4 && sent[0].count > 0)
         batch.sender.epoch++;
     else if (sent[0].count > 0)
@@ -215,7 +256,7 @@ static void append_for_producer(struct run *run)
     if (is_again)
         batch = sent[again];
     for (uint32_t i = 0; i < batch.count; i++) {
-        fill_record(run, &records[i]);
+        keys[i] = fill_record(run, &records[i]);
         records[i].value_size = records[i].value_size > 2000 ? 2000 : records[i].value_size;
     }
     int r = append_as(f->partition, &batch.sender, records, batch.count, acks, &result, &f->error);
@@ -231,7 +272,7 @@ static void append_for_producer(struct run *run)
     if (is_again)
         return;
     for (uint32_t i = 0; i < batch.count; i++)
-        model_add(&run->model, &records[i]);
+        model_add(&run->model, &records[i], keys[i]);
     model_appended(&run->model, acks);
     if (batch.sender.epoch != sent[0].sender.epoch)
         memset(sent, 0, sizeof(run->sent[0]));
@@ -319,7 +360,8 @@ static void retain_bytes(struct run *run)
     (void)snprintf(text, sizeof(text), "%" PRIu64, below(run, 10) ? limit : 0);
     maintain_with(run, "retention.bytes", text);
     check(run, beck_partition_disk_bytes(f->partition, &after, &f->error));
-    if (after > before || (before > 2 * (uint64_t)(1 << 20) && limit < 1 << 20 && after == before))
+    if (after > before || (run->is_retained && before > 2 * (uint64_t)(1 << 20) &&
+                           limit < 1 << 20 && after == before))
         differs(run, "%" PRIu64 " bytes of %" PRIu64 " are left, with a limit of %" PRIu64, after,
                 before, limit);
 }
@@ -341,13 +383,16 @@ static void retain_time(struct run *run)
 
 /* ---- reading ------------------------------------------------------------------------------- */
 
-static void compare_record(struct run *run, const struct beck_record *record, int64_t offset)
+void compare_record(struct run *run, const struct beck_record *record, int64_t offset)
 {
     const struct model_record *due = &run->model.records[offset];
+    const struct key none = {.size = -1};
+    const struct key *key = due->key < 0 ? &none : &run->keys[due->key];
     if (record->offset != offset)
         differs(run, "offset %" PRId64 ", not %" PRId64, record->offset, offset);
     if (record->timestamp_ms != due->timestamp_ms || record->value_size != due->value_size ||
-        record->key_size != due->key_size || record->header_count != due->header_count ||
+        record->key_size != key->size || record->header_count != 0 ||
+        (key->size > 0 && memcmp(record->key, key->bytes, (size_t)key->size) != 0) ||
         (due->value_size > 0 &&
          memcmp(record->value, run->model.view + due->view_begin, (size_t)due->value_size) != 0))
         differs(run, "the record at %" PRId64 " is another one", offset);
@@ -363,6 +408,7 @@ static void read_records(struct run *run)
     run->doing = "read records";
     check(run, beck_reader_seek(run->reader, offset, &f->error));
     for (; count > 0; count--, offset++) {
+        offset = model_next(&run->model, offset);
         int r = beck_reader_next(run->reader, &record, &f->error);
         check(run, r);
         if (r != (offset < run->model.high))
@@ -382,28 +428,20 @@ static uint64_t big_endian(const unsigned char *bytes, int count)
     return number;
 }
 
-/* Batches as they are: the first has the offset, each follows the one before, none is invisible. */
-static void read_batches(struct run *run)
+/* Batches as they are: the first has the offset, each follows the one before, none is invisible.
+ * Where compaction left holes, there is no record in them. Returns the end of the last. */
+static int64_t walk_batches(struct run *run, const unsigned char *at, ssize_t n, int64_t offset)
 {
-    struct fixture *f = &run->fixture;
-    const unsigned char *at = (const unsigned char *)run->buffer + BUFFER_BYTES;
-    size_t size = 100 + below(run, below(run, 2) ? 5000 : 200000);
-    int64_t offset =
-        run->model.start + below(run, (uint32_t)((int64_t)run->model.count - run->model.start) + 1);
-    run->doing = "read batches";
-    ssize_t n = beck_read(f->partition, offset, run->buffer + BUFFER_BYTES, size,
-                          BECK_READ_UNCOMMITTED, &f->error);
-    if (n == -EMSGSIZE)
-        return;
-    check(run, n);
-    if ((n > 0) != (offset < run->model.high))
-        differs(run, "%zd bytes at %" PRId64 ", where %" PRId64 " is the end", n, offset,
-                run->model.high);
-    for (int64_t next = -1; n > 0;) {
+    int64_t next = -1;
+    while (n > 0) {
         int64_t base = (int64_t)big_endian(at, 8);
         ssize_t bytes = (ssize_t)big_endian(at + 8, 4) + 12;
         int64_t end = base + (int64_t)big_endian(at + 23, 4) + 1;
-        if (next < 0 ? base > offset || end <= offset : base != next)
+        int64_t due = next < 0 ? offset : next;
+        bool fits = next < 0 ? base <= offset && end > offset : base == next;
+        if (!fits && run->model.has_holes)
+            fits = end > due && (base <= due ? next < 0 : model_next(&run->model, due) >= base);
+        if (!fits)
             differs(run, "a batch from %" PRId64 " to %" PRId64 " after %" PRId64, base, end, next);
         if (bytes > n || end > run->model.high)
             differs(run, "a batch to %" PRId64 " of %zd bytes in %zd", end, bytes, n);
@@ -411,10 +449,53 @@ static void read_batches(struct run *run)
         n -= bytes;
         next = end;
     }
+    return next;
 }
 
-/* The bytes that were read are those of the model's view. */
-static void compare_view(struct run *run, ssize_t n, size_t at)
+static void read_batches(struct run *run)
+{
+    struct fixture *f = &run->fixture;
+    char *at = run->buffer + BUFFER_BYTES;
+    size_t size = 100 + below(run, below(run, 4) ? 5000 : 200000);
+    int64_t offset =
+        run->model.start + below(run, (uint32_t)((int64_t)run->model.count - run->model.start) + 1);
+    run->doing = "read batches";
+    ssize_t n = beck_read(f->partition, offset, at, size, BECK_READ_UNCOMMITTED, &f->error);
+    if (n == -EMSGSIZE)
+        return;
+    check(run, n);
+    if ((n > 0) != (offset < run->model.high))
+        differs(run, "%zd bytes at %" PRId64 ", where %" PRId64 " is the end", n, offset,
+                run->model.high);
+    (void)walk_batches(run, (unsigned char *)at, n, offset);
+}
+
+static void read_range(struct run *run)
+{
+    struct fixture *f = &run->fixture;
+    struct beck_range range;
+    char *at = run->buffer + BUFFER_BYTES;
+    size_t most = 100 + below(run, below(run, 4) ? 5000 : 200000);
+    int64_t offset =
+        run->model.start + below(run, (uint32_t)((int64_t)run->model.count - run->model.start) + 1);
+    run->doing = "read a range";
+    check(run,
+          beck_read_range(f->partition, offset, most, BECK_READ_UNCOMMITTED, &range, &f->error));
+    size_t size = range.size;
+    int64_t end = range.next_offset;
+    ssize_t n =
+        size == 0 || size > BUFFER_BYTES ? 0 : pread(range.fd, at, size, (off_t)range.position);
+    beck_range_release(&range);
+    if ((size > 0) != (offset < run->model.high) || (size <= BUFFER_BYTES && n != (ssize_t)size))
+        differs(run, "%zu bytes at %" PRId64 ", of which %zd can be read", size, offset, n);
+    int64_t met = n > 0 ? walk_batches(run, (unsigned char *)at, n, offset) : end;
+    if (run->model.has_holes && met < end)
+        met = model_next(&run->model, met) >= end ? end : met;
+    if (met != end)
+        differs(run, "the range ends at %" PRId64 ", not %" PRId64, end, met);
+}
+
+void compare_view(struct run *run, ssize_t n, size_t at)
 {
     if (n > 0 && memcmp(run->buffer + BUFFER_BYTES, run->model.view + at, (size_t)n) != 0)
         differs(run, "the %zd bytes at %zu are others", n, at);
@@ -447,7 +528,7 @@ static void read_view(struct run *run)
     size_t at = begin + (size_t)(random_next(&run->random) % (all - begin + 1));
     run->doing = "read view";
     for (uint32_t i = below(run, 5); i <= 5; i++) { /* some reads, one after the other */
-        size_t size = below(run, 3) ? below(run, 2000) : below(run, 300000);
+        size_t size = below(run, 8) ? below(run, 2000) : below(run, 300000);
         size_t due = size < all - at ? size : all - at;
         ssize_t n = beck_reader_view(run->reader, at - run->head, run->buffer + BUFFER_BYTES, size,
                                      &f->error);
@@ -509,6 +590,37 @@ static void compare_state(struct run *run)
                 run->model.high, model_view_bytes(&run->model));
 }
 
+/* What the partition tells of itself beside. */
+static void look_around(struct run *run)
+{
+    struct fixture *f = &run->fixture;
+    struct beck_producer producers[PRODUCERS];
+    struct beck_segment segment;
+    int64_t offset =
+        run->model.start + below(run, (uint32_t)(run->model.high - run->model.start) + 1);
+    int64_t end = -1;
+    int32_t epoch = -1;
+    uint32_t count = 0;
+    run->doing = "look around";
+    check(run, beck_partition_epoch_end(f->partition, 0, &epoch, &end, &f->error));
+    if (epoch != 0 || end != (int64_t)run->model.count)
+        differs(run, "epoch %d ends at %" PRId64 ", not %zu", epoch, end, run->model.count);
+    check(run, beck_partition_producers(f->partition, producers, PRODUCERS, &count, &f->error));
+    for (uint32_t i = 0; i < count && count <= PRODUCERS; i++) {
+        const struct sent *sent = &run->sent[producers[i].id % PRODUCERS][0];
+        if (sent->count > 0 &&
+            (producers[i].epoch != sent->sender.epoch ||
+             producers[i].last_sequence != sent->sender.sequence + (int32_t)sent->count - 1))
+            differs(run, "producer %" PRId64 " came to sequence %d of epoch %d", producers[i].id,
+                    producers[i].last_sequence, producers[i].epoch);
+    }
+    int r = beck_segment_at(f->partition, offset, &segment, &f->error);
+    if (r != 0 || segment.end_offset < offset ||
+        (segment.base_offset > offset && model_next(&run->model, offset) < segment.base_offset))
+        differs(run, "%d: offset %" PRId64 " is in the segment from %" PRId64 " to %" PRId64, r,
+                offset, segment.base_offset, segment.end_offset);
+}
+
 static void verify(struct run *run)
 {
     struct beck_damage damage;
@@ -528,20 +640,28 @@ static void step(struct run *run)
         read_records(run);
     else if (choice < 490)
         trim(run);
-    else if (choice < 493)
+    else if (choice < 492)
         retain_bytes(run);
-    else if (choice < 495)
+    else if (choice < 493)
         retain_time(run);
-    else if (choice < 496)
+    else if (choice < 495)
         maintain_with(run, "segment.ms", "1");
+    else if (choice < 497)
+        clean(run);
     else if (choice < 510)
         read_removed_view(run);
-    else if (choice < 630)
+    else if (choice < 570)
         read_batches(run);
+    else if (choice < 630)
+        read_range(run);
     else if (choice < 780)
         read_view(run);
-    else if (choice < 860)
+    else if (choice < 840)
         find_time(run);
+    else if (choice < 850)
+        look_around(run);
+    else if (choice < 860)
+        commit_offsets(run);
     else if (choice < 900)
         read_outside(run);
     else if (choice < 970)
@@ -581,16 +701,16 @@ int main(int argc, char **argv)
     uint64_t bytes = run.random;
     for (size_t i = 0; i < BUFFER_BYTES; i++) /* half of it compresses */
         run.buffer[i] = (char)(i & 4096 ? 'a' + (int)(i % 7) : (int)random_next(&bytes));
+    run.keys = make_keys(run.buffer);
     run.fixture.store = must_open(run.fixture.path, BECK_OPEN_CREATE);
-    must_create_topic(run.fixture.store, "t", 1, "segment.bytes", SEGMENT_BYTES);
-    open_topic(&run);
+    make_topic(&run);
     for (; run.operation < operations; run.operation++)
         step(&run);
     verify(&run);
     reopen(&run);
     compare_state(&run);
-    (void)printf("%zu records at the end, %d segments\n", run.model.count,
-                 segment_count(&run.fixture, "t", 0));
+    (void)printf("%u operations; records that compaction removed: %" PRIu64 "\n", operations,
+                 run.removed);
     close_topic(&run);
     model_done(&run.model);
     free(run.buffer);
