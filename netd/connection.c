@@ -34,6 +34,7 @@ static bool has_output_room(const struct connection *connection)
 static bool has_room(const struct connection *connection)
 {
     return connection->request_count < CONNECTION_REQUESTS &&
+           connection->work_count < CONNECTION_WORKS &&
            connection->request_bytes < CONNECTION_REQUEST_BYTES && has_output_room(connection);
 }
 

@@ -23,6 +23,8 @@
  * be larger); more are left in the socket. */
 #define CONNECTION_REQUESTS      64
 #define CONNECTION_REQUEST_BYTES (4U << 20)
+/* Of them, those that workers have: they are few, and others wait for them, too. */
+#define CONNECTION_WORKS 4
 /* Above this much that was not taken by the client, no further request is looked at. */
 #define CONNECTION_OUTPUT_BYTES  (1U << 20)
 #define CONNECTION_OUTPUT_RANGES 1024
@@ -59,6 +61,7 @@ struct connection {
     struct output output;
     struct request_list requests; /* by arrival */
     unsigned request_count;
+    unsigned work_count;  /* of them, those that workers have */
     size_t request_bytes; /* of their decoded bodies */
     size_t ready_bytes;   /* of answers that are not encoded */
     size_t output_bytes;  /* all for answers, as counted in the broker */

@@ -119,6 +119,7 @@ int loop_init(struct loop *loop, struct broker *broker, size_t index)
     TAILQ_INIT(&loop->answering);
     TAILQ_INIT(&loop->ended);
     TAILQ_INIT(&loop->spares);
+    TAILQ_INIT(&loop->delayed);
     TAILQ_INIT(&loop->moved);
     partitions_init(&loop->partitions, broker->store);
     int result = inbox_init(&loop->inbox);
@@ -165,7 +166,7 @@ void loop_done(struct loop *loop)
 static bool at_rest(const struct loop *loop)
 {
     return TAILQ_EMPTY(&loop->connections) && loop->inbox.submitted == 0 &&
-           (loop->index > 0 || loop->broker->loops_running <= 1);
+           TAILQ_EMPTY(&loop->delayed) && (loop->index > 0 || loop->broker->loops_running <= 1);
 }
 
 void loop_run(struct loop *loop)
@@ -209,6 +210,7 @@ void loop_settle(struct loop *loop)
         TAILQ_REMOVE(&loop->ended, connection, link);
         connection_free(connection);
     }
+    requests_go_on(loop);
     if (loop->stopping && at_rest(loop))
         event_base_loopbreak(loop->base);
 }

@@ -63,6 +63,8 @@ struct loop {
 
     struct request_list spares;
     size_t spare_count;
+    struct work_list
+        delayed; /* of requests, until there is room for answers; see request_submit() */
     struct fetch_list moved; /* waiting fetches whose partitions moved; kafka/fetch.c */
 
     uint32_t appended_bytes; /* since maintenance was last asked */

@@ -26,6 +26,7 @@ struct request *request_new(struct loop *loop, struct connection *connection)
         kafka_arena_init(&arena, REQUEST_ARENA_BYTES);
     }
     *request = (struct request){.loop = loop, .connection = connection, .arena = arena};
+    atomic_init(&request->is_orphan, false);
     return request;
 }
 
@@ -63,11 +64,16 @@ void request_ready(struct request *request)
 {
     assert(!request->ready && request->holds == 0);
     request->ready = true;
-    if (request->connection) {
+    struct connection *connection = request->connection;
+    if (request->works && connection)
+        connection->work_count--;
+    if (connection) {
         request->ready_bytes = request->arena.used_bytes;
-        request->connection->ready_bytes += request->ready_bytes;
-        connection_answer(request->connection);
+        connection->ready_bytes += request->ready_bytes;
+        connection->output_bytes += request->made_bytes; /* counted for it from now on */
+        connection_answer(connection);
     } else {
+        atomic_fetch_sub(&request->loop->broker->output_bytes, request->made_bytes);
         request_free(request);
     }
 }
@@ -79,20 +85,32 @@ void request_unhold(struct request *request)
         request_ready(request);
 }
 
+/* On a worker. What it made is counted at once: until the loop comes to it, others make more. */
 static void work_run(struct work *work)
 {
     struct request *request = (struct request *)((char *)work - offsetof(struct request, work));
+    if (request->looks && atomic_load(&request->is_orphan))
+        return;
     request->work_run(request);
+    size_t more = request->arena.used_bytes - request->made_bytes;
+    request->made_bytes += more;
+    atomic_fetch_add(&request->loop->broker->output_bytes, more);
 }
 
 static void work_done(struct work *work)
 {
     struct request *request = (struct request *)((char *)work - offsetof(struct request, work));
     void (*returned)(struct request * request) = request->returned;
+    bool is_for_nobody = request->looks && !request->connection;
     request->returned = NULL;
-    if (returned)
+    if (returned && !is_for_nobody)
         returned(request); /* may hold it again */
     request_unhold(request);
+}
+
+static bool answers_are_too_many(const struct broker *broker)
+{
+    return atomic_load(&broker->output_bytes) > (size_t)broker->config->queued_max_response_bytes;
 }
 
 void request_submit(struct request *request, void (*run)(struct request *request))
@@ -101,7 +119,23 @@ void request_submit(struct request *request, void (*run)(struct request *request
     request->work.done = work_done;
     request->work_run = run;
     request_hold(request);
-    workers_submit(&request->loop->broker->workers, &request->loop->inbox, &request->work);
+    if (!request->works && request->connection)
+        request->connection->work_count++;
+    request->works = true;
+    if (request->looks && answers_are_too_many(request->loop->broker))
+        TAILQ_INSERT_TAIL(&request->loop->delayed, &request->work, link);
+    else
+        workers_submit_later(&request->loop->broker->workers, &request->loop->inbox,
+                             &request->work);
+}
+
+void requests_go_on(struct loop *loop)
+{
+    struct work *work;
+    while ((work = TAILQ_FIRST(&loop->delayed)) && !answers_are_too_many(loop->broker)) {
+        TAILQ_REMOVE(&loop->delayed, work, link);
+        workers_submit_later(&loop->broker->workers, &loop->inbox, work);
+    }
 }
 
 static void call_arrived(struct work *work)
@@ -129,6 +163,7 @@ void request_return(struct request *request)
 void request_orphan(struct request *request)
 {
     request->connection = NULL;
+    atomic_store(&request->is_orphan, true);
     if (request->holds == 0)
         request_free(request);
 }

@@ -16,6 +16,7 @@
 #ifndef BECK_NETD_REQUEST_H
 #define BECK_NETD_REQUEST_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
@@ -42,11 +43,15 @@ struct request {
     int32_t correlation_id;
     struct kafka_string client_id; /* borrowed as the body is */
     bool ready;
-    bool silent;    /* there will be no answer: produce with acks=0 */
-    unsigned holds; /* works and waits that refer to it; see request_unhold() */
+    bool silent;           /* there will be no answer: produce with acks=0 */
+    bool looks;            /* it need not be done for a client that is gone, and may wait */
+    bool works;            /* it was given to a worker, and is counted by its connection */
+    atomic_bool is_orphan; /* for a worker: the connection ended */
+    unsigned holds;        /* works and waits that refer to it; see request_unhold() */
     struct kafka_arena arena;
     size_t body_bytes;  /* of the arena, when the body was decoded */
     size_t ready_bytes; /* when it was ready */
+    size_t made_bytes;  /* by a worker, as counted in the broker until it is ready */
     void *body;         /* the API's request struct */
     void *response;     /* the API's response struct */
     void *context;      /* the handler's own */
@@ -81,8 +86,12 @@ static inline void request_hold(struct request *request)
 }
 void request_unhold(struct request *request);
 
-/* Runs `run` on a worker, then the request is ready. `run` fills in the response. */
+/* Runs `run` on a worker, then the request is ready. `run` fills in the response. While answers
+ * take too much memory, one that only looks waits for its turn. */
 void request_submit(struct request *request, void (*run)(struct request *request));
+
+/* Gives workers what waits for room for answers, as far as there is some. */
+void requests_go_on(struct loop *loop);
 
 /* Has `run` called on the first loop, where the groups are; from there request_return() is called
  * once, then or later, and the request is ready. Until then the first loop may use the arena, body

@@ -38,18 +38,34 @@ void inbox_return(struct inbox *inbox, struct work *work)
     inbox_put(inbox, work);
 }
 
+/* The next work for a worker; NULL: none that it may do. Under the lock. */
+static struct work *take_work(struct workers *workers)
+{
+    bool may_later = !TAILQ_EMPTY(&workers->later) && workers->later_running < workers->later_max;
+    bool later = may_later && (TAILQ_EMPTY(&workers->queue) || workers->later_is_next);
+    struct work_list *list = later ? &workers->later : &workers->queue;
+    struct work *work = TAILQ_FIRST(list);
+    if (!work)
+        return NULL;
+    TAILQ_REMOVE(list, work, link);
+    workers->later_running += later;
+    workers->later_is_next = !later;
+    return work;
+}
+
 static void *worker_main(void *argument)
 {
     struct workers *workers = argument;
     pthread_mutex_lock(&workers->lock);
     for (;;) {
-        struct work *work = TAILQ_FIRST(&workers->queue);
+        struct work *work = take_work(workers);
         if (work) {
-            TAILQ_REMOVE(&workers->queue, work, link);
+            bool was_later = work->is_later; /* it belongs to its loop again, soon */
             pthread_mutex_unlock(&workers->lock);
             work->run(work);
             inbox_return(work->inbox, work);
             pthread_mutex_lock(&workers->lock);
+            workers->later_running -= was_later;
         } else if (workers->stopping) {
             break;
         } else {
@@ -62,8 +78,9 @@ static void *worker_main(void *argument)
 
 int workers_start(struct workers *workers, size_t count)
 {
-    *workers = (struct workers){.stopping = false};
+    *workers = (struct workers){.later_max = count > 1 ? count - 1 : 1};
     TAILQ_INIT(&workers->queue);
+    TAILQ_INIT(&workers->later);
     pthread_mutex_init(&workers->lock, NULL);
     pthread_cond_init(&workers->available, NULL);
     pthread_attr_t attributes;
@@ -110,14 +127,25 @@ void inbox_done(struct inbox *inbox)
     pthread_mutex_destroy(&inbox->lock);
 }
 
-void workers_submit(struct workers *workers, struct inbox *inbox, struct work *work)
+static void submit(struct workers *workers, struct inbox *inbox, struct work *work, bool later)
 {
     work->inbox = inbox;
+    work->is_later = later;
     inbox->submitted++;
     pthread_mutex_lock(&workers->lock);
-    TAILQ_INSERT_TAIL(&workers->queue, work, link);
+    TAILQ_INSERT_TAIL(later ? &workers->later : &workers->queue, work, link);
     pthread_cond_signal(&workers->available);
     pthread_mutex_unlock(&workers->lock);
+}
+
+void workers_submit(struct workers *workers, struct inbox *inbox, struct work *work)
+{
+    submit(workers, inbox, work, false);
+}
+
+void workers_submit_later(struct workers *workers, struct inbox *inbox, struct work *work)
+{
+    submit(workers, inbox, work, true);
 }
 
 void inbox_finish(struct inbox *inbox)

@@ -21,6 +21,7 @@ struct inbox;
 struct work {
     TAILQ_ENTRY(work) link;
     struct inbox *inbox;
+    bool is_later;                   /* see workers_submit_later() */
     void (*run)(struct work *work);  /* on a worker */
     void (*done)(struct work *work); /* on the inbox's loop; may free or submit it again */
     bool is_posted;                  /* nobody in the inbox's loop waits for it */
@@ -39,8 +40,12 @@ struct inbox {
 struct workers {
     pthread_mutex_t lock;
     pthread_cond_t available;
-    struct work_list queue; /* under lock */
-    bool stopping;          /* under lock */
+    struct work_list queue; /* this and all up to `stopping` under lock */
+    struct work_list later;
+    size_t later_running;
+    size_t later_max;
+    bool later_is_next; /* where there is work of both kinds, they take turns */
+    bool stopping;
     pthread_t threads[WORKERS_MAX];
     size_t thread_count;
 };
@@ -55,6 +60,9 @@ void inbox_done(struct inbox *inbox);
 
 /* Hands a work in. Called by the inbox's loop. */
 void workers_submit(struct workers *workers, struct inbox *inbox, struct work *work);
+/* The same for what may take long and is waited for by one client only: one worker is always left
+ * for works that many wait for. */
+void workers_submit_later(struct workers *workers, struct inbox *inbox, struct work *work);
 /* Has another loop call `done`. From any thread. */
 void inbox_post(struct inbox *inbox, struct work *work);
 /* The same for a work that the inbox's loop gave away and waits for: see inbox_expect(). */

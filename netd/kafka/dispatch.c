@@ -14,50 +14,51 @@
 struct handler {
     int16_t key;
     bool keeps_body; /* the body is used after the handler returned: its bytes are copied */
+    bool looks;      /* it need not be done for a client that is gone, and may wait */
     void (*handle)(struct request *request);
 };
 
 static const struct handler handlers[] = {
-    {KAFKA_API_PRODUCE, false, produce_handle},
-    {KAFKA_API_FETCH, false, fetch_handle},
-    {KAFKA_API_LIST_OFFSETS, true, list_offsets_handle},
-    {KAFKA_API_METADATA, true, metadata_handle},
-    {KAFKA_API_API_VERSIONS, false, api_versions_handle},
-    {KAFKA_API_OFFSET_COMMIT, true, offset_commit_handle},
-    {KAFKA_API_OFFSET_FETCH, true, offset_fetch_handle},
-    {KAFKA_API_FIND_COORDINATOR, true, find_coordinator_handle},
-    {KAFKA_API_JOIN_GROUP, true, join_group_handle},
-    {KAFKA_API_HEARTBEAT, true, heartbeat_handle},
-    {KAFKA_API_LEAVE_GROUP, true, leave_group_handle},
-    {KAFKA_API_SYNC_GROUP, true, sync_group_handle},
-    {KAFKA_API_DESCRIBE_GROUPS, true, describe_groups_handle},
-    {KAFKA_API_LIST_GROUPS, true, list_groups_handle},
-    {KAFKA_API_CREATE_TOPICS, true, create_topics_handle},
-    {KAFKA_API_DELETE_TOPICS, true, delete_topics_handle},
-    {KAFKA_API_INIT_PRODUCER_ID, true, init_producer_id_handle},
-    {KAFKA_API_DESCRIBE_TOPIC_PARTITIONS, true, describe_topic_partitions_handle},
-    {KAFKA_API_DESCRIBE_PRODUCERS, true, describe_producers_handle},
-    {KAFKA_API_DELETE_GROUPS, true, delete_groups_handle},
-    {KAFKA_API_OFFSET_DELETE, true, offset_delete_handle},
-    {KAFKA_API_CONSUMER_GROUP_HEARTBEAT, true, consumer_group_heartbeat_handle},
-    {KAFKA_API_CONSUMER_GROUP_DESCRIBE, true, consumer_group_describe_handle},
-    {KAFKA_API_DELETE_RECORDS, true, delete_records_handle},
-    {KAFKA_API_DESCRIBE_CONFIGS, true, describe_configs_handle},
-    {KAFKA_API_ALTER_CONFIGS, true, alter_configs_handle},
-    {KAFKA_API_INCREMENTAL_ALTER_CONFIGS, true, incremental_alter_configs_handle},
-    {KAFKA_API_LIST_CONFIG_RESOURCES, true, list_config_resources_handle},
-    {KAFKA_API_CREATE_PARTITIONS, true, create_partitions_handle},
-    {KAFKA_API_OFFSET_FOR_LEADER_EPOCH, true, offset_for_leader_epoch_handle},
-    {KAFKA_API_DESCRIBE_CLUSTER, false, describe_cluster_handle},
-    {KAFKA_API_DESCRIBE_LOG_DIRS, true, describe_log_dirs_handle},
-    {KAFKA_API_ELECT_LEADERS, true, elect_leaders_handle},
-    {KAFKA_API_ALTER_PARTITION_REASSIGNMENTS, true, alter_partition_reassignments_handle},
-    {KAFKA_API_LIST_PARTITION_REASSIGNMENTS, false, list_partition_reassignments_handle},
-    {KAFKA_API_DESCRIBE_ACLS, false, describe_acls_handle},
-    {KAFKA_API_CREATE_ACLS, false, create_acls_handle},
-    {KAFKA_API_DELETE_ACLS, false, delete_acls_handle},
-    {KAFKA_API_DESCRIBE_CLIENT_QUOTAS, false, describe_client_quotas_handle},
-    {KAFKA_API_ALTER_CLIENT_QUOTAS, true, alter_client_quotas_handle},
+    {KAFKA_API_PRODUCE, false, false, produce_handle},
+    {KAFKA_API_FETCH, false, true, fetch_handle},
+    {KAFKA_API_LIST_OFFSETS, true, true, list_offsets_handle},
+    {KAFKA_API_METADATA, true, true, metadata_handle},
+    {KAFKA_API_API_VERSIONS, false, true, api_versions_handle},
+    {KAFKA_API_OFFSET_COMMIT, true, false, offset_commit_handle},
+    {KAFKA_API_OFFSET_FETCH, true, true, offset_fetch_handle},
+    {KAFKA_API_FIND_COORDINATOR, true, true, find_coordinator_handle},
+    {KAFKA_API_JOIN_GROUP, true, false, join_group_handle},
+    {KAFKA_API_HEARTBEAT, true, false, heartbeat_handle},
+    {KAFKA_API_LEAVE_GROUP, true, false, leave_group_handle},
+    {KAFKA_API_SYNC_GROUP, true, false, sync_group_handle},
+    {KAFKA_API_DESCRIBE_GROUPS, true, true, describe_groups_handle},
+    {KAFKA_API_LIST_GROUPS, true, true, list_groups_handle},
+    {KAFKA_API_CREATE_TOPICS, true, false, create_topics_handle},
+    {KAFKA_API_DELETE_TOPICS, true, false, delete_topics_handle},
+    {KAFKA_API_INIT_PRODUCER_ID, true, false, init_producer_id_handle},
+    {KAFKA_API_DESCRIBE_TOPIC_PARTITIONS, true, true, describe_topic_partitions_handle},
+    {KAFKA_API_DESCRIBE_PRODUCERS, true, true, describe_producers_handle},
+    {KAFKA_API_DELETE_GROUPS, true, false, delete_groups_handle},
+    {KAFKA_API_OFFSET_DELETE, true, false, offset_delete_handle},
+    {KAFKA_API_CONSUMER_GROUP_HEARTBEAT, true, false, consumer_group_heartbeat_handle},
+    {KAFKA_API_CONSUMER_GROUP_DESCRIBE, true, true, consumer_group_describe_handle},
+    {KAFKA_API_DELETE_RECORDS, true, false, delete_records_handle},
+    {KAFKA_API_DESCRIBE_CONFIGS, true, true, describe_configs_handle},
+    {KAFKA_API_ALTER_CONFIGS, true, false, alter_configs_handle},
+    {KAFKA_API_INCREMENTAL_ALTER_CONFIGS, true, false, incremental_alter_configs_handle},
+    {KAFKA_API_LIST_CONFIG_RESOURCES, true, true, list_config_resources_handle},
+    {KAFKA_API_CREATE_PARTITIONS, true, false, create_partitions_handle},
+    {KAFKA_API_OFFSET_FOR_LEADER_EPOCH, true, true, offset_for_leader_epoch_handle},
+    {KAFKA_API_DESCRIBE_CLUSTER, false, true, describe_cluster_handle},
+    {KAFKA_API_DESCRIBE_LOG_DIRS, true, true, describe_log_dirs_handle},
+    {KAFKA_API_ELECT_LEADERS, true, false, elect_leaders_handle},
+    {KAFKA_API_ALTER_PARTITION_REASSIGNMENTS, true, false, alter_partition_reassignments_handle},
+    {KAFKA_API_LIST_PARTITION_REASSIGNMENTS, false, true, list_partition_reassignments_handle},
+    {KAFKA_API_DESCRIBE_ACLS, false, true, describe_acls_handle},
+    {KAFKA_API_CREATE_ACLS, false, false, create_acls_handle},
+    {KAFKA_API_DELETE_ACLS, false, false, delete_acls_handle},
+    {KAFKA_API_DESCRIBE_CLIENT_QUOTAS, false, true, describe_client_quotas_handle},
+    {KAFKA_API_ALTER_CLIENT_QUOTAS, true, false, alter_client_quotas_handle},
 };
 
 static const struct handler *find_handler(int16_t key)
@@ -145,6 +146,7 @@ void dispatch(struct connection *connection, const uint8_t *data, size_t size)
                        header.request_api_version, size);
         return;
     }
+    request->looks = handler->looks;
     request->body_bytes = request->arena.used_bytes;
     connection->request_bytes += request->body_bytes;
     handler->handle(request);

@@ -96,6 +96,8 @@ def answer_memory():
                'others are served on the connections they have')
             ok(within(lambda: daemon.status('VmRSS') < before + 20000), 'and the memory comes back',
                f'{before} kB, then {daemon.status("VmRSS")} kB')
+            peak = daemon.status('VmHWM') - before
+            ok(peak < 60000, 'of which there was little more at any time', f'{peak} kB more')
             for one in stuck:
                 one.close()
 
