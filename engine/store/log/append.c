@@ -5,7 +5,8 @@
  * nothing that anybody sees; bytes that a failed write left are cut off before the next one.
  *
  * Nothing here allocates once the partition was appended to, and nothing waits for LMDB or the
- * disk.
+ * disk, but where offsets run short that are set aside (reserve.h): maintenance sees to that in
+ * time.
  */
 #include "append.h"
 
@@ -14,6 +15,7 @@
 #include "compression.h"
 #include "record_rules.h"
 #include "report.h"
+#include "reserve.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -33,6 +35,13 @@ struct append {
     int64_t now_ms;
     int64_t append_time_ms; /* -1: the producer's timestamps stay */
     int64_t at_offset;      /* that it has to get; -1: whichever comes next */
+    int64_t beyond;         /* where it would end, with APPEND_BEYOND */
+};
+
+/* Results beside 0 and errors. */
+enum {
+    APPEND_DUPLICATE = 1, /* it is there already */
+    APPEND_BEYOND = 2,    /* nothing was done: see reserve.h */
 };
 
 static int64_t coarse_now_ms(void)
@@ -168,9 +177,10 @@ static bool append_must_roll(struct beck_partition *partition, const struct live
 {
     if (tail->end.position == 0)
         return false;
-    /* A copied batch may take up so many that Kafka's indexes could not have them all. */
+    /* A copied batch, or a jump after power loss, may take up so many that Kafka's indexes could
+     * not have them all. */
     bool in_reach =
-        append->at_offset + append->summary.header.last_offset_delta - tail->end.segment <=
+        tail->end.offset + append->summary.header.last_offset_delta - tail->end.segment <=
         INT32_MAX;
     if (LIKELY(in_reach &&
                tail->end.position + append->size <=
@@ -301,7 +311,8 @@ static void append_publish(struct beck_partition *partition, const struct append
     live_tail_publish(slot, tail);
 }
 
-/* Write and publish. Under the slot's lock. */
+/* Write and publish. Under the slot's lock. Returns APPEND_BEYOND where more offsets have to be set
+ * aside first. */
 static int append_locked(struct beck_partition *partition, struct append *append,
                          bool wait_for_sync, struct live_tail *ret_tail, struct beck_error *error)
 {
@@ -317,6 +328,11 @@ static int append_locked(struct beck_partition *partition, struct append *append
                       append->at_offset, tail.end.offset);
     if (UNLIKELY(tail.end.offset > INT64_MAX - 1 - append->summary.header.last_offset_delta))
         return report(error, -EMSGSIZE, "the partition has no offsets left");
+    if (UNLIKELY(tail.end.offset + append->summary.header.last_offset_delta >=
+                 atomic_load_explicit(&slot->reserved_offset, memory_order_relaxed))) {
+        append->beyond = tail.end.offset + append->summary.header.last_offset_delta + 1;
+        return APPEND_BEYOND;
+    }
     bool roll = append_must_roll(partition, &tail, append);
     if (roll) {
         append_stamp(partition, tail.end.segment);
@@ -353,7 +369,7 @@ static int append_plain(struct beck_partition *partition, struct append *append,
     return r;
 }
 
-/* Returns 1 where the batch is there already, and which one it is. */
+/* Where it is APPEND_DUPLICATE: tells which one it is. */
 static int append_idempotent(struct beck_partition *partition, struct append *append,
                              bool wait_for_sync, struct live_tail *ret_tail,
                              struct producer_batch *ret_duplicate, struct beck_error *error)
@@ -374,6 +390,23 @@ static int append_idempotent(struct beck_partition *partition, struct append *ap
     return r;
 }
 
+static int append_either(struct beck_partition *partition, struct append *append,
+                         bool wait_for_sync, struct live_tail *ret_tail,
+                         struct producer_batch *ret_duplicate, struct beck_error *error)
+{
+    for (;;) {
+        int r = LIKELY(append->summary.header.producer_id < 0)
+                    ? append_plain(partition, append, wait_for_sync, ret_tail, error)
+                    : append_idempotent(partition, append, wait_for_sync, ret_tail, ret_duplicate,
+                                        error);
+        if (LIKELY(r != APPEND_BEYOND))
+            return r;
+        r = reserve_extend(partition, append->beyond, error);
+        if (r < 0)
+            return r;
+    }
+}
+
 int partition_append(struct beck_partition *partition, const void *batch, size_t size,
                      enum beck_acks acks, struct beck_append_result *ret_result,
                      struct beck_error *error)
@@ -381,7 +414,7 @@ int partition_append(struct beck_partition *partition, const void *batch, size_t
     struct append append = {
         .batch = batch, .size = size, .now_ms = coarse_now_ms(), .at_offset = -1};
     struct live_tail tail = {0};
-    struct producer_batch duplicate;
+    struct producer_batch duplicate = {0};
     int r = partition_refresh_config(partition, error);
     if (r == 0)
         r = append_check(partition, &append, error);
@@ -392,10 +425,7 @@ int partition_append(struct beck_partition *partition, const void *batch, size_t
     const struct batch_header *header = &append.summary.header;
     bool wait_for_sync =
         acks == BECK_ACKS_ALL && !atomic_load_explicit(&partition->flush_os, memory_order_relaxed);
-    if (LIKELY(header->producer_id < 0))
-        r = append_plain(partition, &append, wait_for_sync, &tail, error);
-    else
-        r = append_idempotent(partition, &append, wait_for_sync, &tail, &duplicate, error);
+    r = append_either(partition, &append, wait_for_sync, &tail, &duplicate, error);
     if (UNLIKELY(r < 0))
         return partition_failed(partition, r, -1, error);
     *ret_result = (struct beck_append_result){
@@ -404,7 +434,7 @@ int partition_append(struct beck_partition *partition, const void *batch, size_t
         .append_time_ms = append.append_time_ms,
         .log_start_offset = tail.log_start.offset,
     };
-    if (UNLIKELY(r == 1)) {
+    if (UNLIKELY(r == APPEND_DUPLICATE)) {
         ret_result->base_offset = duplicate.base_offset;
         ret_result->next_offset = duplicate.base_offset + duplicate.last_offset_delta + 1;
         ret_result->append_time_ms = duplicate.append_time_ms;
@@ -434,7 +464,7 @@ int partition_append_at(struct beck_partition *partition, const void *batch, siz
                                                : header->max_timestamp_ms);
     bool wait_for_sync =
         acks == BECK_ACKS_ALL && !atomic_load_explicit(&partition->flush_os, memory_order_relaxed);
-    r = append_plain(partition, &append, wait_for_sync, &tail, error);
+    r = append_either(partition, &append, wait_for_sync, &tail, NULL, error);
     if (r < 0)
         return partition_failed(partition, r, -1, error);
     *ret_result = (struct beck_append_result){

@@ -272,6 +272,8 @@ static int recovery_partition(struct recovery *recovery, const struct beck_topic
     tail->leader_epoch = location.leader_epoch;
     struct live_slot *slot = live_slot(&store->live, location.slot);
     r = live_slot_init(slot, topic, (uint32_t)partition, tail);
+    if (r == 0) /* as the checkpoint at the end says */
+        atomic_store(&slot->reserved_offset, tail->end.offset + CHECKPOINT_RESERVED_OFFSETS);
     if (r == 0 && found.is_failed)
         atomic_fetch_or(&slot->flags, LIVE_FAILED);
     if (r < 0)

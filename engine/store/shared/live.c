@@ -216,6 +216,7 @@ static void slot_fill(struct live_slot *slot, const struct beck_topic *topic, ui
     /* Of an empty segment the file may not be there, or not in a synced directory. */
     atomic_store(&slot->synced_segment, tail->end.segment - (tail->end.position == 0));
     atomic_store(&slot->checkpoint_offset, tail->end.offset);
+    atomic_store(&slot->reserved_offset, tail->end.offset); /* who knows of more says so */
     atomic_store(&slot->log_start_offset, tail->log_start.offset);
     live_tail_publish(slot, &copy);
 }

@@ -23,7 +23,7 @@
 #include <stdint.h>
 
 #define LIVE_MAGIC              0x6576696c6b636562ULL /* "becklive", little-endian */
-#define LIVE_VERSION            4
+#define LIVE_VERSION            5
 #define LIVE_SLOT_BYTES         4096
 #define LIVE_SLOTS_MAX          (BECK_PARTITIONS_MAX + 1)
 #define LIVE_GROW_SLOTS         64 /* the file grows by so many */
@@ -104,6 +104,7 @@ struct live_slot {
         synced_segment; /* the segment that has it, its directory entry synced; or one less */
 
     _Atomic int64_t checkpoint_offset; /* what index.mdb knows; under the maintenance lock */
+    _Atomic int64_t reserved_offset;   /* no append goes beyond it: reserve.h; under append_mutex */
     _Atomic int64_t dirty_ms;          /* since when there is more, monotonic; 0: there is not */
     _Atomic uint64_t dirty_bytes;      /* appended since the checkpoint; under append_mutex */
     _Atomic uint64_t unsynced_bytes; /* appended since the sync; under append_mutex, with the one */

@@ -97,6 +97,9 @@ static int take_slots(struct beck_store *store, MDB_txn *txn, const struct beck_
             r = meta_partition_put(&store->meta, txn, topic->number, i, &record);
         if (r == 0)
             r = live_slot_take(live_slot(&store->live, slot), topic, i, &tail);
+        if (r == 0)
+            atomic_store(&live_slot(&store->live, slot)->reserved_offset,
+                         CHECKPOINT_RESERVED_OFFSETS);
         if (r < 0)
             return report_errno(error, r, "no place for partition %u of topic %s", i, topic->name);
     }

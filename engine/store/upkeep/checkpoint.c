@@ -14,6 +14,7 @@
 #include "entries.h"
 #include "partition.h"
 #include "report.h"
+#include "reserve.h"
 #include "sync_many.h"
 
 #include <errno.h>
@@ -26,6 +27,7 @@
 struct checkpoint_item {
     struct beck_partition *partition;
     struct sync_mark mark; /* up to its tail is the checkpoint */
+    int64_t reserved_offset;
     uint64_t dirty_bytes;
     uint32_t rolled; /* counter behind the last rolled segment that was taken */
     struct entry_list entries;
@@ -55,7 +57,7 @@ static bool slot_tail_is_due(const struct live_slot *slot, int64_t dirty_for_ms)
     struct live_tail tail;
     if (live_tail_read(slot, &tail) < 0)
         return false;
-    return tail.end.offset - atomic_load(&slot->checkpoint_offset) >
+    return atomic_load(&slot->reserved_offset) - tail.end.offset <
                CHECKPOINT_RESERVED_OFFSETS / 2 ||
            (live_tail_hides(&tail) && dirty_for_ms >= CHECKPOINT_HIDDEN_MS);
 }
@@ -199,8 +201,9 @@ static int item_put(struct checkpoint_item *item, MDB_txn *txn)
                                                          : item->mark.tail.high.offset,
         .max_timestamp_ms = item->mark.tail.max_timestamp_ms,
         .append_ms = item->mark.tail.append_ms,
-        .reserved_offset = item->mark.tail.end.offset + CHECKPOINT_RESERVED_OFFSETS,
+        .reserved_offset = reserve_at(partition, txn, item->mark.tail.end.offset),
     };
+    item->reserved_offset = checkpoint.reserved_offset;
     if (partition_is_deleted(partition))
         return 0; /* what it had in index.mdb is gone, and is not to come back */
     int r = item_put_rolled(item, txn);
@@ -224,6 +227,7 @@ static void item_forget(struct checkpoint_item *item)
         return;
     const struct live_tail *tail = live_tail_locked(slot);
     atomic_store(&slot->checkpoint_offset, item->mark.tail.end.offset);
+    reserve_publish(slot, item->reserved_offset);
     uint32_t begin = atomic_load(&slot->rolled_begin);
     while (begin != item->rolled &&
            slot->rolled[begin % LIVE_ROLLED_MAX].base_offset < item->mark.tail.end.segment)

@@ -6,10 +6,13 @@
  * segments.
  */
 #include "forge.h"
+#include "reserve.h"
+#include "store.h"
 #include "store_fixture.h"
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct forge forge;
 
@@ -234,6 +237,104 @@ static void a_kill_keeps_it(void **state)
     assert_int_equal(verify_count(fixture->store, NULL), 0);
 }
 
+/* ---- power loss ----------------------------------------------------------------------------- */
+
+/* Published, and read by somebody; the disk never had it. */
+static void lose_from(struct fixture *fixture, int64_t position)
+{
+    char path[PATH_MAX];
+    store_file(fixture, "live", path);
+    assert_int_equal(unlink(path), 0);
+    segment_path(fixture, "t", 0, 0, path);
+    file_cut(path, file_size(path) - position);
+    fixture->store = must_open(fixture->path, 0);
+    fixture->partition = must_open_partition(fixture->store, "t", 0);
+}
+
+static void append_most_and_die(struct fixture *fixture, struct beck_store *store)
+{
+    struct beck_append_result result;
+    fixture->partition = must_open_partition(store, "t", 0);
+    begin_at(0);
+    add_record("most", 0);
+    forge.header.last_offset_delta = INT32_MAX;
+    must(append_forged(fixture, &result), &fixture->error);
+    assert_int_equal(must_append(fixture->partition, "seen", BECK_ACKS_LEADER),
+                     (int64_t)INT32_MAX + 1);
+}
+
+static void no_offset_is_given_out_twice_after_a_batch_that_takes_up_most(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_close(fixture);
+    run_and_kill(append_most_and_die, fixture);
+    lose_from(fixture, 0);
+    assert_int_equal(count_records(fixture->partition, 0), 0);
+    assert_true(must_append(fixture->partition, "other", BECK_ACKS_LEADER) >
+                (int64_t)INT32_MAX + 1);
+    assert_int_equal(verify_count(fixture->store, NULL), 0);
+}
+
+#define STEPS 9
+#define STEP  (1 << 24) /* offsets: four of them are set aside at once */
+
+static void append_steps_and_die(struct fixture *fixture, struct beck_store *store)
+{
+    fixture->partition = must_open_partition(store, "t", 0);
+    for (int i = 1; i <= STEPS; i++)
+        fill_up_to(fixture, (int64_t)i * STEP);
+}
+
+/* As when the one who does it is stopped. */
+static void no_offset_is_given_out_twice_where_maintenance_does_not_come(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_close(fixture);
+    run_and_kill(append_steps_and_die, fixture);
+    lose_from(fixture, 0);
+    assert_true(must_append(fixture->partition, "other", BECK_ACKS_LEADER) >=
+                (int64_t)STEPS * STEP);
+}
+
+static void more_offsets_than_are_set_aside_wait_for_index_mdb(void **state)
+{
+    struct fixture *fixture = *state;
+    struct live_slot *slot = fixture->partition->slot;
+    fill_up_to(fixture, STEP);
+    assert_int_equal(atomic_load(&slot->reserved_offset), CHECKPOINT_RESERVED_OFFSETS);
+    fill_up_to(fixture, CHECKPOINT_RESERVED_OFFSETS);
+    assert_int_equal(atomic_load(&slot->reserved_offset), CHECKPOINT_RESERVED_OFFSETS);
+    must_append(fixture->partition, "one more", BECK_ACKS_LEADER);
+    assert_int_equal(atomic_load(&slot->reserved_offset), 2 * CHECKPOINT_RESERVED_OFFSETS + 1);
+}
+
+static void a_checkpoint_does_not_take_back_what_was_set_aside(void **state)
+{
+    struct fixture *fixture = *state;
+    struct index_checkpoint checkpoint;
+    MDB_txn *txn;
+    uint32_t next_ms;
+    must_append(fixture->partition, "first", BECK_ACKS_LEADER);
+    must(reserve_extend(fixture->partition, (int64_t)1 << 40, &fixture->error), &fixture->error);
+    must(beck_store_maintain(fixture->store, true, &next_ms, &fixture->error), &fixture->error);
+    must(db_begin(&fixture->store->index, false, &txn, NULL), NULL);
+    must(index_checkpoint_get(&fixture->store->index, txn, 1, 0, &checkpoint), NULL);
+    db_abortp(&txn);
+    assert_int_equal(checkpoint.end.offset, 1);
+    assert_true(checkpoint.reserved_offset >= (int64_t)1 << 40);
+}
+
+/* After a jump the log goes on far behind its segment's first offset. */
+static void a_record_beyond_the_reach_of_its_segment_begins_another(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t far = (int64_t)INT32_MAX + 1;
+    fill_up_to(fixture, far);
+    assert_int_equal(must_append(fixture->partition, "far", BECK_ACKS_LEADER), far);
+    assert_int_equal(segment_count(fixture, "t", 0), 2);
+    assert_int_equal(verify_count(fixture->store, NULL), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_partition, teardown)
 
 int main(void)
@@ -250,6 +351,11 @@ int main(void)
         TEST(a_far_jump_begins_a_segment),
         TEST(a_clean_close_keeps_it),
         TEST(a_kill_keeps_it),
+        TEST(no_offset_is_given_out_twice_after_a_batch_that_takes_up_most),
+        TEST(no_offset_is_given_out_twice_where_maintenance_does_not_come),
+        TEST(more_offsets_than_are_set_aside_wait_for_index_mdb),
+        TEST(a_checkpoint_does_not_take_back_what_was_set_aside),
+        TEST(a_record_beyond_the_reach_of_its_segment_begins_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The number is kept in the partition's checkpoint, of which nothing else is changed here. Whoever
+ * writes a checkpoint reads the old one in the same transaction and keeps a higher number: so it
+ * only ever rises, and what a slot says is in index.mdb.
+ */
+#include "reserve.h"
+
+#include "cleanup.h"
+#include "report.h"
+
+#include <errno.h>
+
+static int64_t behind(int64_t end)
+{
+    return end > INT64_MAX - CHECKPOINT_RESERVED_OFFSETS ? INT64_MAX
+                                                         : end + CHECKPOINT_RESERVED_OFFSETS;
+}
+
+int64_t reserve_at(struct beck_partition *partition, MDB_txn *txn, int64_t end)
+{
+    struct index_checkpoint old;
+    int r = index_checkpoint_get(&partition->store->index, txn, partition->topic.number,
+                                 (uint32_t)partition->number, &old);
+    return r == 0 && old.reserved_offset > behind(end) ? old.reserved_offset : behind(end);
+}
+
+void reserve_publish(struct live_slot *slot, int64_t reserved_offset)
+{
+    if (reserved_offset > atomic_load(&slot->reserved_offset))
+        atomic_store(&slot->reserved_offset, reserved_offset);
+}
+
+/* Write it down for good. */
+static int reserve_put(struct beck_partition *partition, int64_t end, int64_t *ret_reserved,
+                       struct beck_error *error)
+{
+    struct db *index = &partition->store->index;
+    uint32_t topic = partition->topic.number;
+    uint32_t number = (uint32_t)partition->number;
+    struct index_checkpoint checkpoint;
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    int r = db_begin(index, true, &txn, error);
+    if (r < 0)
+        return r;
+    if (partition_is_deleted(partition))
+        return report(error, -ESTALE, "the topic was deleted");
+    r = index_checkpoint_get(index, txn, topic, number, &checkpoint);
+    if (r == 0) {
+        checkpoint.reserved_offset = reserve_at(partition, txn, end);
+        r = index_checkpoint_put(index, txn, topic, number, &checkpoint);
+    }
+    if (r < 0)
+        return report_errno(error, r, "index.mdb: no more offsets can be set aside");
+    *ret_reserved = checkpoint.reserved_offset;
+    return db_commit(index, TAKE_POINTER(txn), error);
+}
+
+int reserve_extend(struct beck_partition *partition, int64_t end, struct beck_error *error)
+{
+    int64_t reserved_offset = 0;
+    int r = reserve_put(partition, end, &reserved_offset, error);
+    if (r == 0)
+        r = partition_lock(partition, error);
+    if (r < 0)
+        return r;
+    reserve_publish(partition->slot, reserved_offset);
+    partition_unlock(partition);
+    return 0;
+}
