@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <linux/magic.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -187,6 +188,64 @@ static void a_read_only_file_system_can_be_read(void **state)
     assert_int_equal(r, 0);
 }
 
+/* Make a store on a file system of so many KiB, and use it. 0 or -ENOSPC; below that: another
+ * error; 77: it may not be mounted. */
+static int use_small(struct fixture *fixture, int kib)
+{
+    struct beck_store *store = NULL;
+    struct beck_partition *partition = NULL;
+    struct beck_topic_options options = {.partition_count = 1};
+    struct beck_record record = {.key_size = -1, .value = "value", .value_size = 5};
+    struct beck_append_result result;
+    struct beck_error error;
+    char size[32];
+    char path[PATH_MAX];
+    (void)snprintf(size, sizeof(size), "size=%dk", kib);
+    (void)snprintf(path, sizeof(path), "%s/store", fixture->folder);
+    if (mount("small", fixture->folder, "tmpfs", 0, size) < 0)
+        return 77;
+    int r = beck_store_open(path, BECK_OPEN_CREATE, &fixture_options, &store, &error);
+    if (r == 0)
+        r = beck_topic_create(store, "full", &options, NULL, &error);
+    if (r == 0)
+        r = beck_partition_open(store, "full", 0, &partition, &error);
+    if (r == 0)
+        r = beck_produce(partition, &record, 1, BECK_ACKS_ALL, &result, &error);
+    beck_partition_close(partition);
+    if (store)
+        beck_store_close(store);
+    return umount(fixture->folder) < 0 ? -errno : r;
+}
+
+static int use_all_small(struct fixture *fixture)
+{
+    enum { STEP_KIB = 4, MOST_KIB = 4096 };
+    (void)signal(SIGBUS, SIG_DFL); /* cmocka's handler is no use to a child */
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        return 77;
+    for (int kib = STEP_KIB; kib <= MOST_KIB; kib += STEP_KIB) {
+        int r = use_small(fixture, kib);
+        if (r == 77 || (r == 0 && kib > STEP_KIB))
+            return r;
+        if (r != -ENOSPC) {
+            (void)fprintf(stderr, "%d KiB: %d\n", kib, r);
+            return 1;
+        }
+    }
+    return 2; /* was the store ever made? */
+}
+
+/* Whatever is mapped had its blocks before: else a process ends with SIGBUS. */
+static void a_disk_that_is_too_small_is_an_error_wherever_it_ends(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_close(fixture);
+    int r = run_in_child(use_all_small, fixture);
+    if (r == 77)
+        skip();
+    assert_int_equal(r, 0);
+}
+
 /* ---- processes ----------------------------------------------------------------------------- */
 
 static int open_in_another_namespace(struct fixture *fixture)
@@ -226,6 +285,7 @@ int main(void)
         TEST(a_disk_that_refuses_one_sync_gets_no_second_try),
         TEST(a_network_file_system_holds_no_store),
         TEST(a_read_only_file_system_can_be_read),
+        TEST(a_disk_that_is_too_small_is_an_error_wherever_it_ends),
         TEST(a_second_pid_namespace_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 int db_errno(int code)
 {
@@ -46,9 +47,29 @@ int db_errno(int code)
     }
 }
 
+/* LMDB maps the file with its locks and readers without having blocks for it: where the disk is
+ * full, touching it would be SIGBUS. Have them. Not while this process has the file open already:
+ * closing it here would let go of LMDB's locks. */
+static int db_reserve_lock(const char *path)
+{
+    _cleanup_free_ char *lock = NULL;
+    struct stat info;
+    if (asprintf(&lock, "%s-lock", path) < 0)
+        return -ENOMEM;
+    _cleanup_close_ int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (fd < 0) /* LMDB says what it makes of that */
+        return 0;
+    if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, DB_LOCK_BYTES) == 0 || errno != ENOSPC)
+        return 0;
+    /* Of a file that was in use the first pages are there: a store on a full disk has to open. */
+    return fstat(fd, &info) == 0 && info.st_size > 0 ? 0 : -ENOSPC;
+}
+
 static int db_open_env(struct db *db, const char *path, unsigned flags, uint64_t map_bytes)
 {
-    int r = db_errno(mdb_env_create(&db->env));
+    int r = flags & MDB_NOLOCK ? 0 : db_reserve_lock(path);
+    if (r == 0)
+        r = db_errno(mdb_env_create(&db->env));
     if (r == 0)
         r = db_errno(mdb_env_set_mapsize(db->env, map_bytes));
     if (r == 0)
@@ -60,6 +81,18 @@ static int db_open_env(struct db *db, const char *path, unsigned flags, uint64_t
     if (r < 0)
         db_close(db);
     return r;
+}
+
+/* What came of writing. Of a write that came to an end half way, which is how a disk becomes full,
+ * LMDB only says EIO. */
+static int db_write_errno(const struct db *db, int code)
+{
+    struct statvfs info;
+    mdb_filehandle_t fd;
+    if (code == EIO && mdb_env_get_fd(db->env, &fd) == 0 && fstatvfs(fd, &info) == 0 &&
+        info.f_bavail * info.f_frsize < DB_FULL_BYTES)
+        return -ENOSPC;
+    return db_errno(code);
 }
 
 static int db_open_databases(struct db *db, bool create, const struct db_layout *layout)
@@ -77,7 +110,7 @@ static int db_open_databases(struct db *db, bool create, const struct db_layout 
     if (r < 0)
         return r;
     MDB_txn *done = TAKE_POINTER(txn);
-    return db_errno(mdb_txn_commit(done));
+    return db_write_errno(db, mdb_txn_commit(done));
 }
 
 int db_open(struct db *db, const char *directory, const char *name, unsigned flags,
@@ -205,7 +238,7 @@ int db_begin(struct db *db, bool write, MDB_txn **ret_txn, struct beck_error *er
 
 int db_commit(struct db *db, MDB_txn *txn, struct beck_error *error)
 {
-    int r = db_errno(mdb_txn_commit(txn));
+    int r = db_write_errno(db, mdb_txn_commit(txn));
     if (r < 0)
         return report_errno(error, r, "%s: cannot commit", db->name);
     return 0;

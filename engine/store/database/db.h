@@ -15,7 +15,9 @@
 
 #define DB_MAP_BYTES_DEFAULT (1ULL << 40)
 #define DB_READERS           1024
+#define DB_LOCK_BYTES        (DB_READERS * 64 + 4096) /* at least the size that LMDB gives its file */
 #define DB_RESERVE_BYTES     (512 * 1024)
+#define DB_FULL_BYTES        ((uint64_t)64 * 1024) /* of a disk with less room than that: it is full */
 #define DB_DATABASES_MAX     16
 #define DB_HELD_BYTES        (64 << 20)
 #define DB_ABSENT            UINT32_MAX /* the handle of a database that the file lacks */
