@@ -18,6 +18,7 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.ElectionType;
 import org.apache.kafka.common.TopicCollection;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.TopicPartitionReplica;
 import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.acl.*;
 import org.apache.kafka.common.config.ConfigResource;
@@ -169,6 +170,9 @@ public final class Admin {
         LogDirDescription directory = directories.values().iterator().next();
         Checks.ok(directory.error() == null && directory.totalBytes().getAsLong() > 0 &&
             directory.replicaInfos().get(FIRST).size() > 0, "describeLogDirs", directories);
+        TopicPartitionReplica replica = new TopicPartitionReplica("t", 0, broker);
+        Checks.equal(admin.describeReplicaLogDirs(List.of(replica)).all().get().get(replica).getCurrentReplicaLogDir(),
+            directories.keySet().iterator().next(), "describeReplicaLogDirs");
         Checks.equal(admin.electLeaders(ElectionType.PREFERRED, Set.of(FIRST)).partitions().get().get(FIRST)
             .map(error -> error.getClass().getSimpleName()), Optional.of("ElectionNotNeededException"), "electLeaders");
         Checks.equal(admin.listPartitionReassignments().reassignments().get().size(), 0, "listPartitionReassignments");
@@ -191,6 +195,22 @@ public final class Admin {
         Checks.equal(Checks.failure(() -> admin.deleteAcls(List.of(AclBindingFilter.ANY)).all().get()),
             "SecurityDisabledException", "deleteAcls");
         Checks.equal(admin.describeClientQuotas(ClientQuotaFilter.all()).entities().get().size(), 0, "describeClientQuotas");
+        ClientQuotaEntity client = new ClientQuotaEntity(Map.of(ClientQuotaEntity.CLIENT_ID, "me"));
+        Checks.equal(Checks.failure(() -> admin.alterClientQuotas(List.of(new ClientQuotaAlteration(client,
+            List.of(new ClientQuotaAlteration.Op("producer_byte_rate", 1e6))))).all().get()),
+            "UnsupportedVersionException", "alterClientQuotas: there are none");
+    }
+
+    private static void producers() throws Exception {
+        try (KafkaProducer<byte[], byte[]> producer = Clients.producer()) {
+            producer.send(new ProducerRecord<>("placed", 0, null, Clients.bytes("one"))).get();
+            producer.send(new ProducerRecord<>("placed", 0, null, Clients.bytes("two"))).get();
+            TopicPartition placed = new TopicPartition("placed", 0);
+            List<ProducerState> found = admin.describeProducers(List.of(placed)).partitionResult(placed).get()
+                .activeProducers();
+            Checks.equal(found.size() + " " + found.get(0).lastSequence() + " " + found.get(0).producerEpoch() + " " +
+                found.get(0).currentTransactionStartOffset().isPresent(), "1 1 0 false", "describeProducers");
+        }
     }
 
     private static void consume(String group) {
@@ -259,6 +279,7 @@ public final class Admin {
         Checks.part("configs", Admin::configs);
         Checks.part("cluster", Admin::cluster);
         Checks.part("security", Admin::security);
+        Checks.part("producers", Admin::producers);
         Checks.part("groups", Admin::groups);
         admin.close();
         Checks.finish();
