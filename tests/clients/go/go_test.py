@@ -4,33 +4,11 @@
 them."""
 
 import os
-import re
-import shutil
-import subprocess
 
-import maven
+import golang
 import tap
 from checks import relay
-from programs import Beckd, Folder, must, run
-
-HERE = os.path.dirname(os.path.abspath(__file__))
-ENVIRONMENT = {**os.environ, 'GOFLAGS': '-mod=readonly', 'GOTOOLCHAIN': 'local',
-               'GOMODCACHE': os.path.join(maven.cache(), 'go', 'modules'),
-               'GOCACHE': os.path.join(maven.cache(), 'go', 'built')}
-
-
-def missing():
-    """Which Go is needed, where there is none, or one that is too old."""
-    with open(os.path.join(HERE, 'go.mod'), encoding='ascii') as file:
-        wanted = re.search(r'^go (\S+)', file.read(), re.MULTILINE)[1]
-    if not shutil.which('go'):
-        return f'go is not installed: {wanted} is needed'
-    found = subprocess.run(['go', 'env', 'GOVERSION'], env=ENVIRONMENT, stdout=subprocess.PIPE, text=True,
-                           cwd='/', check=False).stdout.strip().removeprefix('go')
-
-    def numbers(version):
-        return [int(part) for part in re.findall(r'\d+', version)[:2]]
-    return None if numbers(found) >= numbers(wanted) else f'go is {found}, and {wanted} is needed'
+from programs import Beckd, Folder
 
 
 def serve(folder, name, wanted):
@@ -39,12 +17,11 @@ def serve(folder, name, wanted):
 
 
 def main():
-    reason = missing()
+    reason = golang.missing()
     if reason:
         tap.skip_all(reason)
     with Folder() as folder:
-        must(run('go', 'build', '-o', folder, './franz', './sarama', './kafkago', cwd=HERE, env=ENVIRONMENT,
-                 seconds=600))
+        golang.build(folder, 'franz', 'sarama', 'kafkago')
         tap.run(lambda: serve(folder, 'franz', 16), lambda: serve(folder, 'sarama', 14),
                 lambda: serve(folder, 'kafkago', 11))
 

@@ -32,7 +32,7 @@ def main():
             print('assigned', *owned, flush=True)
             last = owned
         if message is not None and not message.error():
-            print(f'record {message.partition()}/{message.offset()}', flush=True)
+            print(f'record {message.partition()}/{message.offset()} {message.value().decode()}', flush=True)
     client.close()
 
 
