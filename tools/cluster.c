@@ -136,10 +136,8 @@ static void log_nothing(const rd_kafka_t *client, int level, const char *facilit
 }
 
 int cluster_client_new(const struct tool *tool, rd_kafka_type_t type,
-                       const struct cluster_setting *settings,
-                       void (*delivered)(rd_kafka_t *client, const rd_kafka_message_t *message,
-                                         void *opaque),
-                       void *opaque, rd_kafka_t **ret_client, struct beck_error *error)
+                       const struct cluster_setting *settings, const struct cluster_calls *calls,
+                       rd_kafka_t **ret_client, struct beck_error *error)
 {
     char why[256];
 
@@ -152,9 +150,12 @@ int cluster_client_new(const struct tool *tool, rd_kafka_type_t type,
         return result;
     }
     rd_kafka_conf_set_log_cb(conf, log_nothing);
-    rd_kafka_conf_set_opaque(conf, opaque);
-    if (delivered != NULL)
-        rd_kafka_conf_set_dr_msg_cb(conf, delivered);
+    if (calls != NULL)
+        rd_kafka_conf_set_opaque(conf, calls->opaque);
+    if (calls != NULL && calls->delivered != NULL)
+        rd_kafka_conf_set_dr_msg_cb(conf, calls->delivered);
+    if (calls != NULL && calls->rebalance != NULL)
+        rd_kafka_conf_set_rebalance_cb(conf, calls->rebalance);
     rd_kafka_t *client = rd_kafka_new(type, conf, why, sizeof(why));
     if (client == NULL) {
         rd_kafka_conf_destroy(conf);
@@ -169,7 +170,7 @@ int cluster_client(const struct tool *tool, rd_kafka_type_t type,
 {
     struct beck_error error;
 
-    if (cluster_client_new(tool, type, settings, NULL, NULL, ret_client, &error) < 0)
+    if (cluster_client_new(tool, type, settings, NULL, ret_client, &error) < 0)
         return tool_failed_error(&error);
     return TOOL_OK;
 }

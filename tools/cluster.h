@@ -25,13 +25,20 @@ struct cluster_setting {
 int cluster_client(const struct tool *tool, rd_kafka_type_t type,
                    const struct cluster_setting *settings, rd_kafka_t **ret_client);
 
-/* The same with the library's kind of error. `delivered` (may be NULL) is called, with `opaque`,
- * for each record that a producer sent. */
+/* What a client calls, each with `opaque`; may be NULL. */
+struct cluster_calls {
+    /* For each record that a producer sent. */
+    void (*delivered)(rd_kafka_t *client, const rd_kafka_message_t *message, void *opaque);
+    /* When a member of a group gets partitions, or is to give some up. */
+    void (*rebalance)(rd_kafka_t *client, rd_kafka_resp_err_t what,
+                      rd_kafka_topic_partition_list_t *partitions, void *opaque);
+    void *opaque;
+};
+
+/* The same with the library's kind of error; `calls` may be NULL. */
 int cluster_client_new(const struct tool *tool, rd_kafka_type_t type,
-                       const struct cluster_setting *settings,
-                       void (*delivered)(rd_kafka_t *client, const rd_kafka_message_t *message,
-                                         void *opaque),
-                       void *opaque, rd_kafka_t **ret_client, struct beck_error *error);
+                       const struct cluster_setting *settings, const struct cluster_calls *calls,
+                       rd_kafka_t **ret_client, struct beck_error *error);
 
 /* How it is called in messages. */
 const char *cluster_name(const struct tool *tool);

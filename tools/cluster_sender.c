@@ -179,14 +179,15 @@ int sender_of_cluster(const struct tool *tool, const char *topic,
         {NULL, NULL},
     };
     struct cluster_sender *sender = calloc(1, sizeof(*sender));
+    const struct cluster_calls calls = {.delivered = delivered, .opaque = sender};
     struct beck_error error;
     uint32_t count = 0;
 
     if (sender == NULL)
         return tool_failed("not enough memory");
     sender->acks = options->acks;
-    if (cluster_client_new(tool, RD_KAFKA_PRODUCER, settings, delivered, sender, &sender->client,
-                           &error) < 0) {
+    if (cluster_client_new(tool, RD_KAFKA_PRODUCER, settings, &calls, &sender->client, &error) <
+        0) {
         free(sender);
         return tool_failed_error(&error);
     }

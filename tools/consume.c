@@ -2,15 +2,15 @@
 /*
  * beck consume: records of a topic to standard output, as text lines or in the lossless JSON form.
  * Reads committed records only, unless told otherwise, so that it shows what `cat` on the mount
- * shows. Leaves the reading and merging of partitions to merge.c, and the JSON form to the library.
+ * shows. Leaves the reading and merging of partitions to merge.c, what a record looks like to
+ * consume_print.c, and groups to consume_member.c and consume_alone.c.
  */
-#include "merge.h"
-#include "output.h"
+#include "consume.h"
+
 #include "parse.h"
 #include "signals.h"
 #include "tool.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,8 +26,14 @@ static const char usage[] =
     "  -o, --offset FROM     beginning (default), end, an offset N, -N (the last N records of\n"
     "                        each partition) or @TIME: ms since the epoch, 2026-11-21T08:00:00\n"
     "                        (Z for UTC), or -90s, -15m, -2h, -7d\n"
+    "      --to PLACE        end before offset N, or before the first record of @TIME or later\n"
+    "      --last N          only the last N records of all partitions together\n"
     "  -n, --count N         stop after N records\n"
     "  -f, --follow          at the end, wait for more\n"
+    "  -g, --group GROUP     go on where GROUP is, share the partitions with its members, and\n"
+    "                        commit what was printed; -o says where to begin without an offset\n"
+    "      --key TEXT, --header NAME[=TEXT], --key-regex RE, --header-regex NAME=RE\n"
+    "                        only records with this key, or header\n"
     "      --format FORMAT   text (default): the value and a newline; json: one object a line\n"
     "      --print FIELDS    for text, fields in this order with tabs between: a list of\n"
     "                        partition,offset,timestamp,key,headers,value\n"
@@ -42,36 +48,8 @@ enum {
     OPTION_NO_NEWLINE,
     OPTION_ISOLATION,
     OPTION_LOG_DIR,
-};
-
-enum field {
-    FIELD_PARTITION,
-    FIELD_OFFSET,
-    FIELD_TIMESTAMP,
-    FIELD_KEY,
-    FIELD_HEADERS,
-    FIELD_VALUE
-};
-
-enum { FIELDS_MAX = 12 };
-
-struct consume {
-    const char *topic;
-    const char *log_dir; /* NULL: the store */
-    int32_t partition;   /* -1: all */
-    struct merge_start start;
-    int64_t count;
-    bool follow;
-    bool json;
-    bool newline;
-    enum beck_isolation isolation;
-    const char *null_text;
-    size_t null_size;
-    enum field fields[FIELDS_MAX];
-    unsigned field_count;
-    bool value_only; /* the common case */
-    bool several;    /* partitions: JSON names topic and partition */
-    struct output output;
+    OPTION_TO,
+    OPTION_LAST,
 };
 
 /* ---- the command line --------------------------------------------------------------------- */
@@ -111,35 +89,25 @@ static bool parse_start(const char *text, struct merge_start *start)
     return parse_number(text + (text[0] == '-'), 0, INT64_MAX, &start->number);
 }
 
+static bool parse_end(const char *text, struct merge_end *end)
+{
+    end->to = text[0] == '@' ? MERGE_TO_TIMESTAMP : MERGE_TO_OFFSET;
+    return text[0] == '@' ? parse_time_ms(text + 1, &end->number)
+                          : parse_number(text, 0, INT64_MAX, &end->number);
+}
+
 static bool parse_choice(const char *text, const char *no, const char *yes, bool *ret_yes)
 {
     *ret_yes = strcmp(text, yes) == 0;
     return *ret_yes || strcmp(text, no) == 0;
 }
 
-/* One of this command's own options. Returns -1 to go on, else the exit code. */
-static int take_option(struct tool *tool, struct consume *consume, int option, char **argv)
+/* How records are printed. Returns -1 to go on, else the exit code. */
+static int take_output_option(struct tool *tool, struct consume *consume, int option, char **argv)
 {
-    int64_t number;
     bool chosen;
 
     switch (option) {
-    case 'p':
-        if (!parse_number(optarg, 0, INT32_MAX, &number))
-            return tool_misused(tool, "'%s' is no partition number", optarg);
-        consume->partition = (int32_t)number;
-        return -1;
-    case 'o':
-        if (parse_start(optarg, &consume->start))
-            return -1;
-        return tool_misused(tool, "'%s' is no offset: beginning, end, N, -N or @TIME", optarg);
-    case 'n':
-        if (parse_number(optarg, 0, INT64_MAX, &consume->count))
-            return -1;
-        return tool_misused(tool, "'%s' is no count", optarg);
-    case 'f':
-        consume->follow = true;
-        return -1;
     case OPTION_FORMAT:
         if (parse_choice(optarg, "text", "json", &consume->json))
             return -1;
@@ -159,12 +127,76 @@ static int take_option(struct tool *tool, struct consume *consume, int option, c
             return tool_misused(tool, "'%s' is no isolation: committed or uncommitted", optarg);
         consume->isolation = chosen ? BECK_READ_COMMITTED : BECK_READ_UNCOMMITTED;
         return -1;
+    default:
+        return tool_common_option(tool, option, argv);
+    }
+}
+
+/* One of this command's own options. Returns -1 to go on, else the exit code. */
+static int take_option(struct tool *tool, struct consume *consume, int option, char **argv)
+{
+    int64_t number;
+
+    switch (option) {
+    case 'p':
+        if (!parse_number(optarg, 0, INT32_MAX, &number))
+            return tool_misused(tool, "'%s' is no partition number", optarg);
+        consume->partition = (int32_t)number;
+        return -1;
+    case 'o':
+        if (parse_start(optarg, &consume->start))
+            return -1;
+        return tool_misused(tool, "'%s' is no offset: beginning, end, N, -N or @TIME", optarg);
+    case OPTION_TO:
+        if (parse_end(optarg, &consume->end))
+            return -1;
+        return tool_misused(tool, "'%s' is no place to end: N or @TIME", optarg);
+    case OPTION_LAST:
+        if (parse_number(optarg, 0, INT64_MAX, &consume->last))
+            return -1;
+        return tool_misused(tool, "'%s' is no count", optarg);
+    case 'g':
+        consume->group = optarg;
+        return -1;
+    case FILTER_OPTION_KEY:
+    case FILTER_OPTION_KEY_REGEX:
+    case FILTER_OPTION_HEADER:
+    case FILTER_OPTION_HEADER_REGEX:
+        return filter_take_option(tool, &consume->filter, option);
+    case 'n':
+        if (parse_number(optarg, 0, INT64_MAX, &consume->count))
+            return -1;
+        return tool_misused(tool, "'%s' is no count", optarg);
+    case 'f':
+        consume->follow = true;
+        return -1;
     case OPTION_LOG_DIR:
         consume->log_dir = optarg;
         return -1;
     default:
-        return tool_common_option(tool, option, argv);
+        return take_output_option(tool, consume, option, argv);
     }
+}
+
+/* Options that exclude each other. */
+static int check(const struct tool *tool, const struct consume *consume)
+{
+    bool has_end = consume->end.to != MERGE_TO_END;
+
+    if (consume->follow && consume->log_dir != NULL)
+        return tool_misused(tool, "there is nothing to follow in --log-dir: its broker is stopped");
+    if (consume->follow && has_end)
+        return tool_misused(tool, "--to ends and --follow does not: choose one");
+    if (consume->last >= 0 && consume->start.from != MERGE_BEGINNING)
+        return tool_misused(tool, "-o and --last are two places to begin: choose one");
+    if (consume->group == NULL)
+        return -1;
+    if (consume->log_dir != NULL || consume->partition >= 0 || consume->last >= 0 || has_end)
+        return tool_misused(tool,
+                            "a group says what is read: no -p, --to, --last or --log-dir with it");
+    if (consume->start.from != MERGE_BEGINNING && consume->start.from != MERGE_END)
+        return tool_misused(tool, "a group begins at the beginning or the end: -o says which");
+    return -1;
 }
 
 static int parse_command_line(struct tool *tool, struct consume *consume, int argc, char **argv)
@@ -180,121 +212,44 @@ static int parse_command_line(struct tool *tool, struct consume *consume, int ar
         {"no-newline", no_argument, NULL, OPTION_NO_NEWLINE},
         {"isolation", required_argument, NULL, OPTION_ISOLATION},
         {"log-dir", required_argument, NULL, OPTION_LOG_DIR},
+        {"to", required_argument, NULL, OPTION_TO},
+        {"last", required_argument, NULL, OPTION_LAST},
+        {"group", required_argument, NULL, 'g'},
+        FILTER_LONG_OPTIONS,
         TOOL_CLUSTER_OPTIONS,
         TOOL_LONG_OPTIONS,
     };
     int option;
 
-    while ((option = getopt_long(argc, argv, ":p:o:n:f" TOOL_CLUSTER_SHORT, options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":p:o:n:fg:" TOOL_CLUSTER_SHORT, options, NULL)) !=
+           -1) {
         int code = take_option(tool, consume, option, argv);
         if (code >= 0)
             return code;
     }
     if (argc - optind != 1)
         return tool_misused(tool, argc == optind ? "which topic?" : "one topic at a time");
-    if (consume->follow && consume->log_dir != NULL)
-        return tool_misused(tool, "there is nothing to follow in --log-dir: its broker is stopped");
     consume->topic = argv[optind];
     consume->null_size = strlen(consume->null_text);
     consume->value_only = consume->field_count == 1 && consume->fields[0] == FIELD_VALUE;
-    return -1;
-}
-
-/* ---- printing ----------------------------------------------------------------------------- */
-
-static void print_bytes(struct consume *consume, const void *data, int32_t size)
-{
-    if (size >= 0)
-        output_write(&consume->output, data, (size_t)size);
-    else
-        output_write(&consume->output, consume->null_text, consume->null_size);
-}
-
-/* name=value,name=value; a null value without the "=". */
-static int print_headers(struct consume *consume, const struct beck_record *record)
-{
-    struct beck_header header;
-    size_t position = 0;
-    int result;
-
-    for (int i = 0; (result = beck_header_next(record, &position, &header)) > 0; i++) {
-        if (i > 0)
-            output_byte(&consume->output, ',');
-        output_write(&consume->output, header.name, (size_t)header.name_size);
-        if (header.value_size < 0)
-            continue;
-        output_byte(&consume->output, '=');
-        output_write(&consume->output, header.value, (size_t)header.value_size);
-    }
-    return result;
-}
-
-static int print_field(struct consume *consume, enum field field, const struct beck_record *record,
-                       int32_t partition)
-{
-    switch (field) {
-    case FIELD_PARTITION:
-        output_number(&consume->output, partition);
-        return 0;
-    case FIELD_OFFSET:
-        output_number(&consume->output, record->offset);
-        return 0;
-    case FIELD_TIMESTAMP:
-        output_number(&consume->output, record->timestamp_ms);
-        return 0;
-    case FIELD_KEY:
-        print_bytes(consume, record->key, record->key_size);
-        return 0;
-    case FIELD_HEADERS:
-        return print_headers(consume, record);
-    case FIELD_VALUE:
-        print_bytes(consume, record->value, record->value_size);
-        return 0;
-    }
-    return 0;
-}
-
-static int print_json(struct consume *consume, const struct beck_record *record, int32_t partition)
-{
-    struct output *output = &consume->output;
-    const char *topic = consume->several ? consume->topic : NULL;
-    size_t free_bytes = output->capacity - output->used;
-
-    ssize_t size =
-        beck_record_json(record, topic, partition, output->buffer + output->used, free_bytes);
-    if (size > 0 && (size_t)size > free_bytes) {
-        char *room = output_room(output, (size_t)size);
-        if (room == NULL)
-            return -ENOMEM;
-        size = beck_record_json(record, topic, partition, room, (size_t)size);
-    }
-    if (size > 0)
-        output_used(output, (size_t)size);
-    return size < 0 ? (int)size : 0;
-}
-
-static int print_record(struct consume *consume, const struct beck_record *record,
-                        int32_t partition)
-{
-    int result = 0;
-
-    if (consume->json)
-        return print_json(consume, record, partition);
-    if (consume->value_only) {
-        print_bytes(consume, record->value, record->value_size);
-    } else {
-        for (unsigned i = 0; i < consume->field_count && result >= 0; i++) {
-            if (i > 0)
-                output_byte(&consume->output, '\t');
-            result = print_field(consume, consume->fields[i], record, partition);
-        }
-    }
-    if (consume->newline)
-        output_byte(&consume->output, '\n');
-    return result;
+    return check(tool, consume);
 }
 
 /* ---- the run ------------------------------------------------------------------------------ */
+
+/* Pass over all but the last records of all partitions together. */
+static int skip_to_last(struct consume *consume, struct merge *merge)
+{
+    struct beck_record record;
+    int32_t partition;
+    uint64_t counted = merge_counted(merge);
+    uint64_t wanted = (uint64_t)consume->last;
+    int result = 1;
+
+    for (; result > 0 && counted > wanted && !signals_caught(); counted--)
+        result = merge_next(merge, &record, &partition);
+    return result < 0 ? -result : TOOL_OK;
+}
 
 static int copy_records(struct consume *consume, struct merge *merge)
 {
@@ -313,11 +268,11 @@ static int copy_records(struct consume *consume, struct merge *merge)
         }
         if (result <= 0)
             return -result;
-        result = print_record(consume, &record, partition);
+        result = consume_print(consume, &record, partition);
         if (result < 0)
             return tool_failed("partition %d offset %lld: %s", (int)partition,
                                (long long)record.offset, strerror(-result));
-        done++;
+        done += result;
     }
     return TOOL_OK;
 }
@@ -333,19 +288,53 @@ static int consume_topic(struct consume *consume, const struct input *input)
     consume->several = consume->partition < 0 && topic.partition_count > 1;
     code = merge_new(input, &topic, consume->partition, consume->isolation, &merge);
     if (code == TOOL_OK)
-        code = merge_seek(merge, &consume->start, consume->follow);
+        code = merge_seek(merge, &consume->start, consume->follow ? NULL : &consume->end);
+    if (code == TOOL_OK && consume->last >= 0)
+        code = skip_to_last(consume, merge);
     if (code == TOOL_OK)
         code = copy_records(consume, merge);
     (void)merge_free(merge);
     return output_finish(&consume->output, code);
 }
 
-static int run(struct tool *tool, int argc, char **argv)
+/* As a group: with -b, and where a beckd serves the store, as one of its members. */
+static int run_group(struct tool *tool, struct consume *consume)
 {
     struct input input = {0};
+    struct beck_store_info info;
+    struct beck_error error;
+
+    if (tool->brokers != NULL)
+        return consume_as_member(tool, consume);
+    int code = input_open(tool, NULL, &input);
+    if (code == TOOL_OK && beck_store_info(input.store, &info, &error) < 0)
+        code = tool_failed_error(&error);
+    if (code == TOOL_OK && info.broker_pid == 0)
+        code = consume_alone(consume, &input);
+    input_done(&input);
+    if (code != TOOL_OK || info.broker_pid == 0)
+        return code;
+    tool->by_socket = true;
+    return consume_as_member(tool, consume);
+}
+
+static int run_plain(struct tool *tool, struct consume *consume)
+{
+    struct input input = {0};
+
+    int code = input_open(tool, consume->log_dir, &input);
+    if (code == TOOL_OK)
+        code = consume_topic(consume, &input);
+    input_done(&input);
+    return code;
+}
+
+static int run(struct tool *tool, int argc, char **argv)
+{
     struct consume consume = {
         .partition = -1,
         .start.from = MERGE_BEGINNING,
+        .last = -1,
         .count = INT64_MAX,
         .newline = true,
         .isolation = BECK_READ_COMMITTED,
@@ -355,15 +344,15 @@ static int run(struct tool *tool, int argc, char **argv)
     };
 
     int code = parse_command_line(tool, &consume, argc, argv);
-    if (code >= 0)
-        return code;
-    if (output_init(&consume.output, STDOUT_FILENO) < 0)
-        return tool_failed("not enough memory");
-    code = input_open(tool, consume.log_dir, &input);
-    if (code == TOOL_OK)
-        code = consume_topic(&consume, &input);
-    input_done(&input);
-    output_done(&consume.output);
+    if (code < 0 && output_init(&consume.output, STDOUT_FILENO) < 0)
+        code = tool_failed("not enough memory");
+    if (code < 0) {
+        if (consume.last >= 0)
+            consume.start = (struct merge_start){.from = MERGE_LAST, .number = consume.last};
+        code = consume.group != NULL ? run_group(tool, &consume) : run_plain(tool, &consume);
+        output_done(&consume.output);
+    }
+    filter_done(&consume.filter);
     return code;
 }
 

@@ -46,10 +46,6 @@ enum {
     OPTION_LOG_DIR,
     OPTION_FROM,
     OPTION_TO,
-    OPTION_KEY,
-    OPTION_KEY_REGEX,
-    OPTION_HEADER,
-    OPTION_HEADER_REGEX,
 };
 
 struct dump {
@@ -209,23 +205,6 @@ static int dump_topic(struct dump *dump, const struct input *input)
     return code;
 }
 
-/* ---- the command line --------------------------------------------------------------------- */
-
-static int take_condition(struct tool *tool, struct dump *dump, int option)
-{
-    char wrong[FILTER_TEXT] = "";
-    bool regex = option == OPTION_KEY_REGEX || option == OPTION_HEADER_REGEX;
-    int result = option == OPTION_KEY || option == OPTION_KEY_REGEX
-                     ? filter_key(&dump->filter, optarg, regex, wrong)
-                     : filter_header(&dump->filter, optarg, regex, wrong);
-
-    if (result == -EMSGSIZE)
-        return tool_misused(tool, "one key, and at most %d headers", FILTER_HEADERS_MAX);
-    if (result < 0)
-        return tool_misused(tool, "'%s' is no regular expression: %s", optarg, wrong);
-    return -1;
-}
-
 static int take_option(struct tool *tool, struct dump *dump, int option, char **argv)
 {
     int64_t number;
@@ -258,11 +237,11 @@ static int take_option(struct tool *tool, struct dump *dump, int option, char **
     case OPTION_LOG_DIR:
         dump->log_dir = optarg;
         return -1;
-    case OPTION_KEY:
-    case OPTION_KEY_REGEX:
-    case OPTION_HEADER:
-    case OPTION_HEADER_REGEX:
-        return take_condition(tool, dump, option);
+    case FILTER_OPTION_KEY:
+    case FILTER_OPTION_KEY_REGEX:
+    case FILTER_OPTION_HEADER:
+    case FILTER_OPTION_HEADER_REGEX:
+        return filter_take_option(tool, &dump->filter, option);
     default:
         return tool_common_option(tool, option, argv);
     }
@@ -275,10 +254,7 @@ static int parse_command_line(struct tool *tool, struct dump *dump, int argc, ch
         {"offset", required_argument, NULL, 'o'},
         {"from", required_argument, NULL, OPTION_FROM},
         {"to", required_argument, NULL, OPTION_TO},
-        {"key", required_argument, NULL, OPTION_KEY},
-        {"key-regex", required_argument, NULL, OPTION_KEY_REGEX},
-        {"header", required_argument, NULL, OPTION_HEADER},
-        {"header-regex", required_argument, NULL, OPTION_HEADER_REGEX},
+        FILTER_LONG_OPTIONS,
         {"batches", no_argument, NULL, OPTION_BATCHES},
         {"records", no_argument, NULL, OPTION_RECORDS},
         {"json", no_argument, NULL, OPTION_JSON},

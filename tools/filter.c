@@ -53,6 +53,21 @@ int filter_header(struct filter *filter, const char *text, bool regex, char *ret
     return result;
 }
 
+int filter_take_option(const struct tool *tool, struct filter *filter, int option)
+{
+    char wrong[FILTER_TEXT] = "";
+    bool regex = option == FILTER_OPTION_KEY_REGEX || option == FILTER_OPTION_HEADER_REGEX;
+    int result = option == FILTER_OPTION_KEY || option == FILTER_OPTION_KEY_REGEX
+                     ? filter_key(filter, optarg, regex, wrong)
+                     : filter_header(filter, optarg, regex, wrong);
+
+    if (result == -EMSGSIZE)
+        return tool_misused(tool, "one key, and at most %d headers", FILTER_HEADERS_MAX);
+    if (result < 0)
+        return tool_misused(tool, "'%s' is no regular expression: %s", optarg, wrong);
+    return -1;
+}
+
 void filter_done(struct filter *filter)
 {
     if (filter->key.has_regex)

@@ -8,6 +8,7 @@
 #define TOOLS_FILTER_H
 
 #include "beck.h"
+#include "tool.h"
 
 #include <regex.h>
 #include <stdbool.h>
@@ -48,6 +49,25 @@ static inline bool filter_is_empty(const struct filter *filter)
 {
     return !filter->has_key && filter->header_count == 0;
 }
+
+/* Options of commands that take conditions: to be put before TOOL_LONG_OPTIONS. */
+enum filter_option {
+    FILTER_OPTION_KEY = 1100,
+    FILTER_OPTION_KEY_REGEX,
+    FILTER_OPTION_HEADER,
+    FILTER_OPTION_HEADER_REGEX,
+};
+
+/* clang-format off */
+#define FILTER_LONG_OPTIONS                                                                        \
+    {"key", required_argument, NULL, FILTER_OPTION_KEY},                                           \
+    {"key-regex", required_argument, NULL, FILTER_OPTION_KEY_REGEX},                               \
+    {"header", required_argument, NULL, FILTER_OPTION_HEADER},                                     \
+    {"header-regex", required_argument, NULL, FILTER_OPTION_HEADER_REGEX}
+/* clang-format on */
+
+/* Take one of them, with its value in `optarg`. Returns -1 to go on, else the exit code. */
+int filter_take_option(const struct tool *tool, struct filter *filter, int option);
 
 /* Does the record pass? */
 bool filter_passes(struct filter *filter, const struct beck_record *record);

@@ -27,7 +27,8 @@ enum {
 struct lane {
     struct source_partition *partition;
     struct beck_record record;
-    int64_t end; /* hand out nothing from here on */
+    int64_t end;      /* hand out nothing from here on */
+    uint64_t counted; /* records up to the end, where it was asked for the last ones */
     int32_t number;
 };
 
@@ -85,54 +86,142 @@ struct merge *merge_free(struct merge *merge)
 
 /* ---- where to begin ----------------------------------------------------------------------- */
 
+/* Count the records from an offset up to the lane's end. A negative exit code: said. */
+static int64_t count_records(struct lane *lane, int64_t offset)
+{
+    struct beck_record record;
+    struct beck_error error;
+    int64_t count = 0;
+    int result;
+
+    if (source_seek(lane->partition, offset, &error) < 0)
+        return -tool_failed_error(&error);
+    while ((result = source_next(lane->partition, &record, &error)) > 0 &&
+           record.offset < lane->end && !signals_caught())
+        count++;
+    return result < 0 ? -tool_failed_error(&error) : count;
+}
+
+/*
+ * Go so many records back from the end. Offsets may be missing, after compaction say: so count, and
+ * go further back where there are too few. Where there are too many in the end, the first of them
+ * are read and left.
+ */
+static int seek_last(struct lane *lane, int64_t first, int64_t wanted)
+{
+    struct beck_record record;
+    struct beck_error error;
+    int64_t distance = wanted;
+    int64_t offset;
+    int64_t count;
+
+    do {
+        offset = lane->end - first > distance ? lane->end - distance : first;
+        count = count_records(lane, offset);
+        if (count < 0)
+            return (int)-count;
+        distance = distance > INT64_MAX / 2 ? INT64_MAX : 2 * distance;
+    } while (count < wanted && offset > first && !signals_caught());
+    if (source_seek(lane->partition, offset, &error) < 0)
+        return tool_failed_error(&error);
+    for (; count > wanted; count--) {
+        if (source_next(lane->partition, &record, &error) < 0)
+            return tool_failed_error(&error);
+    }
+    lane->counted = (uint64_t)count;
+    return TOOL_OK;
+}
+
+static int check_range(const struct lane *lane, int64_t offset, int64_t first, int64_t end)
+{
+    if (offset >= first && offset <= end)
+        return TOOL_OK;
+    return tool_failed("offset %lld is out of range: partition %d has %lld up to %lld",
+                       (long long)offset, (int)lane->number, (long long)first, (long long)end);
+}
+
+/* What the caller knows of a partition; what is there no more becomes the nearest that is. */
+static int64_t callers_offset(const struct lane *lane, const struct merge_start *start,
+                              int64_t first, int64_t end)
+{
+    int64_t offset = start->offset_of(start->context, lane->number);
+
+    if (offset == -2 || offset > end)
+        return end;
+    return offset < first ? first : offset;
+}
+
 static int start_offset(const struct lane *lane, int64_t first, int64_t end,
                         const struct merge_start *start, int64_t *ret_offset)
 {
     struct beck_error error;
+    int found = 1;
 
     *ret_offset = first;
-    switch (start->from) {
-    case MERGE_BEGINNING:
-        return TOOL_OK;
-    case MERGE_END:
+    if (start->from == MERGE_END)
         *ret_offset = end;
-        return TOOL_OK;
-    case MERGE_LAST:
-        if (end - start->number > first)
-            *ret_offset = end - start->number;
-        return TOOL_OK;
-    case MERGE_OFFSET:
+    if (start->from == MERGE_CALLER)
+        *ret_offset = callers_offset(lane, start, first, end);
+    if (start->from == MERGE_OFFSET) {
         *ret_offset = start->number;
-        if (start->number >= first && start->number <= end)
-            return TOOL_OK;
-        return tool_failed("offset %lld is out of range: partition %d has %lld up to %lld",
-                           (long long)start->number, (int)lane->number, (long long)first,
-                           (long long)end);
-    case MERGE_TIMESTAMP:
-        break;
+        return check_range(lane, start->number, first, end);
     }
-    int found = source_offset_for_time(lane->partition, start->number, ret_offset, &error);
+    if (start->from == MERGE_TIMESTAMP)
+        found = source_offset_for_time(lane->partition, start->number, ret_offset, &error);
     if (found == 0)
         *ret_offset = end;
     return found < 0 ? tool_failed_error(&error) : TOOL_OK;
 }
 
-static int seek_lane(const struct merge *merge, struct lane *lane, const struct merge_start *start)
+/* Where the lane is to end, of what there is now. */
+static int end_offset(const struct lane *lane, int64_t now, const struct merge_end *end,
+                      int64_t *ret_offset)
 {
+    struct beck_error error;
+    int64_t offset = now;
+    int found = 1;
+
+    if (end->to == MERGE_TO_OFFSET)
+        offset = end->number;
+    if (end->to == MERGE_TO_TIMESTAMP)
+        found = source_offset_for_time(lane->partition, end->number, &offset, &error);
+    if (found < 0)
+        return tool_failed_error(&error);
+    *ret_offset = found > 0 && offset < now ? offset : now;
+    return TOOL_OK;
+}
+
+static int seek_lane(struct lane *lane, const struct merge_start *start,
+                     const struct merge_end *end)
+{
+    const struct merge_end all = {.to = MERGE_TO_END};
     struct source_bounds bounds;
     struct beck_error error;
-    int64_t offset;
+    int64_t offset = 0;
 
     if (source_bounds(lane->partition, &bounds, &error) < 0)
         return tool_failed_error(&error);
-    int64_t end = source_bounds_end(lane->partition, &bounds);
-    int code = start_offset(lane, bounds.start, end, start, &offset);
-    if (code != TOOL_OK)
-        return code;
-    if (source_seek(lane->partition, offset, &error) < 0)
-        return tool_failed_error(&error);
-    lane->end = merge->follow ? INT64_MAX : end;
-    return TOOL_OK;
+    int64_t now = source_bounds_end(lane->partition, &bounds);
+    int code = end_offset(lane, now, end ? end : &all, &lane->end);
+    if (code == TOOL_OK && start->from == MERGE_LAST)
+        code = seek_last(lane, bounds.start, start->number);
+    else if (code == TOOL_OK)
+        code = start_offset(lane, bounds.start, now, start, &offset);
+    if (code == TOOL_OK && start->from != MERGE_LAST &&
+        source_seek(lane->partition, offset, &error) < 0)
+        code = tool_failed_error(&error);
+    if (end == NULL)
+        lane->end = INT64_MAX;
+    return code;
+}
+
+uint64_t merge_counted(const struct merge *merge)
+{
+    uint64_t count = 0;
+
+    for (uint32_t i = 0; i < merge->count; i++)
+        count += merge->lanes[i].counted;
+    return count;
 }
 
 /* ---- the heap ----------------------------------------------------------------------------- */
@@ -217,13 +306,13 @@ static int replace_top(struct merge *merge)
     return 0;
 }
 
-int merge_seek(struct merge *merge, const struct merge_start *start, bool follow)
+int merge_seek(struct merge *merge, const struct merge_start *start, const struct merge_end *end)
 {
-    merge->follow = follow;
+    merge->follow = end == NULL;
     merge->ready = 0;
     merge->handed_out = false;
     for (uint32_t i = 0; i < merge->count; i++) {
-        int code = seek_lane(merge, &merge->lanes[i], start);
+        int code = seek_lane(&merge->lanes[i], start, end);
         if (code != TOOL_OK)
             return code;
     }

@@ -21,9 +21,23 @@ struct merge_start {
         MERGE_BEGINNING,
         MERGE_END,
         MERGE_OFFSET,    /* at `number`; it has to be within the partition */
-        MERGE_LAST,      /* `number` records before the end */
+        MERGE_LAST,      /* `number` records before the end, whatever holes there are */
         MERGE_TIMESTAMP, /* at the first record of `number` ms since the epoch or later */
+        MERGE_CALLER,    /* where `offset_of` says; -1: at the beginning, -2: at the end */
     } from;
+    int64_t number;
+    int64_t (*offset_of)(void *context, int32_t partition);
+    void *context;
+};
+
+/* Where to end: before this offset, or the first record of this time or later, and never behind
+ * what is the end when it begins. */
+struct merge_end {
+    enum {
+        MERGE_TO_END,
+        MERGE_TO_OFFSET,
+        MERGE_TO_TIMESTAMP,
+    } to;
     int64_t number;
 };
 
@@ -35,8 +49,12 @@ int merge_new(const struct input *input, const struct source_topic *topic, int32
               enum beck_isolation isolation, struct merge **ret_merge);
 struct merge *merge_free(struct merge *merge);
 
-/* Go to the start, and remember where the partitions end now, unless it is to `follow` them. */
-int merge_seek(struct merge *merge, const struct merge_start *start, bool follow);
+/* Go to the start, and remember where to end; `end` NULL: do not end, but follow the partitions. */
+int merge_seek(struct merge *merge, const struct merge_start *start, const struct merge_end *end);
+
+/* How many records merge_next() has up to the end, after merge_seek() to MERGE_LAST; without the
+ * ones that came since. */
+uint64_t merge_counted(const struct merge *merge);
 
 /*
  * The next record and its partition: 1. 0: there is none, for now where it follows. A negative exit

@@ -7,10 +7,12 @@ store's beckd. What they print has to be the same, but for what only one of the 
 """
 
 import re
+import signal
+import subprocess
 import time
 
 import tap
-from programs import BECK, Beckd, must, run
+from programs import BECK, Beckd, must, run, wait_until
 from tap import equal, ok
 from tool_store import Store, fails, prints
 
@@ -170,6 +172,43 @@ def trimmed():
         ok('committed 1 end 10 lag 4 ' in both('group', 'show', 'g').out, 'lag behind a log start')
 
 
+class Member:
+    """A member of a group, by librdkafka."""
+
+    def __init__(self, address, group, topic):
+        self.process = subprocess.Popen(
+            [BECK, 'consume', '-b', address, '--group', group, topic, '-f'], stdout=subprocess.DEVNULL)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
+
+
+def live_members():
+    """The store's form asks the beckd, through broker.sock."""
+    with Store(t=2) as store, Beckd(store.path, '--set', 'group.initial.rebalance.delay.ms=100') as daemon:
+        must(store('produce', 't', 'v', 'w'))
+        with Member(daemon.address, 'g', 't'):
+            ok(wait_until(lambda: store('group', 'show', 'g').out.count(' t:') == 2),
+               'group show lists members and their partitions', store('group', 'show', 'g'))
+            here = store('group', 'show', 'g')
+            there = run(BECK, 'group', 'show', '-b', daemon.address, 'g')
+            equal(common(here.out), common(there.out), 'the same by the broker')
+            for form in (lambda *c: store(*c), lambda *c: run(BECK, *c, '-b', daemon.address)):
+                fails(form('group', 'reset', 'g', 't', '-o', 'end', '--execute'), 1, 'has members',
+                      'a reset is refused')
+                fails(form('group', 'delete', 'g'), 1, 'has members', 'so is deleting it')
+                fails(form('group', 'delete-offsets', 'g', 't'), 1, 'has members', 'and its offsets')
+                ok(form('group', 'reset', 'g', 't', '-o', 'end').code == 0, 'a dry run is not')
+        ok(wait_until(lambda: store('group', 'list', '-l').out.endswith('\tempty\n')), 'it left')
+        ok(store('group', 'reset', 'g', 't', '-o', '0', '--execute').code == 0, 'then it can be done')
+        shown = run(BECK, 'group', 'show', '-b', daemon.address, 'g')
+        ok(shown.out.count('committed 0 ') == 2, 'and the broker knows', shown)
+
+
 def nobody_there():
     begin = time.monotonic()
     for command in (['topic', 'list'], ['config', 'list'], ['group', 'list']):
@@ -178,4 +217,4 @@ def nobody_there():
     ok(time.monotonic() - begin < 120, 'it does not wait for ever')
 
 
-tap.run(topics, configs, of_the_broker, groups, trimmed, nobody_there)
+tap.run(topics, configs, of_the_broker, groups, trimmed, live_members, nobody_there)

@@ -127,7 +127,7 @@ static int make_client(const struct tool *tool, const char *isolation, rd_kafka_
         {"isolation.level", isolation},   {"fetch.message.max.bytes", "1"},
         {"fetch.wait.max.ms", "10"},      {NULL, NULL},
     };
-    return cluster_client_new(tool, RD_KAFKA_CONSUMER, settings, NULL, NULL, ret_client, error);
+    return cluster_client_new(tool, RD_KAFKA_CONSUMER, settings, NULL, ret_client, error);
 }
 
 int cluster_reader(struct cluster_admin *admin, rd_kafka_t **ret_reader, struct beck_error *error)

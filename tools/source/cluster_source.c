@@ -7,8 +7,8 @@
 #include "cluster_source.h"
 
 #include "cluster.h"
+#include "cluster_record.h"
 #include "report.h"
-#include "varint.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,8 +32,7 @@ struct cluster_partition {
     rd_kafka_topic_t *topic;
     rd_kafka_queue_t *queue;
     rd_kafka_message_t *message; /* that was handed out last */
-    uint8_t *headers;            /* of it, as a record has them */
-    size_t headers_room;
+    struct headers headers;      /* of it, as a record has them */
     bool is_started;
     bool at_end;
 };
@@ -53,7 +52,7 @@ static int client_of(struct cluster_source *source, enum beck_isolation isolatio
     };
     rd_kafka_t **client = &source->clients[isolation == BECK_READ_COMMITTED];
     int result = *client ? 0
-                         : cluster_client_new(source->tool, RD_KAFKA_CONSUMER, settings, NULL, NULL,
+                         : cluster_client_new(source->tool, RD_KAFKA_CONSUMER, settings, NULL,
                                               client, error);
     if (result == 0)
         *ret_client = *client;
@@ -161,7 +160,7 @@ static void cluster_partition_close(struct source_partition *base)
         rd_kafka_queue_destroy(partition->queue);
     if (partition->topic != NULL)
         rd_kafka_topic_destroy(partition->topic);
-    free(partition->headers);
+    headers_done(&partition->headers);
     free(partition);
 }
 
@@ -249,68 +248,6 @@ static int cluster_seek(struct source_partition *base, int64_t offset, struct be
 
 /* ---- records ------------------------------------------------------------------------------ */
 
-static int reserve_headers(struct cluster_partition *partition, size_t room)
-{
-    if (room <= partition->headers_room)
-        return 0;
-    uint8_t *grown = realloc(partition->headers, room);
-    if (grown == NULL)
-        return -ENOMEM;
-    partition->headers = grown;
-    partition->headers_room = room;
-    return 0;
-}
-
-/* Headers as a RecordBatch has them: each a name and a value with their lengths before them. */
-static int take_headers(struct cluster_partition *partition, struct beck_record *record)
-{
-    rd_kafka_headers_t *headers = NULL;
-    const char *name;
-    const void *value;
-    size_t value_size;
-    size_t used = 0;
-
-    if (rd_kafka_message_headers(partition->message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return 0;
-    for (size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &value_size) ==
-                       RD_KAFKA_RESP_ERR_NO_ERROR;
-         i++) {
-        size_t name_size = strlen(name);
-        size_t size = value != NULL ? value_size : 0;
-        if (reserve_headers(partition, used + name_size + size + 2 * VARINT32_BYTES_MAX) < 0)
-            return -ENOMEM;
-        uint8_t *at = varint32_write(partition->headers + used, (int32_t)name_size);
-        memcpy(at, name, name_size);
-        at = varint32_write(at + name_size, value != NULL ? (int32_t)size : -1);
-        if (size > 0)
-            memcpy(at, value, size);
-        used = (size_t)(at - partition->headers) + size;
-        record->header_count++;
-    }
-    record->headers = partition->headers;
-    record->headers_size = (uint32_t)used;
-    return 0;
-}
-
-static int take_message(struct cluster_partition *partition, struct beck_record *ret_record)
-{
-    const rd_kafka_message_t *message = partition->message;
-    rd_kafka_timestamp_type_t type;
-    struct beck_record record = {
-        .offset = message->offset,
-        .timestamp_ms = rd_kafka_message_timestamp(message, &type),
-        .key = message->key,
-        .key_size = message->key != NULL ? (int32_t)message->key_len : -1,
-        .value = message->payload,
-        .value_size = message->payload != NULL ? (int32_t)message->len : -1,
-    };
-    record.log_append_time = type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME;
-    int result = take_headers(partition, &record);
-    if (result == 0)
-        *ret_record = record;
-    return result;
-}
-
 static int cluster_next(struct source_partition *base, struct beck_record *ret_record,
                         struct beck_error *error)
 {
@@ -339,7 +276,7 @@ static int cluster_next(struct source_partition *base, struct beck_record *ret_r
         if (partition->message->err)
             return cluster_error(error, partition->message->err, "topic %s partition %d",
                                  rd_kafka_topic_name(partition->topic), (int)base->number);
-        return take_message(partition, ret_record) < 0
+        return cluster_record(partition->message, &partition->headers, ret_record) < 0
                    ? report(error, -ENOMEM, "not enough memory for a record's headers")
                    : 1;
     }
