@@ -158,7 +158,7 @@ int beck_store_create(const char *path, const struct beck_store_options *options
  * which this one understands nothing, or not enough to write (the message says that it can be
  * opened read-only then).
  * -ENODEV: on a network file system, or open in another pid namespace. -EACCES. -EBADMSG: meta.mdb
- * is damaged (see beck_store_repair()). -ENOSPC: no room for the slots.
+ * is damaged or missing (see beck_store_repair()). -ENOSPC: no room for the slots.
  */
 int beck_store_open(const char *path, unsigned flags, const struct beck_store_options *options,
                     struct beck_store **ret_store, struct beck_error *error);
@@ -184,7 +184,8 @@ struct beck_store_info {
 int beck_store_info(struct beck_store *store, struct beck_store_info *ret_info,
                     struct beck_error *error);
 
-/* What recovery did to one partition; kept in the store until beck_store_recovery_forget(). */
+/* What recovery found or did in one partition; kept in the store until
+ * beck_store_recovery_forget(). */
 struct beck_recovery {
     int64_t time_ms; /* when, since the epoch */
     char topic[BECK_TOPIC_NAME_BYTES + 1];
@@ -192,13 +193,13 @@ struct beck_recovery {
     int64_t next_offset;      /* of the partition after recovery */
     int64_t segment;          /* base offset of the segment that was cut */
     uint64_t position;        /* the segment's size after the cut, bytes */
-    uint64_t truncated_bytes; /* what was cut off behind it */
-    char reason[128];         /* why the first batch that went was not good */
+    uint64_t truncated_bytes; /* what was cut off behind it; 0: what was synced is missing there */
+    char reason[128];         /* why the first batch that went was not good, or what is missing */
 };
 
 /*
- * The `index`th entry (from 0, oldest first) of what recovery had to cut. Returns 1, or 0 when
- * there are no more.
+ * The `index`th entry (from 0, oldest first) of what recovery had to cut, or missed. Returns 1, or
+ * 0 when there are no more.
  */
 int beck_store_recovery(struct beck_store *store, uint32_t index, struct beck_recovery *ret_entry,
                         struct beck_error *error);

@@ -58,22 +58,25 @@ static void listener_names(const struct broker *broker, char *to, size_t size)
                                   broker->listeners[i].name);
 }
 
-/* One line for each cut that the opening of the store had to make, and how many there were. */
-static unsigned report_cuts(struct beck_store *store, int64_t since_ms)
+/* One line for each thing that the opening of the store found, and how many partitions were cut, or
+ * miss what was synced. */
+static void report_recovery(struct beck_store *store, int64_t since_ms, unsigned *ret_cut,
+                            unsigned *ret_short)
 {
-    struct beck_recovery cut;
-    unsigned count = 0;
-    for (uint32_t i = 0; beck_store_recovery(store, i, &cut, NULL) > 0; i++) {
-        if (cut.time_ms < since_ms)
+    struct beck_recovery found;
+    *ret_cut = *ret_short = 0;
+    for (uint32_t i = 0; beck_store_recovery(store, i, &found, NULL) > 0; i++) {
+        char what[64] = "damaged";
+        if (found.time_ms < since_ms)
             continue;
-        count++;
-        log_warning(
-            "recovery: %s/%d: cut %llu bytes at byte %llu of segment %lld, next offset %lld: %s",
-            cut.topic, cut.partition, (unsigned long long)cut.truncated_bytes,
-            (unsigned long long)cut.position, (long long)cut.segment, (long long)cut.next_offset,
-            cut.reason);
+        if (found.truncated_bytes > 0)
+            snprintf(what, sizeof(what), "cut %llu bytes",
+                     (unsigned long long)found.truncated_bytes);
+        ++*(found.truncated_bytes > 0 ? ret_cut : ret_short);
+        log_warning("recovery: %s/%d: %s at byte %llu of segment %lld, next offset %lld: %s",
+                    found.topic, found.partition, what, (unsigned long long)found.position,
+                    (long long)found.segment, (long long)found.next_offset, found.reason);
     }
-    return count;
 }
 
 static void report_start(const struct broker *broker, int64_t since_ms)
@@ -82,11 +85,16 @@ static void report_start(const struct broker *broker, int64_t since_ms)
     struct beck_error error;
     if (beck_store_info(broker->store, &info, &error) < 0)
         return;
-    unsigned cuts = report_cuts(broker->store, since_ms);
-    char recovery[64] = "nothing to do";
-    if (cuts > 0)
-        snprintf(recovery, sizeof(recovery), "cut %u partition%s, see above", cuts,
-                 cuts == 1 ? "" : "s");
+    unsigned cut;
+    unsigned damaged;
+    char recovery[96] = "nothing to do";
+    report_recovery(broker->store, since_ms, &cut, &damaged);
+    if (damaged > 0)
+        snprintf(recovery, sizeof(recovery), "cut %u, found damage in %u partition%s, see above",
+                 cut, damaged, damaged == 1 ? "" : "s");
+    else if (cut > 0)
+        snprintf(recovery, sizeof(recovery), "cut %u partition%s, see above", cut,
+                 cut == 1 ? "" : "s");
     char names[1024];
     listener_names(broker, names, sizeof(names));
     log_started(beck_version(),

@@ -118,14 +118,17 @@ static int print_named_topics(struct beck_store *store, enum row_form form, char
 static void print_recovered(const struct beck_recovery *entry, enum row_form form)
 {
     char time[TABLE_TIME_TEXT];
+    char what[64] = "damage";
     struct row row;
 
     if (form == ROW_TEXT) {
-        (void)printf("recovered %s %d at %s: cut %llu bytes behind byte %llu of %020lld.log, next "
+        if (entry->truncated_bytes > 0)
+            (void)snprintf(what, sizeof(what), "cut %llu bytes",
+                           (unsigned long long)entry->truncated_bytes);
+        (void)printf("recovered %s %d at %s: %s behind byte %llu of %020lld.log, next "
                      "offset %lld: %s\n",
                      entry->topic, (int)entry->partition, table_time_text(entry->time_ms, time),
-                     (unsigned long long)entry->truncated_bytes,
-                     (unsigned long long)entry->position, (long long)entry->segment,
+                     what, (unsigned long long)entry->position, (long long)entry->segment,
                      (long long)entry->next_offset, entry->reason);
         return;
     }

@@ -93,9 +93,6 @@ int tool_open(const struct tool *tool, enum tool_access access, struct beck_stor
     if (access == TOOL_READ &&
         (result == -EACCES || result == -EROFS || result == -EPERM || result == -EPROTONOSUPPORT))
         result = beck_store_open(tool->store_path, BECK_OPEN_READ_ONLY, NULL, ret_store, &error);
-    if (result == -ENOENT)
-        return tool_failed("%s (make a store with: beck --store %s store create)", error.message,
-                           tool->store_path);
     return result < 0 ? tool_failed_error(&error) : TOOL_OK;
 }
 

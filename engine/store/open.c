@@ -373,6 +373,9 @@ int store_open(const char *path, unsigned flags, const struct beck_store_options
             return r;
     }
     _cleanup_close_ int directory = io->open(io, AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
+    if (directory == -ENOENT)
+        return report(error, directory,
+                      "%s: there is no such directory; \"beck store create\" makes a store", path);
     if (directory < 0)
         return report_errno(error, directory, "%s: cannot be opened as a store", path);
     CHECK(pthread_mutex_lock(&registry_mutex) == 0);

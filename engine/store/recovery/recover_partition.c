@@ -306,19 +306,35 @@ static int note_removed(struct recover *recover, int64_t base)
     return r < 0 ? r : 0;
 }
 
+/* Note what happened at a place in the tail's segment. */
+static void note(struct recover *recover, uint64_t position, const char *why)
+{
+    struct beck_recovery *cut = &recover->found->cut;
+    recover->found->is_dirty = true;
+    cut->time_ms = store_now_ms();
+    cut->partition = recover->partition;
+    cut->segment = recover->found->tail.end.segment;
+    cut->position = position;
+    (void)snprintf(cut->topic, sizeof(cut->topic), "%s", recover->topic->name);
+    (void)snprintf(cut->reason, sizeof(cut->reason), "%.127s", why);
+}
+
 /* Note where and why the log was cut; what is cut is counted where it is found. */
 static void note_cut(struct recover *recover, const char *why)
 {
-    struct recovered *found = recover->found;
-    struct beck_recovery *cut = &found->cut;
-    found->is_cut = true;
-    found->is_dirty = true;
-    cut->time_ms = store_now_ms();
-    cut->partition = recover->partition;
-    cut->segment = found->tail.end.segment;
-    cut->position = found->tail.end.position;
-    (void)snprintf(cut->topic, sizeof(cut->topic), "%s", recover->topic->name);
-    (void)snprintf(cut->reason, sizeof(cut->reason), "%.127s", why);
+    recover->found->is_cut = true;
+    note(recover, recover->found->tail.end.position, why);
+}
+
+/* What was synced is not there: damage, of which nothing is cut. */
+static void note_short(struct recover *recover, uint64_t size)
+{
+    char why[128];
+    (void)snprintf(why, sizeof(why),
+                   "%" PRIu64 " bytes that were synced are missing at the segment's end",
+                   recover->found->tail.end.position - size);
+    recover->found->is_short = true;
+    note(recover, size, why);
 }
 
 /* The log ends at the tail: the rest of its file, and the files behind it, have to go. */
@@ -381,7 +397,8 @@ static int walk_file(struct recover *recover, size_t *next, bool *ret_is_last,
     if (r < 0)
         return r;
     if (size < tail->end.position) {
-        /* What was synced is not there: damage. The log goes on in a segment of its own. */
+        note_short(recover, size);
+        /* The log goes on in a segment of its own. */
         *ret_is_last = *next >= recover->found->file_count;
         r = *ret_is_last ? next_segment(recover, tail->end.offset) : 0;
         return r < 0 ? r : !*ret_is_last;

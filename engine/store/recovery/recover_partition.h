@@ -31,6 +31,7 @@ struct recovered {
     int64_t *files;                  /* base offsets of the segment files that there are, rising */
     size_t file_count;
 
+    bool is_short;    /* bytes that were synced are missing, which `cut` tells of */
     bool is_cut;      /* something had to go: */
     bool is_torn;     /* the end of the tail's file, from its end position on, */
     int64_t *removed; /* and whole files, of these base offsets */

@@ -166,12 +166,12 @@ static int carry_out(struct recovery *recovery, const struct beck_topic *topic, 
     }
     if (!nothing_lost(recovery, topic, partition, location->slot, found))
         r = jump(recovery, topic, partition, location, found);
-    if (r == 0 && found->is_cut) {
+    if (r == 0 && (found->is_cut || found->is_short)) {
         found->cut.next_offset = found->tail.end.offset;
         r = meta_recovery_add(&store->meta, recovery->meta_txn, &found->cut);
-    } else if (r == 0 && found->is_dirty) {
-        r = recovered_put(&store->index, recovery->index_txn, topic, partition, found);
     }
+    if (r == 0 && found->is_dirty && !found->is_cut)
+        r = recovered_put(&store->index, recovery->index_txn, topic, partition, found);
     if (r == 0)
         r = forget_below(recovery, topic, partition, found);
     return r < 0 ? report_errno(error, r, "cannot write down what recovery found") : 0;

@@ -163,11 +163,17 @@ static void without_an_index_damage_in_the_middle_stays_and_is_passed_over(void 
 static void a_file_that_is_shorter_than_it_was_is_damage(void **state)
 {
     struct fixture *fixture = *state;
+    struct beck_recovery note;
     char path[PATH_MAX];
     leave_ten(fixture);
     segment_path(fixture, "t", 0, 0, path);
     file_cut(path, 2 * batch_bytes + 5);
     open_again(fixture);
+    assert_int_equal(beck_store_recovery(fixture->store, 0, &note, &fixture->error), 1);
+    assert_int_equal(note.position, 8 * batch_bytes - 5);
+    assert_int_equal(note.truncated_bytes, 0);
+    assert_non_null(strstr(note.reason, "missing"));
+    assert_int_equal(beck_store_recovery(fixture->store, 1, &note, &fixture->error), 0);
     assert_value(fixture->partition, 6, "record 6");
     assert_true(must_state(fixture->partition).next_offset >= 10); /* never to be used again */
     assert_true(verify_count(fixture->store, NULL) >= 1);
