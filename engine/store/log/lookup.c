@@ -40,14 +40,20 @@ static bool ring_find(struct beck_partition *partition, const struct segment *se
     return false;
 }
 
-/* Are the entries of index.mdb those of the very file that this struct is about? */
+/* Are the entries of index.mdb those of the very file that this struct is about? One exchange
+ * always changes the size; the last of several may have brought it back, but then the first of them
+ * has told of itself since the tail. */
 static bool entries_are_of(struct beck_partition *partition, const struct segment *segment,
-                           MDB_txn *txn)
+                           const struct live_tail *tail, MDB_txn *txn)
 {
     struct segment_record record;
+    struct live_tail now;
     int r = index_segment_get(&partition->store->index, txn, partition->topic.number,
                               (uint32_t)partition->number, segment->base_offset, &record);
-    return r == -ENOENT ? !segment->is_catalogued : r == 0 && record.bytes == segment->bytes;
+    if (r == -ENOENT)
+        return !segment->is_catalogued;
+    return r == 0 && record.bytes == segment->bytes && live_tail_read(partition->slot, &now) == 0 &&
+           now.segments_generation == tail->segments_generation;
 }
 
 void lookup_entry(struct beck_partition *partition, const struct segment *segment,
@@ -63,7 +69,7 @@ void lookup_entry(struct beck_partition *partition, const struct segment *segmen
     _cleanup_txn_ MDB_txn *txn = NULL;
     struct index_entry entry;
     if (db_begin(&store->index, false, &txn, NULL) == 0 &&
-        entries_are_of(partition, segment, txn) &&
+        entries_are_of(partition, segment, tail, txn) &&
         index_entry_find(&store->index, txn, partition->topic.number, (uint32_t)partition->number,
                          segment->base_offset, target.by, target.value, &entry) == 1)
         *ret_entry = entry;

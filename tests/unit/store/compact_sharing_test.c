@@ -10,6 +10,7 @@
 #include "compact.h"
 #include "compression.h"
 #include "keyed_log.h"
+#include "lookup.h"
 #include "record.h"
 #include "store.h"
 
@@ -265,19 +266,24 @@ static void put_keys(struct fixture *fixture, uint32_t end)
         (void)keyed_log_put(keyed, fixture->partition, key, false);
 }
 
+#define KEYS 1000
+
 /* In a child: all records are of the same size. The first segment is compacted to half of it, and
  * then, together with those behind it, to just what it was in the beginning. */
-static int write_in_steps(struct fixture *fixture, const int go[2], const int done[2])
+static int write_in_steps(struct fixture *fixture, bool rolls, const int go[2], const int done[2])
 {
     char byte;
     fixture->store = must_open(fixture->path, 0);
     fixture->partition = must_open_partition(fixture->store, "t", 0);
-    keyed_log_begin(keyed, 100, 8, 1);
-    put_keys(fixture, 100);
+    keyed_log_begin(keyed, KEYS, 8, 1);
+    put_keys(fixture, KEYS);
+    if (rolls)
+        roll_and_clean(fixture);
     if (write(done[1], "x", 1) != 1 || read(go[0], &byte, 1) != 1)
         return 2;
-    roll_and_clean(fixture);
-    put_keys(fixture, 50);
+    if (!rolls)
+        roll_and_clean(fixture);
+    put_keys(fixture, KEYS / 2);
     roll_and_clean(fixture);
     put_keys(fixture, 1);
     roll_and_clean(fixture);
@@ -287,36 +293,80 @@ static int write_in_steps(struct fixture *fixture, const int go[2], const int do
     return 0;
 }
 
+/* The one who writes, and how he is told to go on. */
+struct steps {
+    pid_t pid;
+    int go[2];
+    int done[2];
+};
+
+static void steps_begin(struct steps *steps, struct fixture *fixture, bool rolls)
+{
+    char byte;
+    assert_int_equal(pipe(steps->go), 0);
+    assert_int_equal(pipe(steps->done), 0);
+    steps->pid = fork();
+    assert_true(steps->pid >= 0);
+    if (steps->pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        _exit(write_in_steps(fixture, rolls, steps->go, steps->done));
+    }
+    assert_int_equal(read(steps->done[0], &byte, 1), 1);
+    fixture->store = must_open(fixture->path, 0);
+    fixture->partition = must_open_partition(fixture->store, "t", 0);
+}
+
+static void steps_end(struct steps *steps)
+{
+    int status;
+    assert_int_equal(write(steps->go[1], "x", 1), 1);
+    assert_int_equal(waitpid(steps->pid, &status, 0), steps->pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    for (int i = 0; i < 2; i++) {
+        (void)close(steps->go[i]);
+        (void)close(steps->done[i]);
+    }
+}
+
 static void who_slept_through_several_exchanges_reads_what_is_there(void **state)
 {
     struct fixture *fixture = *state;
-    int go[2];
-    int done[2];
-    int status;
-    char byte;
-    assert_int_equal(pipe(go), 0);
-    assert_int_equal(pipe(done), 0);
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        _exit(write_in_steps(fixture, go, done));
-    }
-    assert_int_equal(read(done[0], &byte, 1), 1);
-    fixture->store = must_open(fixture->path, 0);
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
-    assert_int_equal(count_records(fixture->partition, 0), 100);
-    assert_int_equal(write(go[1], "x", 1), 1);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 0);
+    struct steps steps;
+    steps_begin(&steps, fixture, false);
+    assert_int_equal(count_records(fixture->partition, 0), KEYS);
+    steps_end(&steps);
     /* The last of each key, and the one that is in the active segment. */
-    assert_int_equal(count_records(fixture->partition, 0), 101);
-    assert_int_equal(count_records(fixture->partition, 100), 51);
-    for (int i = 0; i < 2; i++) {
-        (void)close(go[i]);
-        (void)close(done[i]);
-    }
+    assert_int_equal(count_records(fixture->partition, 0), KEYS + 1);
+    assert_int_equal(count_records(fixture->partition, KEYS), KEYS / 2 + 1);
+}
+
+/* He looks for an entry of a file, and finds those of another one that is as long. */
+static void who_sleeps_in_a_search_takes_no_entries_of_another_file(void **state)
+{
+    struct fixture *fixture = *state;
+    struct beck_partition *partition;
+    struct segment_record record;
+    struct index_entry entry;
+    struct live_tail tail;
+    struct steps steps;
+    MDB_txn *txn;
+    steps_begin(&steps, fixture, true);
+    partition = fixture->partition;
+    must(lookup_begin(partition, &tail, &fixture->error), &fixture->error);
+    lookup_end(partition);
+    struct segment *segment = lookup_segment(partition, 0, &tail.end);
+    struct lookup_target target = {INDEX_BY_VIEW, (int64_t)segment->view_bytes - 1};
+    lookup_entry(partition, segment, &tail, target, &entry);
+    assert_true(entry.position > 0);
+    steps_end(&steps);
+    must(db_begin(&fixture->store->index, false, &txn, NULL), NULL);
+    must(index_segment_get(&fixture->store->index, txn, 1, 0, 0, &record), NULL);
+    mdb_txn_abort(txn);
+    assert_int_equal(record.bytes, segment->bytes);
+    lookup_entry(partition, segment, &tail, target, &entry);
+    assert_int_equal(entry.position, 0);
+    segment_unref(segment);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_compacted, end)
@@ -327,6 +377,7 @@ int main(void)
         TEST(other_processes_read_on),
         TEST(other_threads_read_on),
         TEST(who_slept_through_several_exchanges_reads_what_is_there),
+        TEST(who_sleeps_in_a_search_takes_no_entries_of_another_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
