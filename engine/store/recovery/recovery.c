@@ -80,9 +80,10 @@ static bool nothing_lost(const struct recovery *recovery, const struct beck_topi
     const struct live_slot *old = old_slot(recovery, topic, partition, slot);
     struct live_tail tail;
     /* Each partition has a checkpoint from the very begin: where one is gone, who knows what it
-     * said. */
+     * said. A slot may have failed in recovery, which then came no further than to its tail. */
     return (recovery->was_clean && found->has_checkpoint) ||
-           (old && live_tail_read(old, &tail) == 0 && tail.end.offset <= found->tail.end.offset);
+           (old && !(atomic_load(&old->flags) & LIVE_FAILED) && live_tail_read(old, &tail) == 0 &&
+            tail.end.offset <= found->tail.end.offset);
 }
 
 /* Begin where no offset was given out, in a new epoch. */
@@ -410,11 +411,13 @@ int recovery_run(struct beck_store *store, struct beck_error *error)
         r = recovery_begin(&recovery, error);
     if (r == 0)
         r = recovery_topics(&recovery, error);
-    if (r == 0 && !store->read_only)
-        r = recovery_commit(&recovery, error);
-    /* Only now: slots of a recovery that did not get here prove nothing. */
+    /* Before the commit that takes back what the last close said: who is killed after it has slots
+     * that prove as much. None of them has a tail below what was published, whatever is committed
+     * yet: it is what was found, where nothing was lost, or behind all that was set aside. */
     if (r == 0)
         r = live_vouch(&store->live);
+    if (r == 0 && !store->read_only)
+        r = recovery_commit(&recovery, error);
     db_abortp(&recovery.meta_txn);
     db_abortp(&recovery.index_txn);
     scan_done(&recovery.scan);

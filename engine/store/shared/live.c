@@ -121,8 +121,9 @@ int live_format(struct live *live, struct beck_error *error)
     struct live_store *store = live_store(live);
     struct stat info = {0};
     uint32_t slots = (uint32_t)(live->bytes / LIVE_SLOT_BYTES);
+    bool is_good = live_is_of_this_boot(live);
     /* So that processes that come one after the other take turns, too. */
-    uint64_t round_robin = live_is_of_this_boot(live) ? atomic_load(&store->round_robin) : 0;
+    uint64_t round_robin = is_good ? atomic_load(&store->round_robin) : 0;
     int r = live->fd >= 0 ? live_format_file(live, &slots, &info) : 0;
     if (r < 0)
         return report_errno(error, r, "live: cannot make room for the slots");
@@ -138,6 +139,9 @@ int live_format(struct live *live, struct beck_error *error)
     r = robust_mutex_init(&store->maintenance);
     if (r < 0)
         return report_errno(error, r, "live: cannot be set up");
+    /* What they prove they prove until each is made anew. */
+    if (is_good)
+        memcpy(store->boot_id, live->boot_id, sizeof(store->boot_id));
     store->magic = LIVE_MAGIC;
     return 0;
 }
