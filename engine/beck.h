@@ -369,8 +369,8 @@ struct beck_backup_options {
  * if it fails. Where it is opened, offsets go on behind those that the store may have given out
  * since, in a new leader epoch.
  *
- * -ENOTEMPTY. -ENOSPC. -EBADMSG: what is to be copied is damaged; the error says where. -ECANCELED:
- * progress() wanted no more. -EIO, -EACCES.
+ * -ENOTEMPTY. -EINVAL: `directory` is the store's own, or in it. -ENOSPC. -EBADMSG: what is to be
+ * copied is damaged; the error says where. -ECANCELED: progress() wanted no more. -EIO, -EACCES.
  */
 int beck_store_backup(struct beck_store *store, const char *directory,
                       const struct beck_backup_options *options, struct beck_error *error);

@@ -17,7 +17,7 @@ packages_try=("${packages_build[@]}" fuse3 kcat)
 # shellcheck disable=SC2034 # ./check uses it
 packages_check=(
     "${packages_try[@]}"
-    clang clang-format g++ git less libclang-rt-14-dev libcmocka-dev mandoc
+    btrfs-progs clang clang-format g++ git less libclang-rt-14-dev libcmocka-dev mandoc
     python3-confluent-kafka python3-kafka ripgrep rsync shellcheck
 )
 

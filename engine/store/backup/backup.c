@@ -38,15 +38,92 @@ static int any_name(void *context, const char *name)
     return 1;
 }
 
+/* The folders that a directory is in, and itself. */
+struct ancestors {
+    const struct io *io;
+    int directory; /* of the store: the one that is looked into */
+    struct stat *infos;
+    size_t count;
+};
+
+static bool is_ancestor(const struct ancestors *ancestors, const struct stat *info)
+{
+    for (size_t i = 0; i < ancestors->count; i++)
+        if (ancestors->infos[i].st_dev == info->st_dev &&
+            ancestors->infos[i].st_ino == info->st_ino)
+            return true;
+    return false;
+}
+
+static int gather_ancestors(struct ancestors *ancestors, int directory)
+{
+    const struct io *io = ancestors->io;
+    _cleanup_close_ int here = io->open(io, directory, ".", O_PATH | O_DIRECTORY, 0);
+    for (;;) {
+        struct stat info;
+        int r = here < 0 ? here : io->stat(io, here, &info);
+        if (r < 0 || is_ancestor(ancestors, &info)) /* the root's parent is the root */
+            return r;
+        struct stat *grown =
+            reallocarray(ancestors->infos, ancestors->count + 1, sizeof(*ancestors->infos));
+        if (!grown)
+            return -ENOMEM;
+        ancestors->infos = grown;
+        ancestors->infos[ancestors->count++] = info;
+        int above = io->open(io, here, "..", O_PATH | O_DIRECTORY, 0);
+        (void)io->close(io, here);
+        here = above;
+    }
+}
+
+/* Is a folder of the store, or one in it, among them? 1 or 0. */
+static int find_ancestor(void *context, const char *name)
+{
+    const struct ancestors *ancestors = context;
+    const struct io *io = ancestors->io;
+    struct stat info;
+    _cleanup_close_ int fd = io->open(io, ancestors->directory, name,
+                                      O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_NOFOLLOW, 0);
+    if (fd < 0 || io->stat(io, fd, &info) < 0)
+        return 0;
+    if (is_ancestor(ancestors, &info))
+        return 1;
+    struct ancestors inside = *ancestors;
+    inside.directory = fd;
+    return io_list(io, fd, find_ancestor, &inside);
+}
+
+/* A backup in the store would be no use when the store is lost, and in the way of the store until
+ * then. Symbolic links and further mounts of a folder of the store lead into it, too. */
+static int refuse_inside(struct backup *backup, const char *path, struct beck_error *error)
+{
+    struct ancestors ancestors = {.io = backup->store->io, .directory = backup->store->directory};
+    int r = gather_ancestors(&ancestors, backup->directory);
+    if (r == 0)
+        r = find_ancestor(&ancestors, ".");
+    free(ancestors.infos);
+    if (r > 0)
+        return report(error, -EINVAL, "%s: is in the store itself: make the backup elsewhere",
+                      path);
+    return r < 0 ? report_errno(error, r, "%s: cannot be looked at", path) : 0;
+}
+
 /* Have an empty directory. */
 static int make_directory(struct backup *backup, const char *path, struct beck_error *error)
 {
     const struct io *io = backup->store->io;
-    int r = io->make_directory(io, AT_FDCWD, path, 0755);
-    if (r < 0 && r != -EEXIST)
-        return report_errno(error, r, "%s: cannot be made", path);
+    int made = io->make_directory(io, AT_FDCWD, path, 0755);
+    if (made < 0 && made != -EEXIST)
+        return report_errno(error, made, "%s: cannot be made", path);
     backup->directory = io->open(io, AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
-    r = backup->directory < 0 ? backup->directory : io_list(io, backup->directory, any_name, NULL);
+    if (backup->directory < 0)
+        return report_errno(error, backup->directory, "%s: cannot be used", path);
+    int r = refuse_inside(backup, path, error);
+    if (r < 0 && made == 0)
+        (void)io->remove(io, AT_FDCWD, path, true);
+    if (r < 0)
+        return r;
+    r = io_list(io, backup->directory, any_name, NULL);
     if (r > 0)
         return report(error, -ENOTEMPTY, "%s: is not empty", path);
     if (r == 0)

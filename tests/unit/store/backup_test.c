@@ -176,8 +176,27 @@ static void a_directory_that_is_not_empty_is_refused(void **state)
     assert_int_equal(mkdir(path, 0755), 0);
     must(beck_store_backup(fixture->store, path, NULL, &fixture->error), &fixture->error);
     assert_int_equal(beck_store_backup(fixture->store, path, NULL, &fixture->error), -ENOTEMPTY);
-    assert_int_equal(beck_store_backup(fixture->store, fixture->path, NULL, &fixture->error),
-                     -ENOTEMPTY);
+}
+
+static void a_directory_in_the_store_is_refused(void **state)
+{
+    static const char *const places[] = {"", "/backup", "/topics/backup", "/../store/wake/backup"};
+    struct fixture *fixture = *state;
+    char path[PATH_MAX];
+    char link[PATH_MAX];
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        (void)snprintf(path, sizeof(path), "%s%s", fixture->path, places[i]);
+        assert_int_equal(beck_store_backup(fixture->store, path, NULL, &fixture->error), -EINVAL);
+        assert_non_null(strstr(fixture->error.message, "is in the store itself"));
+        assert_int_equal(access(path, F_OK), i == 0 ? 0 : -1);
+    }
+    partition_folder(fixture, "t", 0, path);
+    (void)snprintf(link, sizeof(link), "%s", beside(fixture, "link"));
+    assert_int_equal(symlink(path, link), 0);
+    (void)snprintf(path, sizeof(path), "%.200s/backup", link);
+    assert_int_equal(beck_store_backup(fixture->store, path, NULL, &fixture->error), -EINVAL);
+    assert_int_equal(access(path, F_OK), -1);
+    back_up(fixture, false);
 }
 
 static int stop(void *context, uint64_t done_bytes, uint64_t all_bytes)
@@ -518,6 +537,7 @@ int main(void)
         TEST(offsets_go_on_behind_those_that_may_be_given_out_since),
         TEST(producer_ids_are_not_given_out_again),
         TEST(a_directory_that_is_not_empty_is_refused),
+        TEST(a_directory_in_the_store_is_refused),
         TEST(a_backup_that_was_stopped_is_no_store),
         TEST(a_missing_segment_is_named),
         TEST(a_topic_that_is_deleted_meanwhile_is_left_out),
