@@ -27,7 +27,7 @@ void classic_begin(struct group *group);
 /* An id for a member that joins. -ENOMEM. */
 int classic_make_member_id(struct group *group, const struct group_join *join,
                            struct kafka_string *ret_id);
-/* A member that was loaded: watch for it from now on. */
+/* A member was heard of, or loaded: watch for it from now on. */
 void classic_watch(struct group_member *member);
 
 #endif
