@@ -196,7 +196,7 @@ static void timer_event(evutil_socket_t fd, short what, void *context)
 int group_ids_read(struct beck_store *store, struct kafka_arena *arena, struct group_ids *ret_ids)
 {
     struct beck_group *group = calloc(1, sizeof(*group));
-    struct group_ids ids = {.count = 0};
+    struct group_ids ids = {.read_ms = clock_ms()};
     size_t room = 0;
     int result = group ? 1 : -ENOMEM;
     while (result == 1 || result == -EBADMSG) {
@@ -235,7 +235,8 @@ static void sweep_done(struct work *work)
     struct groups *groups = (struct groups *)((char *)work - offsetof(struct groups, sweep_work));
     struct coordinator *coordinator = groups_begin(groups);
     if (groups->sweep_result == 0)
-        coordinator_match(coordinator, groups->sweep_ids.list, groups->sweep_ids.count);
+        coordinator_match(coordinator, groups->sweep_ids.list, groups->sweep_ids.count,
+                          groups->sweep_ids.read_ms);
     groups_end(groups);
     kafka_arena_done(&groups->sweep_arena);
     groups->sweeping = false;

@@ -40,6 +40,7 @@ TAILQ_HEAD(group_saves, group_save);
 struct group_ids {
     struct kafka_string *list; /* in an arena */
     size_t count;
+    int64_t read_ms; /* when reading them began */
 };
 
 struct groups {

@@ -283,6 +283,14 @@ static int32_t shorter_ms(int64_t a, int64_t b)
     return (int32_t)(a < b ? a : b);
 }
 
+/* Until the first generation is kept, the store knows of no members, and what it has of a group
+ * that has long been empty would expire just when it is wanted: it is in use from now on. */
+static void keep_in_use(struct group *group)
+{
+    group->empty_since_ms = group->coordinator->date_ms;
+    (void)group_save(group); /* or else it may expire */
+}
+
 /* Wait for the members to join. The first ones of a group are given a while to be several. */
 void classic_rebalance(struct group *group)
 {
@@ -294,6 +302,8 @@ void classic_rebalance(struct group *group)
         classic_syncs_refuse(group, KAFKA_REBALANCE_IN_PROGRESS);
     timer_cancel(&coordinator->timers, &group->synced);
     group->state = GROUP_PREPARING;
+    if (first)
+        keep_in_use(group);
     group->empty_since_ms = 0;
     group->is_initial = first && delay_ms > 0;
     group->has_joined = false;

@@ -155,6 +155,7 @@ int16_t coordinator_may_commit(struct coordinator *coordinator, const struct gro
         group = coordinator_make(coordinator, caller->group_id);
     if (!group || group->state == GROUP_DEAD)
         return KAFKA_COORDINATOR_NOT_AVAILABLE;
+    group->touched_ms = coordinator->now_ms;
     if (group->consumer)
         return consumer_may_commit(group, caller);
     if (caller->generation < 0 && group->state == GROUP_EMPTY)

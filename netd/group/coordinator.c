@@ -19,7 +19,8 @@ void coordinator_init(struct coordinator *coordinator,
                       const struct coordinator_environment *environment,
                       const struct coordinator_settings *settings)
 {
-    *coordinator = (struct coordinator){.environment = *environment, .settings = *settings};
+    *coordinator = (struct coordinator){
+        .environment = *environment, .settings = *settings, .dropped_ms = INT64_MIN};
 }
 
 /* ---- the table ---- */
@@ -61,6 +62,7 @@ struct group *coordinator_make(struct coordinator *coordinator, struct kafka_str
         return NULL;
     group->coordinator = coordinator;
     group->empty_since_ms = coordinator->date_ms;
+    group->touched_ms = coordinator->now_ms;
     group->rebalance.fire = classic_rebalance_due;
     group->synced.fire = classic_sync_due;
     TAILQ_INIT(&group->members);
@@ -82,6 +84,7 @@ void coordinator_drop(struct group *group)
     struct coordinator *coordinator = group->coordinator;
     tdelete(group, &coordinator->groups, compare_groups);
     coordinator->group_count--;
+    coordinator->dropped_ms = coordinator->now_ms;
     group_free(group);
 }
 
@@ -182,6 +185,7 @@ void coordinator_saved(struct group *group, unsigned save, int result)
 {
     assert(group->saves > 0);
     group->saves--;
+    group->touched_ms = group->coordinator->now_ms;
     if (result < 0 && group->consumer)
         group->is_changed = true;
     waits_end(group, save, result);
@@ -233,6 +237,7 @@ int coordinator_load(struct coordinator *coordinator, struct kafka_string group_
 struct unknown {
     struct group **groups;
     size_t count;
+    int64_t before_ms; /* those that nothing was done to since then */
 };
 
 static bool note_unknown(void *context, struct group *group)
@@ -240,22 +245,34 @@ static bool note_unknown(void *context, struct group *group)
     struct unknown *unknown = context;
     bool idle = group->state == GROUP_EMPTY && group->pending_count == 0 && group->saves == 0 &&
                 !group->is_changed;
-    if (idle && !group->is_known)
+    if (idle && !group->is_known && group->touched_ms < unknown->before_ms)
         unknown->groups[unknown->count++] = group;
     group->is_known = false;
     return true;
 }
 
-void coordinator_match(struct coordinator *coordinator, const struct kafka_string *group_ids,
-                       size_t count)
+/* One that was deleted since is not made again: which of the missing ones that is, nobody knows. */
+static void match_one(struct coordinator *coordinator, struct kafka_string group_id,
+                      int64_t read_ms)
 {
-    for (size_t i = 0; i < count; i++) {
-        struct group *group = coordinator_make(coordinator, group_ids[i]);
+    struct group *group = coordinator_find(coordinator, group_id);
+    if (!group && coordinator->dropped_ms < read_ms) {
+        group = coordinator_make(coordinator, group_id);
         if (group)
-            group->is_known = true;
+            group->touched_ms = INT64_MIN; /* by nobody but us */
     }
+    if (group)
+        group->is_known = true;
+}
+
+void coordinator_match(struct coordinator *coordinator, const struct kafka_string *group_ids,
+                       size_t count, int64_t read_ms)
+{
+    for (size_t i = 0; i < count; i++)
+        match_one(coordinator, group_ids[i], read_ms);
     struct unknown unknown = {.groups =
-                                  calloc(coordinator->group_count + 1, sizeof(struct group *))};
+                                  calloc(coordinator->group_count + 1, sizeof(struct group *)),
+                              .before_ms = read_ms - GROUP_COMMIT_MS};
     if (!unknown.groups)
         return; /* another time */
     coordinator_walk(coordinator, note_unknown, &unknown);

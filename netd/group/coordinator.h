@@ -31,6 +31,8 @@
  */
 #define GROUP_STATE_BYTES_MAX 1048576
 
+/* So long a commit may take from being allowed until the store knows of the group. */
+#define GROUP_COMMIT_MS  10000
 #define GROUP_UUID_BYTES 36 /* as text */
 #define GROUP_SESSION_TIMEOUT_JOINING_MS                                                           \
     300000 /* of a new member that waits for its first join                                        \
@@ -77,6 +79,7 @@ struct coordinator {
     bool is_stopping;    /* nobody may wait any more */
     int64_t now_ms;      /* monotonic; as of the call that is under way */
     int64_t date_ms;     /* since the epoch */
+    int64_t dropped_ms;  /* when a group was let go of last */
 };
 
 void coordinator_init(struct coordinator *coordinator,
@@ -101,10 +104,11 @@ void coordinator_saved(struct group *group, unsigned save, int result);
 int coordinator_load(struct coordinator *coordinator, struct kafka_string group_id,
                      struct kafka_bytes state);
 
-/* These are the groups that the store knows: make those that are missing, and let go of those that
- * it does not know and that nobody takes part in. */
+/* These are the groups that the store knew when they were read, at `read_ms` or later: make those
+ * that are missing, and let go of those that it does not know, that nobody takes part in, and that
+ * nothing was done to since, or just before: a commit may have been under way. */
 void coordinator_match(struct coordinator *coordinator, const struct kafka_string *group_ids,
-                       size_t count);
+                       size_t count, int64_t read_ms);
 
 /* NULL: there is none. */
 struct group *coordinator_find(const struct coordinator *coordinator, struct kafka_string group_id);

@@ -94,6 +94,7 @@ struct group {
 
     struct consumer_group *consumer; /* NULL: it is of the classic protocol */
 
+    int64_t touched_ms;       /* when it was made, saved, or could be committed to, last */
     bool is_known;            /* while groups are matched with the store's: it knows this one */
     bool is_changed;          /* since the last save began; of the new protocol */
     struct group_waits waits; /* in the order of the saves that they wait for */

@@ -55,7 +55,7 @@ static int fill_state(struct kafka_arena *arena, const struct group *group,
     if (!state->members)
         return -ENOMEM;
     TAILQ_FOREACH(member, &group->members, link)
-    if (result == 0)
+    if (result == 0 && !member->is_new) /* who was in no generation has nothing to keep */
         result = encode_member(arena, member, &state->members[state->members_count++]);
     return result;
 }

@@ -173,7 +173,7 @@ static void list_groups(struct request *request)
     struct listing listing = {.request = request};
     struct coordinator *coordinator = groups_begin(groups_of(request));
     const struct group_ids *ids = request->context;
-    coordinator_match(coordinator, ids->list, ids->count);
+    coordinator_match(coordinator, ids->list, ids->count, ids->read_ms);
     response->groups =
         kafka_list_groups_response_group_array(&request->arena, (uint32_t)coordinator->group_count);
     if (response->groups)

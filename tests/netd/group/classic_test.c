@@ -682,14 +682,55 @@ static void groups_follow_the_store(void **state)
     struct pair *pair = *state;
     struct coordinator *coordinator = &pair->world.coordinator;
     const struct kafka_string known[] = {kafka_string_of("made by a tool")};
-    world_of_two(&pair->world, &pair->x, &pair->y);
     assert_non_null(coordinator_make(coordinator, kafka_string_of("expired")));
-    coordinator_match(coordinator, known, 1);
+    world_pass(&pair->world, GROUP_COMMIT_MS + 1);
+    world_of_two(&pair->world, &pair->x, &pair->y);
+    coordinator_match(coordinator, known, 1, coordinator->now_ms);
     assert_non_null(coordinator_find(coordinator, kafka_string_of("made by a tool")));
     assert_null(coordinator_find(coordinator, kafka_string_of("expired")));
     assert_int_equal(world_state(&pair->world), GROUP_STABLE); /* who has members stays */
-    coordinator_match(coordinator, NULL, 0);
+    world_pass(&pair->world, 1);
+    coordinator_match(coordinator, NULL, 0, coordinator->now_ms);
     assert_null(coordinator_find(coordinator, kafka_string_of("made by a tool")));
+}
+
+static void what_happens_while_the_store_is_read_is_newer(void **state)
+{
+    struct pair *pair = *state;
+    struct coordinator *coordinator = &pair->world.coordinator;
+    const struct kafka_string gone = kafka_string_of("deleted meanwhile");
+    const struct group_caller caller = {.group_id = kafka_string_of("committed meanwhile"),
+                                        .generation = -1};
+    assert_non_null(coordinator_make(coordinator, gone));
+    world_pass(&pair->world, 20000);
+    int64_t read_ms = coordinator->now_ms;
+    world_pass(&pair->world, 5);
+    assert_int_equal(coordinator_delete(coordinator, gone), 0);
+    world_saved(&pair->world, 0);
+    assert_int_equal(coordinator_may_commit(coordinator, &caller), 0);
+    coordinator_match(coordinator, &gone, 1, read_ms);
+    assert_null(coordinator_find(coordinator, gone));
+    assert_non_null(coordinator_find(coordinator, caller.group_id));
+    /* The commit may still be on its way to the store. */
+    world_pass(&pair->world, GROUP_COMMIT_MS - 10);
+    coordinator_match(coordinator, NULL, 0, coordinator->now_ms);
+    assert_non_null(coordinator_find(coordinator, caller.group_id));
+}
+
+static void a_group_is_in_use_from_its_first_join_on(void **state)
+{
+    struct pair *pair = *state;
+    struct group *group;
+    actor_join(&pair->x);
+    group = coordinator_find(&pair->world.coordinator, kafka_string_of("g"));
+    assert_int_equal(group->state, GROUP_PREPARING);
+    assert_int_equal(pair->world.save_count, 1); /* so that nothing of it expires now */
+    world_saved(&pair->world, 0);
+    world_restart(&pair->world);
+    group = coordinator_find(&pair->world.coordinator, kafka_string_of("g"));
+    assert_non_null(group);
+    assert_int_equal(group->state, GROUP_EMPTY);
+    assert_int_equal(group->member_count, 0);
 }
 
 static void who_joins_while_it_stops_is_answered(void **state)
@@ -755,6 +796,8 @@ int main(void)
         TEST(an_empty_group_is_gone_when_that_is_durable),
         TEST(a_subscription_is_seen),
         TEST(groups_follow_the_store),
+        TEST(what_happens_while_the_store_is_read_is_newer),
+        TEST(a_group_is_in_use_from_its_first_join_on),
         TEST(who_joins_while_it_stops_is_answered),
     };
     return cmocka_run_group_tests_name("netd/group/classic", tests, NULL, NULL);
