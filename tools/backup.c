@@ -26,17 +26,18 @@ static int on_progress(void *context, uint64_t done_bytes, uint64_t all_bytes)
     return signals_caught() ? 1 : 0;
 }
 
+static const struct option long_options[] = {{"copy", no_argument, NULL, OPTION_COPY},
+                                             TOOL_LONG_OPTIONS};
+
 static int run(struct tool *tool, int argc, char **argv)
 {
-    static const struct option options[] = {{"copy", no_argument, NULL, OPTION_COPY},
-                                            TOOL_LONG_OPTIONS};
     struct progress progress;
     struct beck_backup_options backup = {.progress = on_progress, .context = &progress};
     struct beck_store *store = NULL;
     struct beck_error error;
     int option;
 
-    while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
         if (option == OPTION_COPY) {
             backup.copy = true;
             continue;
@@ -59,5 +60,9 @@ static int run(struct tool *tool, int argc, char **argv)
     return TOOL_OK;
 }
 
-const struct command backup_command = {
-    .name = "backup", .summary = "copy a store while it is in use", .usage = usage, .run = run};
+const struct command backup_command = {.name = "backup",
+                                       .summary = "copy a store while it is in use",
+                                       .usage = usage,
+                                       .options = long_options,
+                                       .argument = TOOL_ARGUMENT_DIRECTORY,
+                                       .run = run};

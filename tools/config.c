@@ -200,16 +200,17 @@ static const struct admin_action actions[] = {
     {"reset", TOOL_WRITE, reset}, {"describe", TOOL_READ, describe}, {NULL, TOOL_READ, NULL},
 };
 
+static const struct option long_options[] = {
+    {"topic", required_argument, NULL, 't'},
+    {"all", no_argument, NULL, 'a'},
+    {"dry-run", no_argument, NULL, 'n'},
+    {"node", required_argument, NULL, OPTION_NODE},
+    TOOL_CLUSTER_OPTIONS,
+    TOOL_LONG_OPTIONS,
+};
+
 static int run(struct tool *tool, int argc, char **argv)
 {
-    static const struct option long_options[] = {
-        {"topic", required_argument, NULL, 't'},
-        {"all", no_argument, NULL, 'a'},
-        {"dry-run", no_argument, NULL, 'n'},
-        {"node", required_argument, NULL, OPTION_NODE},
-        TOOL_CLUSTER_OPTIONS,
-        TOOL_LONG_OPTIONS,
-    };
     struct config_options options = {.topic = NULL};
     int option;
 
@@ -232,5 +233,10 @@ static int run(struct tool *tool, int argc, char **argv)
     return admin_perform(tool, actions, "configuration", &options, argc - optind, argv + optind);
 }
 
-const struct command config_command = {
-    .name = "config", .summary = "show or change what is configured", .usage = usage, .run = run};
+const struct command config_command = {.name = "config",
+                                       .summary = "show or change what is configured",
+                                       .usage = usage,
+                                       .options = long_options,
+                                       .actions = actions,
+                                       .argument = TOOL_ARGUMENT_SETTING,
+                                       .run = run};

@@ -199,30 +199,31 @@ static int check(const struct tool *tool, const struct consume *consume)
     return -1;
 }
 
+static const struct option long_options[] = {
+    {"partition", required_argument, NULL, 'p'},
+    {"offset", required_argument, NULL, 'o'},
+    {"count", required_argument, NULL, 'n'},
+    {"follow", no_argument, NULL, 'f'},
+    {"format", required_argument, NULL, OPTION_FORMAT},
+    {"print", required_argument, NULL, OPTION_PRINT},
+    {"null", required_argument, NULL, OPTION_NULL},
+    {"no-newline", no_argument, NULL, OPTION_NO_NEWLINE},
+    {"isolation", required_argument, NULL, OPTION_ISOLATION},
+    {"log-dir", required_argument, NULL, OPTION_LOG_DIR},
+    {"to", required_argument, NULL, OPTION_TO},
+    {"last", required_argument, NULL, OPTION_LAST},
+    {"group", required_argument, NULL, 'g'},
+    FILTER_LONG_OPTIONS,
+    TOOL_CLUSTER_OPTIONS,
+    TOOL_LONG_OPTIONS,
+};
+
 static int parse_command_line(struct tool *tool, struct consume *consume, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"partition", required_argument, NULL, 'p'},
-        {"offset", required_argument, NULL, 'o'},
-        {"count", required_argument, NULL, 'n'},
-        {"follow", no_argument, NULL, 'f'},
-        {"format", required_argument, NULL, OPTION_FORMAT},
-        {"print", required_argument, NULL, OPTION_PRINT},
-        {"null", required_argument, NULL, OPTION_NULL},
-        {"no-newline", no_argument, NULL, OPTION_NO_NEWLINE},
-        {"isolation", required_argument, NULL, OPTION_ISOLATION},
-        {"log-dir", required_argument, NULL, OPTION_LOG_DIR},
-        {"to", required_argument, NULL, OPTION_TO},
-        {"last", required_argument, NULL, OPTION_LAST},
-        {"group", required_argument, NULL, 'g'},
-        FILTER_LONG_OPTIONS,
-        TOOL_CLUSTER_OPTIONS,
-        TOOL_LONG_OPTIONS,
-    };
     int option;
 
-    while ((option = getopt_long(argc, argv, ":p:o:n:fg:" TOOL_CLUSTER_SHORT, options, NULL)) !=
-           -1) {
+    while ((option = getopt_long(argc, argv, ":p:o:n:fg:" TOOL_CLUSTER_SHORT, long_options,
+                                 NULL)) != -1) {
         int code = take_option(tool, consume, option, argv);
         if (code >= 0)
             return code;
@@ -356,5 +357,9 @@ static int run(struct tool *tool, int argc, char **argv)
     return code;
 }
 
-const struct command consume_command = {
-    .name = "consume", .summary = "print a topic's records", .usage = usage, .run = run};
+const struct command consume_command = {.name = "consume",
+                                        .summary = "print a topic's records",
+                                        .usage = usage,
+                                        .options = long_options,
+                                        .argument = TOOL_ARGUMENT_TOPIC,
+                                        .run = run};

@@ -247,23 +247,24 @@ static int take_option(struct tool *tool, struct dump *dump, int option, char **
     }
 }
 
+static const struct option long_options[] = {
+    {"partition", required_argument, NULL, 'p'},
+    {"offset", required_argument, NULL, 'o'},
+    {"from", required_argument, NULL, OPTION_FROM},
+    {"to", required_argument, NULL, OPTION_TO},
+    FILTER_LONG_OPTIONS,
+    {"batches", no_argument, NULL, OPTION_BATCHES},
+    {"records", no_argument, NULL, OPTION_RECORDS},
+    {"json", no_argument, NULL, OPTION_JSON},
+    {"log-dir", required_argument, NULL, OPTION_LOG_DIR},
+    TOOL_LONG_OPTIONS,
+};
+
 static int parse_command_line(struct tool *tool, struct dump *dump, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"partition", required_argument, NULL, 'p'},
-        {"offset", required_argument, NULL, 'o'},
-        {"from", required_argument, NULL, OPTION_FROM},
-        {"to", required_argument, NULL, OPTION_TO},
-        FILTER_LONG_OPTIONS,
-        {"batches", no_argument, NULL, OPTION_BATCHES},
-        {"records", no_argument, NULL, OPTION_RECORDS},
-        {"json", no_argument, NULL, OPTION_JSON},
-        {"log-dir", required_argument, NULL, OPTION_LOG_DIR},
-        TOOL_LONG_OPTIONS,
-    };
     int option;
 
-    while ((option = getopt_long(argc, argv, ":p:o:", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":p:o:", long_options, NULL)) != -1) {
         int code = take_option(tool, dump, option, argv);
         if (code >= 0)
             return code;
@@ -313,4 +314,6 @@ static int run(struct tool *tool, int argc, char **argv)
 const struct command dump_command = {.name = "dump",
                                      .summary = "show batches and records as they are stored",
                                      .usage = usage,
+                                     .options = long_options,
+                                     .argument = TOOL_ARGUMENT_TOPIC_OR_FILE,
                                      .run = run};

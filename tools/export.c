@@ -184,20 +184,21 @@ static int take_option(struct tool *tool, struct export *export, int option, cha
     }
 }
 
+static const struct option long_options[] = {
+    {"log-dir", required_argument, NULL, OPTION_LOG_DIR},
+    {"partition", required_argument, NULL, 'p'},
+    {"to-segments", required_argument, NULL, OPTION_TO_SEGMENTS},
+    {"to-log-dir", required_argument, NULL, OPTION_TO_LOG_DIR},
+    {"as", required_argument, NULL, OPTION_AS},
+    {"skip-damaged", no_argument, NULL, OPTION_SKIP_DAMAGED},
+    TOOL_LONG_OPTIONS,
+};
+
 static int parse_command_line(struct tool *tool, struct export *export, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"log-dir", required_argument, NULL, OPTION_LOG_DIR},
-        {"partition", required_argument, NULL, 'p'},
-        {"to-segments", required_argument, NULL, OPTION_TO_SEGMENTS},
-        {"to-log-dir", required_argument, NULL, OPTION_TO_LOG_DIR},
-        {"as", required_argument, NULL, OPTION_AS},
-        {"skip-damaged", no_argument, NULL, OPTION_SKIP_DAMAGED},
-        TOOL_LONG_OPTIONS,
-    };
     int option;
 
-    while ((option = getopt_long(argc, argv, ":p:", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":p:", long_options, NULL)) != -1) {
         int code = take_option(tool, export, option, argv);
         if (code >= 0)
             return code;
@@ -233,4 +234,6 @@ static int run(struct tool *tool, int argc, char **argv)
 const struct command export_command = {.name = "export",
                                        .summary = "write a topic elsewhere, offsets and all",
                                        .usage = usage,
+                                       .options = long_options,
+                                       .argument = TOOL_ARGUMENT_TOPIC,
                                        .run = run};

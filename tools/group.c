@@ -293,17 +293,18 @@ static int take_option(struct tool *tool, struct group_options *options, int opt
     }
 }
 
+static const struct option long_options[] = {
+    {"long", no_argument, NULL, 'l'},
+    {"offset", required_argument, NULL, 'o'},
+    {"shift", required_argument, NULL, OPTION_SHIFT},
+    {"execute", no_argument, NULL, OPTION_EXECUTE},
+    {"dry-run", no_argument, NULL, OPTION_DRY_RUN},
+    TOOL_CLUSTER_OPTIONS,
+    TOOL_LONG_OPTIONS,
+};
+
 static int run(struct tool *tool, int argc, char **argv)
 {
-    static const struct option long_options[] = {
-        {"long", no_argument, NULL, 'l'},
-        {"offset", required_argument, NULL, 'o'},
-        {"shift", required_argument, NULL, OPTION_SHIFT},
-        {"execute", no_argument, NULL, OPTION_EXECUTE},
-        {"dry-run", no_argument, NULL, OPTION_DRY_RUN},
-        TOOL_CLUSTER_OPTIONS,
-        TOOL_LONG_OPTIONS,
-    };
     struct group_options options = {.is_long = false};
     int option;
 
@@ -319,4 +320,7 @@ static int run(struct tool *tool, int argc, char **argv)
 const struct command group_command = {.name = "group",
                                       .summary = "list, show, reset or delete consumer groups",
                                       .usage = usage,
+                                      .options = long_options,
+                                      .actions = actions,
+                                      .argument = TOOL_ARGUMENT_GROUP,
                                       .run = run};

@@ -430,22 +430,23 @@ static int run_import(struct tool *tool, struct import *import, int argc, char *
     return code == TOOL_OK && import->damaged ? TOOL_FAILED : code;
 }
 
+static const struct option long_options[] = {
+    {"log-dir", required_argument, NULL, OPTION_LOG_DIR},
+    {"as", required_argument, NULL, OPTION_AS},
+    {"partition", required_argument, NULL, 'p'},
+    {"config", required_argument, NULL, 'c'},
+    {"new-offsets", no_argument, NULL, OPTION_NEW_OFFSETS},
+    {"skip-damaged", no_argument, NULL, OPTION_SKIP_DAMAGED},
+    {"compression", required_argument, NULL, OPTION_COMPRESSION},
+    TOOL_LONG_OPTIONS,
+};
+
 static int run(struct tool *tool, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"log-dir", required_argument, NULL, OPTION_LOG_DIR},
-        {"as", required_argument, NULL, OPTION_AS},
-        {"partition", required_argument, NULL, 'p'},
-        {"config", required_argument, NULL, 'c'},
-        {"new-offsets", no_argument, NULL, OPTION_NEW_OFFSETS},
-        {"skip-damaged", no_argument, NULL, OPTION_SKIP_DAMAGED},
-        {"compression", required_argument, NULL, OPTION_COMPRESSION},
-        TOOL_LONG_OPTIONS,
-    };
     struct import import = {.partition = -1};
     int option;
 
-    while ((option = getopt_long(argc, argv, ":p:c:", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":p:c:", long_options, NULL)) != -1) {
         int code = take_option(tool, &import, option, argv);
         if (code >= 0)
             return code;
@@ -462,4 +463,6 @@ static int run(struct tool *tool, int argc, char **argv)
 const struct command import_command = {.name = "import",
                                        .summary = "take records in from elsewhere, offsets and all",
                                        .usage = usage,
+                                       .options = long_options,
+                                       .argument = TOOL_ARGUMENT_TOPIC_OR_FILE,
                                        .run = run};

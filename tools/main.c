@@ -15,14 +15,14 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &store_command,   &topic_command,  &config_command, &group_command,  &produce_command,
-    &consume_command, &dump_command,   &verify_command, &repair_command, &stat_command,
-    &export_command,  &import_command, &backup_command,
+    &store_command,   &topic_command,  &config_command, &group_command,    &produce_command,
+    &consume_command, &dump_command,   &verify_command, &repair_command,   &stat_command,
+    &export_command,  &import_command, &backup_command, &complete_command,
 };
 
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 
-static const struct command *find_command(const char *name)
+const struct command *tool_command(const char *name)
 {
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         if (strcmp(commands[i]->name, name) == 0)
@@ -31,14 +31,25 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
+const struct command *tool_command_next(const struct command *after)
+{
+    size_t next = 0;
+
+    while (after != NULL && next < COMMAND_COUNT && commands[next++] != after) {
+    }
+    return next < COMMAND_COUNT ? commands[next] : NULL;
+}
+
 static void print_overview(FILE *to)
 {
     (void)fputs("usage: beck [--store DIR] COMMAND [ARGUMENT...]\n\n"
                 "Work with a beck store, whether a beckd serves it or not. DIR is the store's\n"
                 "directory; without --store it is taken from BECK_STORE.\n\n",
                 to);
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        (void)fprintf(to, "  %-9s %s\n", commands[i]->name, commands[i]->summary);
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        if (commands[i]->summary != NULL)
+            (void)fprintf(to, "  %-9s %s\n", commands[i]->name, commands[i]->summary);
+    }
     (void)fputs("  help      say how a command is used\n\n"
                 "See also: beck COMMAND --help, beck(1).\n",
                 to);
@@ -50,7 +61,7 @@ static int help(struct tool *tool, int argc, char **argv)
         print_overview(stdout);
         return TOOL_OK;
     }
-    const struct command *command = find_command(argv[1]);
+    const struct command *command = tool_command(argv[1]);
     if (command == NULL)
         return tool_misused(tool, "there is no command '%s'", argv[1]);
     (void)printf("usage: %s", command->usage);
@@ -65,7 +76,7 @@ static int dispatch(struct tool *tool, int argc, char **argv)
     }
     if (strcmp(argv[0], "help") == 0)
         return help(tool, argc, argv);
-    tool->command = find_command(argv[0]);
+    tool->command = tool_command(argv[0]);
     if (tool->command == NULL)
         return tool_misused(tool, "there is no command '%s'", argv[0]);
     optind = 0; /* getopt starts anew, on another vector */

@@ -132,26 +132,27 @@ static int check_sources(const struct tool *tool, const struct produce *produce)
     return -1;
 }
 
+static const struct option long_options[] = {
+    {"partition", required_argument, NULL, 'p'},
+    {"key", required_argument, NULL, 'k'},
+    {"key-separator", required_argument, NULL, 'K'},
+    {"header", required_argument, NULL, 'H'},
+    {"file", required_argument, NULL, 'F'},
+    {"null", no_argument, NULL, OPTION_NULL},
+    {"json", no_argument, NULL, OPTION_JSON},
+    {"timestamp", required_argument, NULL, OPTION_TIMESTAMP},
+    {"compression", required_argument, NULL, OPTION_COMPRESSION},
+    {"acks", required_argument, NULL, OPTION_ACKS},
+    TOOL_CLUSTER_OPTIONS,
+    TOOL_LONG_OPTIONS,
+};
+
 static int parse_command_line(struct tool *tool, struct produce *produce, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"partition", required_argument, NULL, 'p'},
-        {"key", required_argument, NULL, 'k'},
-        {"key-separator", required_argument, NULL, 'K'},
-        {"header", required_argument, NULL, 'H'},
-        {"file", required_argument, NULL, 'F'},
-        {"null", no_argument, NULL, OPTION_NULL},
-        {"json", no_argument, NULL, OPTION_JSON},
-        {"timestamp", required_argument, NULL, OPTION_TIMESTAMP},
-        {"compression", required_argument, NULL, OPTION_COMPRESSION},
-        {"acks", required_argument, NULL, OPTION_ACKS},
-        TOOL_CLUSTER_OPTIONS,
-        TOOL_LONG_OPTIONS,
-    };
     int option;
 
-    while ((option = getopt_long(argc, argv, ":p:k:K:H:F:" TOOL_CLUSTER_SHORT, options, NULL)) !=
-           -1) {
+    while ((option = getopt_long(argc, argv, ":p:k:K:H:F:" TOOL_CLUSTER_SHORT, long_options,
+                                 NULL)) != -1) {
         int code = take_option(tool, produce, option, argv);
         if (code >= 0)
             return code;
@@ -342,5 +343,9 @@ static int run(struct tool *tool, int argc, char **argv)
     return code;
 }
 
-const struct command produce_command = {
-    .name = "produce", .summary = "append records to a topic", .usage = usage, .run = run};
+const struct command produce_command = {.name = "produce",
+                                        .summary = "append records to a topic",
+                                        .usage = usage,
+                                        .options = long_options,
+                                        .argument = TOOL_ARGUMENT_TOPIC,
+                                        .run = run};

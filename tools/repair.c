@@ -103,17 +103,18 @@ static int repair(const struct tool *tool, unsigned flags)
     return result == 0 ? TOOL_OK : SOMETHING_TO_DO;
 }
 
+static const struct option long_options[] = {
+    {"execute", no_argument, NULL, 'x'},
+    {"drop-damaged", no_argument, NULL, OPTION_DROP_DAMAGED},
+    TOOL_LONG_OPTIONS,
+};
+
 static int run(struct tool *tool, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"execute", no_argument, NULL, 'x'},
-        {"drop-damaged", no_argument, NULL, OPTION_DROP_DAMAGED},
-        TOOL_LONG_OPTIONS,
-    };
     unsigned flags = 0;
     int option;
 
-    while ((option = getopt_long(argc, argv, ":x", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":x", long_options, NULL)) != -1) {
         if (option == 'x') {
             flags |= BECK_REPAIR_EXECUTE;
         } else if (option == OPTION_DROP_DAMAGED) {
@@ -132,4 +133,6 @@ static int run(struct tool *tool, int argc, char **argv)
 const struct command repair_command = {.name = "repair",
                                        .summary = "put right what is lost or damaged in a store",
                                        .usage = usage,
+                                       .options = long_options,
+                                       .argument = TOOL_ARGUMENT_NONE,
                                        .run = run};

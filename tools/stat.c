@@ -182,15 +182,16 @@ static int print_all(struct tool *tool, const struct stat_options *options, char
     return code;
 }
 
+static const struct option long_options[] = {
+    {"forget", no_argument, NULL, OPTION_FORGET},
+    {"json", no_argument, NULL, OPTION_JSON},
+    {"log-dir", required_argument, NULL, OPTION_LOG_DIR},
+    {"processes", no_argument, NULL, 'p'},
+    TOOL_LONG_OPTIONS,
+};
+
 static int run(struct tool *tool, int argc, char **argv)
 {
-    static const struct option long_options[] = {
-        {"forget", no_argument, NULL, OPTION_FORGET},
-        {"json", no_argument, NULL, OPTION_JSON},
-        {"log-dir", required_argument, NULL, OPTION_LOG_DIR},
-        {"processes", no_argument, NULL, 'p'},
-        TOOL_LONG_OPTIONS,
-    };
     const char *log_dir = NULL;
     struct stat_options options = {.form = ROW_TEXT};
     int option;
@@ -220,4 +221,6 @@ static int run(struct tool *tool, int argc, char **argv)
 const struct command stat_command = {.name = "stat",
                                      .summary = "show a store, its topics and what recovery did",
                                      .usage = usage,
+                                     .options = long_options,
+                                     .argument = TOOL_ARGUMENT_TOPIC,
                                      .run = run};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* beck store: making a store, which nothing does by accident. */
+#include "admin.h"
 #include "tool.h"
 
 #include <errno.h>
@@ -29,16 +30,21 @@ static int create(struct tool *tool, const char *directory, const struct tool_co
     return TOOL_OK;
 }
 
+/* For completion; there is no store to be opened for it. */
+static const struct admin_action actions[] = {{"create", TOOL_WRITE, NULL},
+                                              {NULL, TOOL_READ, NULL}};
+
+static const struct option long_options[] = {
+    {"config", required_argument, NULL, 'c'},
+    TOOL_LONG_OPTIONS,
+};
+
 static int run(struct tool *tool, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},
-        TOOL_LONG_OPTIONS,
-    };
     struct tool_configs configs = {.count = 0};
     int option;
 
-    while ((option = getopt_long(argc, argv, ":c:", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":c:", long_options, NULL)) != -1) {
         int code = option == 'c' ? tool_take_config(tool, optarg, &configs)
                                  : tool_common_option(tool, option, argv);
         if (code >= 0)
@@ -46,7 +52,7 @@ static int run(struct tool *tool, int argc, char **argv)
     }
     argc -= optind;
     argv += optind;
-    if (argc < 1 || strcmp(argv[0], "create") != 0)
+    if (argc < 1 || strcmp(argv[0], actions[0].name) != 0)
         return tool_misused(tool, argc < 1 ? "what about the store? create"
                                            : "a store can only be created");
     if (argc > 2)
@@ -54,5 +60,10 @@ static int run(struct tool *tool, int argc, char **argv)
     return create(tool, argc == 2 ? argv[1] : NULL, &configs);
 }
 
-const struct command store_command = {
-    .name = "store", .summary = "create a store", .usage = usage, .run = run};
+const struct command store_command = {.name = "store",
+                                      .summary = "create a store",
+                                      .usage = usage,
+                                      .options = long_options,
+                                      .actions = actions,
+                                      .argument = TOOL_ARGUMENT_DIRECTORY,
+                                      .run = run};

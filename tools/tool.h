@@ -35,10 +35,25 @@ struct tool {
     const struct command *command;
 };
 
+/* What a command's arguments are, behind its action where it has actions: for completion. */
+enum tool_argument {
+    TOOL_ARGUMENT_NONE,
+    TOOL_ARGUMENT_TOPIC,
+    TOOL_ARGUMENT_TOPIC_OR_FILE,
+    TOOL_ARGUMENT_GROUP, /* and then topics */
+    TOOL_ARGUMENT_SETTING,
+    TOOL_ARGUMENT_DIRECTORY,
+};
+
+struct admin_action;
+
 struct command {
     const char *name;
-    const char *summary; /* for the list of commands */
+    const char *summary; /* for the list of commands; NULL: not in it */
     const char *usage;   /* all that --help prints, below the first line's "usage: " */
+    const struct option *options;
+    const struct admin_action *actions; /* the last has a NULL name; NULL: there are none */
+    enum tool_argument argument;
     int (*run)(struct tool *tool, int argc, char **argv);
 };
 
@@ -55,6 +70,12 @@ extern const struct command backup_command;
 extern const struct command verify_command;
 extern const struct command repair_command;
 extern const struct command stat_command;
+extern const struct command complete_command;
+
+/* Look a command up; NULL: there is no such. */
+const struct command *tool_command(const char *name);
+/* The next one in the table; begin with NULL. NULL: there are no more. */
+const struct command *tool_command_next(const struct command *after);
 
 /* Long options that every subcommand takes, and their values. */
 enum tool_option {

@@ -284,19 +284,20 @@ static int take_option(struct tool *tool, struct topic_options *options, int opt
     }
 }
 
+static const struct option long_options[] = {
+    {"partitions", required_argument, NULL, 'p'},
+    {"replicas", required_argument, NULL, 'r'},
+    {"config", required_argument, NULL, 'c'},
+    {"long", no_argument, NULL, 'l'},
+    {"all", no_argument, NULL, 'a'},
+    {"dry-run", no_argument, NULL, 'n'},
+    {"before", required_argument, NULL, OPTION_BEFORE},
+    TOOL_CLUSTER_OPTIONS,
+    TOOL_LONG_OPTIONS,
+};
+
 static int run(struct tool *tool, int argc, char **argv)
 {
-    static const struct option long_options[] = {
-        {"partitions", required_argument, NULL, 'p'},
-        {"replicas", required_argument, NULL, 'r'},
-        {"config", required_argument, NULL, 'c'},
-        {"long", no_argument, NULL, 'l'},
-        {"all", no_argument, NULL, 'a'},
-        {"dry-run", no_argument, NULL, 'n'},
-        {"before", required_argument, NULL, OPTION_BEFORE},
-        TOOL_CLUSTER_OPTIONS,
-        TOOL_LONG_OPTIONS,
-    };
     struct topic_options options = {.partition = -1, .replicas = -1};
     int option;
 
@@ -312,4 +313,7 @@ static int run(struct tool *tool, int argc, char **argv)
 const struct command topic_command = {.name = "topic",
                                       .summary = "create, list, show, grow or delete topics",
                                       .usage = usage,
+                                      .options = long_options,
+                                      .actions = actions,
+                                      .argument = TOOL_ARGUMENT_TOPIC,
                                       .run = run};

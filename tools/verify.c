@@ -411,20 +411,21 @@ static int take_option(struct tool *tool, struct verify *verify, int option, cha
     }
 }
 
+static const struct option long_options[] = {{"partition", required_argument, NULL, 'p'},
+                                             {"json", no_argument, NULL, OPTION_JSON},
+                                             {"log-dir", required_argument, NULL, OPTION_LOG_DIR},
+                                             {"threads", required_argument, NULL, OPTION_THREADS},
+                                             {"limit", required_argument, NULL, OPTION_LIMIT},
+                                             TOOL_LONG_OPTIONS};
+
 static int run(struct tool *tool, int argc, char **argv)
 {
-    static const struct option options[] = {{"partition", required_argument, NULL, 'p'},
-                                            {"json", no_argument, NULL, OPTION_JSON},
-                                            {"log-dir", required_argument, NULL, OPTION_LOG_DIR},
-                                            {"threads", required_argument, NULL, OPTION_THREADS},
-                                            {"limit", required_argument, NULL, OPTION_LIMIT},
-                                            TOOL_LONG_OPTIONS};
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     struct verify verify = {.partition = -1, .limit_s = DATABASE_WALK_LIMIT_S};
     int option;
 
     verify.threads = processors < 1 ? 1 : processors > THREADS_MAX ? THREADS_MAX : processors;
-    while ((option = getopt_long(argc, argv, ":p:", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":p:", long_options, NULL)) != -1) {
         int code = take_option(tool, &verify, option, argv);
         if (code >= 0)
             return code;
@@ -447,4 +448,6 @@ const struct command verify_command = {.name = "verify",
                                        .summary =
                                            "check a store, a topic or segment files for damage",
                                        .usage = usage,
+                                       .options = long_options,
+                                       .argument = TOOL_ARGUMENT_TOPIC_OR_FILE,
                                        .run = run};

@@ -18,7 +18,7 @@ packages_try=("${packages_build[@]}" fuse3 kcat)
 packages_check=(
     "${packages_try[@]}"
     btrfs-progs clang clang-format g++ git less libclang-rt-14-dev libcmocka-dev mandoc
-    python3-confluent-kafka python3-kafka ripgrep rsync shellcheck
+    python3-confluent-kafka python3-kafka ripgrep rsync shellcheck zsh
 )
 
 # What the clients stage uses besides: Java, Maven to fetch Java libraries with, and pip for Python.
