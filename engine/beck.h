@@ -890,14 +890,15 @@ ssize_t beck_read(struct beck_partition *partition, int64_t offset, void *buffer
                   enum beck_isolation isolation, struct beck_error *error);
 
 /*
- * The first record whose timestamp is at least `timestamp_ms`: its offset and timestamp. Returns 1,
- * or 0 when there is none.
+ * The first record whose timestamp is at least `timestamp_ms`: its offset and timestamp. Control
+ * records are records here, as they are for Kafka. Returns 1, or 0 when there is none.
  */
 int beck_offset_for_time(struct beck_partition *partition, int64_t timestamp_ms,
                          enum beck_isolation isolation, int64_t *ret_offset,
                          int64_t *ret_timestamp_ms, struct beck_error *error);
 
-/* The record with the largest timestamp, the first of such. Returns 1, or 0: no records. */
+/* The record with the largest timestamp, the first of such; it may be a control record. Returns 1,
+ * or 0: no records. */
 int beck_offset_of_max_time(struct beck_partition *partition, int64_t *ret_offset,
                             int64_t *ret_timestamp_ms, struct beck_error *error);
 

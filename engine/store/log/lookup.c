@@ -257,7 +257,7 @@ static int segment_find_time(struct beck_partition *partition, struct segment *s
         return r;
     while ((r = scan_next(scan, &batch, error)) == 1) {
         const struct batch_header *header = &batch.summary.header;
-        if (header->max_timestamp_ms < timestamp_ms || (header->attributes & BATCH_CONTROL) ||
+        if (header->max_timestamp_ms < timestamp_ms ||
             batch_next_offset(header) <= tail->log_start.offset)
             continue;
         r = batch_find_time(scan, &batch, timestamp_ms, tail->log_start.offset, ret_record, error);
@@ -344,8 +344,6 @@ static int batch_max_timestamp(struct scan *scan, const struct scan_batch *batch
             *max = header->max_timestamp_ms;
         return 0;
     }
-    if (header->attributes & BATCH_CONTROL)
-        return 0;
     struct record_iterator iterator;
     int r = batch_records(scan, batch, &iterator, error);
     if (r < 0)

@@ -4,6 +4,7 @@
 #include "store_fixture.h"
 
 #include <string.h>
+#include <unistd.h>
 
 static struct forge forge;
 
@@ -88,6 +89,39 @@ static void a_record_inside_a_compressed_batch_is_found(void **state)
     assert_time(f, 15, 1, 40);
 }
 
+/* As Kafka has it, which does not look at what kind of batch it is. */
+static void a_control_record_has_a_time(void **state)
+{
+    const uint8_t key[4] = {0, 0, 0, 1};
+    const struct beck_record record = {
+        .key = key, .key_size = sizeof(key), .value = "\0\0\0\0\0", .value_size = 6};
+    struct fixture *f = *state;
+    char path[PATH_MAX];
+    APPEND(f, 10, 30);
+    fixture_close(f);
+    segment_path(f, "t", 0, 0, path);
+    forge_begin(&forge);
+    forge.header.base_timestamp_ms = forge.header.max_timestamp_ms = 50;
+    forge_record(&forge, &record, 0, 0);
+    forge.header.base_offset = 2;
+    forge.header.producer_id = 7;
+    forge.header.producer_epoch = 0;
+    forge.header.attributes = BATCH_TRANSACTIONAL | BATCH_CONTROL;
+    forge_seal(&forge);
+    file_append(path, forge.bytes, forge.size);
+    store_file(f, "index.mdb", path);
+    assert_int_equal(unlink(path), 0);
+    f->store = must_open(f->path, 0);
+    f->partition = must_open_partition(f->store, "t", 0);
+    assert_max(f, 2, 50);
+    assert_time(f, 31, 2, 50);
+    assert_time(f, 51, -1, -1);
+    assert_int_equal(count_records(f->partition, 0), 2);
+    int64_t start;
+    must(beck_trim(f->partition, 1, &start, &f->error), &f->error);
+    assert_max(f, 2, 50);
+}
+
 /* What is not visible yet is not found, however large its time is. */
 static void the_hidden_part_is_not_searched(void **state)
 {
@@ -160,10 +194,15 @@ static void the_time_of_the_append_is_that_of_each_record(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(an_empty_partition_has_no_times),  TEST(the_first_of_the_largest_is_found),
-        TEST(times_before_the_epoch_are_times), TEST(a_record_inside_a_compressed_batch_is_found),
-        TEST(the_hidden_part_is_not_searched),  TEST(nothing_visible_has_no_times),
-        TEST(what_was_trimmed_is_not_found),    TEST(the_time_of_the_append_is_that_of_each_record),
+        TEST(an_empty_partition_has_no_times),
+        TEST(the_first_of_the_largest_is_found),
+        TEST(times_before_the_epoch_are_times),
+        TEST(a_record_inside_a_compressed_batch_is_found),
+        TEST(a_control_record_has_a_time),
+        TEST(the_hidden_part_is_not_searched),
+        TEST(nothing_visible_has_no_times),
+        TEST(what_was_trimmed_is_not_found),
+        TEST(the_time_of_the_append_is_that_of_each_record),
     };
     return cmocka_run_group_tests_name("store/time", tests, NULL, NULL);
 }
