@@ -178,10 +178,15 @@ void producer_merge(struct producer *producer, const struct producer *newer)
     if (producer->epoch != newer->epoch)
         producer->batch_count = 0;
     producer->epoch = newer->epoch;
-    unsigned kept = producer->batch_count;
+    unsigned end = producer->batch_count;
+    /* Who read the log from an earlier place comes with batches that are here already. */
+    while (end > 0 && newer->batch_count > 0 &&
+           producer->batches[end - 1].base_offset >= newer->batches[0].base_offset)
+        end--;
+    unsigned kept = end;
     if (kept + newer->batch_count > PRODUCER_BATCHES)
         kept = PRODUCER_BATCHES - newer->batch_count;
-    memmove(producer->batches, producer->batches + (producer->batch_count - kept),
+    memmove(producer->batches, producer->batches + (end - kept),
             kept * sizeof(producer->batches[0]));
     memcpy(producer->batches + kept, newer->batches,
            newer->batch_count * sizeof(producer->batches[0]));

@@ -221,12 +221,31 @@ static int remove_surplus(struct db *index, MDB_txn *txn, uint32_t topic_number,
     return r;
 }
 
+static int count_pair(void *context, const MDB_val *key, const MDB_val *value)
+{
+    uint32_t *count = context;
+    (void)value;
+    *count += key->mv_size == 16;
+    return 0;
+}
+
+/* How many are there, where the value that says so is damaged? */
+static int count_producers(struct db *index, MDB_txn *txn, uint32_t topic_number,
+                           uint32_t partition, uint32_t *ret_count)
+{
+    struct db_key prefix = db_key_partition(topic_number, partition);
+    *ret_count = 0;
+    return db_walk(txn, index->dbis[INDEX_PRODUCERS], &prefix, count_pair, ret_count);
+}
+
 int producers_put(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,
                   const struct producer_table *table, int64_t offset)
 {
     struct covered covered = {0};
     int r = covered_get(index, txn, topic_number, partition, &covered);
-    if (r == -ENOENT || r == -EBADMSG)
+    if (r == -EBADMSG)
+        r = count_producers(index, txn, topic_number, partition, &covered.count);
+    if (r == -ENOENT)
         r = 0;
     covered.offset = offset;
     for (uint32_t i = 0; r == 0 && i < table->count; i++) {

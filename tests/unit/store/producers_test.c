@@ -380,16 +380,41 @@ static struct db_key producer_key_of(struct fixture *f, int64_t id)
 }
 
 /* Write a value as if that were what index.mdb had. */
-static void put_producer(struct fixture *f, int64_t id, const void *value, size_t size)
+static void put_value(struct fixture *f, struct db_key key, const void *value, size_t size)
 {
     struct db *index = &f->store->index;
-    struct db_key key = producer_key_of(f, id);
     MDB_val k = {.mv_size = key.size, .mv_data = key.bytes};
     MDB_val v = {.mv_size = size, .mv_data = (void *)(uintptr_t)value};
     MDB_txn *txn;
     must(db_begin(index, true, &txn, &f->error), &f->error);
     assert_int_equal(mdb_put(txn, index->dbis[INDEX_PRODUCERS], &k, &v, 0), 0);
     must(db_commit(index, txn, &f->error), &f->error);
+}
+
+static void put_producer(struct fixture *f, int64_t id, const void *value, size_t size)
+{
+    put_value(f, producer_key_of(f, id), value, size);
+}
+
+/* What is read again from the log is in the states that are good already. */
+static void a_damaged_offset_makes_no_batch_come_twice(void **state)
+{
+    struct fixture *f = *state;
+    struct beck_damage damage;
+    must_take(f, 7, 0, 0, 3, 0);
+    must_take(f, 7, 0, 3, 3, 3);
+    must_take(f, 8, 0, 0, 3, 6);
+    maintain(f);
+    put_value(f, db_key_partition(beck_partition_topic(f->partition)->number, 0), "damaged", 7);
+    must_take(f, 7, 0, 6, 1, 9);
+    maintain(f);
+    assert_int_equal(verify_count(f->store, &damage), 0);
+    fixture_reopen(f);
+    must_know(f, 7, 0, 0, 3, 0);
+    must_know(f, 7, 0, 3, 3, 3);
+    must_know(f, 8, 0, 0, 3, 6);
+    must_take(f, 7, 0, 7, 1, 10);
+    assert_int_equal(verify_count(f->store, &damage), 0);
 }
 
 static void a_damaged_state_is_found_again_in_the_log(void **state)
@@ -634,6 +659,7 @@ int main(void)
         TEST(trimming_forgets_no_producer),
         TEST(a_trim_in_between_keeps_nobody_from_following),
         TEST(who_fell_behind_the_log_start_learns_what_was_there),
+        TEST(a_damaged_offset_makes_no_batch_come_twice),
         TEST(a_damaged_state_is_found_again_in_the_log),
         TEST(verification_holds_the_state_against_the_log),
         TEST(producers_are_as_the_model_has_them),
