@@ -333,7 +333,7 @@ static void read_producers(MDB_txn *txn)
         must(intent.source_count > 0 && intent.source_count <= CLEANING_SOURCES_MAX);
         add(intent.sources, intent.source_count * sizeof(intent.sources[0]));
     }
-    (void)cleanings_first(&index_, txn, &topic, &partition);
+    (void)cleanings_next(&index_, txn, &topic, &partition);
     (void)cleaned_get(&index_, txn, TOPIC, PARTITION, &offset);
 }
 

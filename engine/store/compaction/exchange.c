@@ -199,10 +199,14 @@ static int exchange_commit(const struct exchange *exchange, const struct cleanin
 {
     struct beck_partition *partition = exchange->partition;
     struct db *index = &partition->store->index;
+    struct cleaning_intent earlier;
     _cleanup_txn_ MDB_txn *txn = NULL;
     int r = db_begin(index, true, &txn, error);
     if (r < 0)
         return r;
+    if (cleanings_get(index, txn, partition->topic.number, (uint32_t)partition->number, &earlier) !=
+        -ENOENT)
+        return report(error, -EBUSY, "an earlier exchange of segments has not come to its end");
     for (uint32_t i = 0; i < exchange->source_count; i++)
         if (!is_as_read(partition, txn, &exchange->sources[i]))
             return report(error, -ESTALE, "the segments are others by now");
@@ -252,12 +256,12 @@ int exchange_run(const struct exchange *exchange, struct beck_error *error)
 bool exchange_is_due(struct beck_store *store, bool all, uint32_t *next_ms)
 {
     _cleanup_txn_ MDB_txn *txn = NULL;
-    uint32_t topic_number;
-    uint32_t partition;
+    uint32_t topic_number = 0;
+    uint32_t partition = 0;
     (void)all;
     (void)next_ms;
     return db_begin(&store->index, false, &txn, NULL) == 0 &&
-           cleanings_first(&store->index, txn, &topic_number, &partition) == 0;
+           cleanings_next(&store->index, txn, &topic_number, &partition) == 0;
 }
 
 static int open_partition(struct beck_store *store, uint32_t topic_number, uint32_t number,
@@ -272,7 +276,8 @@ static int open_partition(struct beck_store *store, uint32_t topic_number, uint3
     return -ENOENT;
 }
 
-/* Read the intent and carry it out. Under the maintenance lock. */
+/* Read the intent and carry it out. Under the maintenance lock. One that is damaged stays: from it
+ * recovery knows that it has to read the files. */
 static int finish_partition(struct beck_partition *partition, struct beck_error *error)
 {
     struct beck_store *store = partition->store;
@@ -286,37 +291,38 @@ static int finish_partition(struct beck_partition *partition, struct beck_error 
                       intent);
     mdb_txn_abort(TAKE_POINTER(txn));
     if (r == 0)
-        r = carry_out(partition, intent, error);
-    else if (r == -EBADMSG)
-        r = forget_intent(partition, error);
-    return r == -ENOENT ? 0 : r;
+        return carry_out(partition, intent, error);
+    return r == -ENOENT || r == -EBADMSG ? 0 : r;
+}
+
+/* The next partition that has something to be finished. Returns 1, or 0. */
+static int next_exchange(struct beck_store *store, uint32_t *topic_number, uint32_t *number,
+                         struct beck_error *error)
+{
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    int r = db_begin(&store->index, false, &txn, error);
+    if (r == 0)
+        r = cleanings_next(&store->index, txn, topic_number, number);
+    return r == -ENOENT ? 0 : r < 0 ? r : 1;
 }
 
 int exchange_finish(struct beck_store *store, bool all, struct beck_error *error)
 {
+    uint32_t topic_number = 0;
+    uint32_t number = 0;
+    int result = 0;
+    int r;
     (void)all;
-    for (;;) {
+    while ((r = next_exchange(store, &topic_number, &number, error)) == 1) {
         struct beck_partition *partition = NULL;
-        _cleanup_txn_ MDB_txn *txn = NULL;
-        uint32_t topic_number;
-        uint32_t number;
-        int r = db_begin(&store->index, false, &txn, error);
-        if (r == 0)
-            r = cleanings_first(&store->index, txn, &topic_number, &number);
-        db_abortp(&txn);
-        txn = NULL;
-        if (r < 0)
-            return r == -ENOENT ? 0 : r;
         r = open_partition(store, topic_number, number, &partition, error);
         if (r == 0)
             r = finish_partition(partition, error);
-        else if (r == -ENOENT) /* deleted: its folder goes, and so does what is known of it */
-            r = 0;
-        bool is_gone = !partition;
         partition_close(partition);
-        if (r < 0 || is_gone)
-            return r;
+        if (r < 0 && r != -ENOENT && result == 0) /* one that is deleted goes with all it had */
+            result = r;
     }
+    return result < 0 ? result : r;
 }
 
 int exchange_finish_now(struct beck_store *store, struct beck_error *error)
@@ -369,6 +375,7 @@ int exchange_recover(struct beck_store *store, MDB_txn *txn, const struct beck_t
     const struct io *io = store->io;
     char directory[STORE_TOPIC_PATH_BYTES];
     _cleanup_free_ struct cleaning_intent *intent = calloc(1, sizeof(*intent));
+    bool is_lost = false;
     if (!intent)
         return report(error, -ENOMEM, "out of memory");
     store_topic_path(directory, topic->id, partition);
@@ -380,15 +387,18 @@ int exchange_recover(struct beck_store *store, MDB_txn *txn, const struct beck_t
         if (r == 0 || r == -EBADMSG)
             r = cleanings_delete(&store->index, txn, topic->number, partition);
     } else if (r == -EBADMSG) {
-        r = cleanings_delete(&store->index, txn, topic->number, partition);
+        /* Was the new file renamed? Before that all of the old ones are there, and after that there
+         * is none of its first name: what there is is the log. */
+        is_lost = true;
+        r = index_forget(&store->index, txn, topic->number, partition);
     }
     if (r < 0 && r != -ENOENT)
         return report_errno(error, r, "an exchange of segments cannot be carried out");
     int fd = io->open(io, store->directory, directory, O_RDONLY | O_DIRECTORY, 0);
     if (fd < 0)
-        return 0; /* recovery says so itself */
+        return is_lost; /* recovery says so itself */
     struct leftovers leftovers = {store, fd};
     r = io_list(io, fd, remove_leftover, &leftovers);
     (void)io->close(io, fd);
-    return r < 0 ? report_errno(error, r, "cannot tidy up %s", directory) : 0;
+    return r < 0 ? report_errno(error, r, "cannot tidy up %s", directory) : is_lost;
 }

@@ -48,7 +48,9 @@ int exchange_finish_now(struct beck_store *store, struct beck_error *error);
 bool exchange_has_made(struct beck_partition *partition, struct segment *segment);
 
 /* For recovery, in its transaction: carry out what is under way in a partition, and remove the
- * files that no commit knows of. */
+ * files that no commit knows of. Returns 1 where it cannot be known what was under way: then
+ * index.mdb knows nothing of the partition any more (in that transaction), and its files say all.
+ */
 int exchange_recover(struct beck_store *store, MDB_txn *txn, const struct beck_topic *topic,
                      uint32_t partition, struct beck_error *error);
 

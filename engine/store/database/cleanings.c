@@ -6,6 +6,7 @@
 #include "check.h"
 
 #include <errno.h>
+#include <string.h>
 
 #define INTENT_BYTES (64 + 8 * CLEANING_SOURCES_MAX)
 
@@ -55,21 +56,23 @@ int cleanings_delete(struct db *index, MDB_txn *txn, uint32_t topic_number, uint
     return db_delete(txn, index->dbis[INDEX_CLEANINGS], key.bytes, key.size);
 }
 
-int cleanings_first(struct db *index, MDB_txn *txn, uint32_t *ret_topic_number,
-                    uint32_t *ret_partition)
+int cleanings_next(struct db *index, MDB_txn *txn, uint32_t *topic_number, uint32_t *partition)
 {
+    struct db_key after = db_key_partition(*topic_number, *partition);
     MDB_cursor *cursor;
-    MDB_val key;
+    MDB_val key = {.mv_size = after.size, .mv_data = after.bytes};
     MDB_val value;
     int r = db_cursor(txn, index->dbis[INDEX_CLEANINGS], &cursor);
     if (r < 0)
         return r;
-    r = db_errno(mdb_cursor_get(cursor, &key, &value, MDB_FIRST));
+    r = db_errno(mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE));
+    if (r == 0 && key.mv_size == after.size && memcmp(key.mv_data, after.bytes, after.size) == 0)
+        r = db_errno(mdb_cursor_get(cursor, &key, &value, MDB_NEXT));
     if (r == 0 && key.mv_size != 8)
         r = -EBADMSG;
     if (r == 0) {
-        *ret_topic_number = load_be32(key.mv_data);
-        *ret_partition = load_be32((const uint8_t *)key.mv_data + 4);
+        *topic_number = load_be32(key.mv_data);
+        *partition = load_be32((const uint8_t *)key.mv_data + 4);
     }
     mdb_cursor_close(cursor);
     return r;

@@ -29,9 +29,9 @@ int cleanings_put(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_
 int cleanings_get(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,
                   struct cleaning_intent *ret_intent);
 int cleanings_delete(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition);
-/* The first partition with one that is under way. -ENOENT: there is none. */
-int cleanings_first(struct db *index, MDB_txn *txn, uint32_t *ret_topic_number,
-                    uint32_t *ret_partition);
+/* The next partition behind these two with one that is under way; 0 and 0 to begin. -ENOENT: there
+ * is none. */
+int cleanings_next(struct db *index, MDB_txn *txn, uint32_t *topic_number, uint32_t *partition);
 
 /* The offset up to which the log is clean. -ENOENT: it was never cleaned. */
 int cleaned_get(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,

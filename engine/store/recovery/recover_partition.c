@@ -449,14 +449,14 @@ static int first_file(struct recover *recover, int64_t log_start_offset, int64_t
 }
 
 int recover_partition(struct beck_store *store, const struct beck_topic *topic, int32_t partition,
-                      bool from_disk, int64_t log_start_offset, struct scan *scan,
+                      unsigned flags, int64_t log_start_offset, struct scan *scan,
                       struct recovered *ret_recovered, struct beck_error *error)
 {
     struct recover recover = {
         .store = store,
         .topic = topic,
         .partition = partition,
-        .from_disk = from_disk,
+        .from_disk = flags & RECOVER_FROM_DISK,
         .scan = scan,
         .found = ret_recovered,
         .now_ms = store_now_ms(),
@@ -469,7 +469,7 @@ int recover_partition(struct beck_store *store, const struct beck_topic *topic, 
     store_topic_path(recover.path, topic->id, partition);
 
     int listed = recover_list(&recover);
-    int r = recover_checkpoint(&recover);
+    int r = flags & RECOVER_ALL_FILES ? -ENOENT : recover_checkpoint(&recover);
     if (listed < 0)
         r = listed; /* without its folder it can be neither read nor written to */
     else if (r == -ENOENT || r == -EBADMSG || r == -EPROTONOSUPPORT) {

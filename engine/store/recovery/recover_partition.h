@@ -39,10 +39,14 @@ struct recovered {
     struct beck_recovery cut;
 };
 
-/* `from_disk`: do not believe the page cache, which may have what the disk refused. Everything but
- * the log start, which recover_start() finds. */
+enum recover_flags {
+    RECOVER_FROM_DISK = 1 << 0, /* not from the page cache, which may have what the disk refused */
+    RECOVER_ALL_FILES = 1 << 1, /* whatever index.mdb says of them */
+};
+
+/* Everything but the log start, which recover_start() finds. */
 int recover_partition(struct beck_store *store, const struct beck_topic *topic, int32_t partition,
-                      bool from_disk, int64_t log_start_offset, struct scan *scan,
+                      unsigned flags, int64_t log_start_offset, struct scan *scan,
                       struct recovered *ret_recovered, struct beck_error *error);
 void recovered_done(struct recovered *recovered);
 

@@ -252,12 +252,15 @@ static int recovery_partition(struct recovery *recovery, const struct beck_topic
     if (location.slot >= atomic_load(&live_store(&store->live)->slots))
         return 0;
     /* Where that is refused, the intent stays, and who reads the segment finds the new file. */
-    if (!store->read_only &&
-        exchange_recover(store, recovery->index_txn, topic, (uint32_t)partition, error) == -ENOMEM)
-        return -ENOMEM;
+    if (!store->read_only)
+        r = exchange_recover(store, recovery->index_txn, topic, (uint32_t)partition, error);
+    if (r == -ENOMEM)
+        return r;
     const struct live_slot *old = old_slot(recovery, topic, partition, location.slot);
-    bool from_disk = old && (atomic_load(&old->flags) & LIVE_FAILED);
-    r = recover_partition(store, topic, partition, from_disk, location.log_start_offset,
+    unsigned flags = r == 1 ? RECOVER_ALL_FILES : 0;
+    if (old && (atomic_load(&old->flags) & LIVE_FAILED))
+        flags |= RECOVER_FROM_DISK;
+    r = recover_partition(store, topic, partition, flags, location.log_start_offset,
                           &recovery->scan, &found, error);
     if (r == 0)
         r = recover_start(store, topic, partition, location.log_start_offset, &recovery->scan,

@@ -442,7 +442,7 @@ static int finish_exchange(struct check *check)
         return 0;
     if (r == 0 && execute)
         r = exchange_recover(&check->repair->store, txn, check->topic, number, check->error);
-    if (r == 0 && execute)
+    if (r >= 0 && execute)
         r = db_commit(index, TAKE_POINTER(txn), check->error);
     if (r == 0)
         r = repair_tell(check->repair, &step, "compaction was exchanging segments: carried out");
@@ -594,8 +594,8 @@ static int recover(struct check *check, bool anew, struct recovered *found)
     *found = (struct recovered){0};
     if (anew)
         store->index.env = NULL;
-    int r = recover_partition(store, check->topic, check->number, false, check->log_start,
-                              &check->scan, found, check->error);
+    int r = recover_partition(store, check->topic, check->number, 0, check->log_start, &check->scan,
+                              found, check->error);
     store->index = index;
     if (r == 0 && found->is_failed)
         r = report(check->error, -EIO, "the files of the partition cannot be read");

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define MIB    (1u << 20)
@@ -682,6 +683,92 @@ static void killed_while_it_removes_what_is_below_the_log_start(void **state)
     assert_int_equal(must_state(fixture->partition).log_start_offset, 5);
 }
 
+/* ---- an intent that is damaged ------------------------------------------------------------- */
+
+static int die_before_rename(struct fault_io *fault, const struct fault_what *what)
+{
+    (void)fault;
+    if (fault_is(what, FAULT_RENAME, ".cleaned"))
+        (void)raise(SIGKILL);
+    return 0;
+}
+
+static int die_after_rename(struct fault_io *fault, const struct fault_what *what)
+{
+    static bool is_renamed;
+    (void)fault;
+    if (is_renamed)
+        (void)raise(SIGKILL);
+    is_renamed = fault_is(what, FAULT_RENAME, ".cleaned");
+    return 0;
+}
+
+static int (*die_at)(struct fault_io *fault, const struct fault_what *what);
+
+static int compact_and_die(struct fixture *fixture)
+{
+    struct fault_io fault;
+    fault_io_init(&fault);
+    fault.hook = die_at;
+    fixture->store = must_open_io(fixture->path, 0, &fault.io);
+    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    (void)clean_with(fixture, NOW, COMPACT_MAP_BYTES);
+    return 0;
+}
+
+static void damage_intent(struct fixture *fixture)
+{
+    struct db *index = &fixture->store->index;
+    struct db_key key = db_key_partition(beck_partition_topic(fixture->partition)->number, 0);
+    MDB_val k = {.mv_size = key.size, .mv_data = key.bytes};
+    MDB_val v = {.mv_size = 7, .mv_data = (void *)(uintptr_t) "damaged"};
+    MDB_txn *txn;
+    must(db_begin(index, true, &txn, &fixture->error), &fixture->error);
+    assert_int_equal(mdb_put(txn, index->dbis[INDEX_CLEANINGS], &k, &v, MDB_NOOVERWRITE),
+                     MDB_KEYEXIST);
+    assert_int_equal(mdb_put(txn, index->dbis[INDEX_CLEANINGS], &k, &v, 0), 0);
+    must(db_commit(index, txn, &fixture->error), &fixture->error);
+}
+
+/* Whoever compacts is killed there, while this process has the store open. */
+static void lose_intent(struct fixture *fixture,
+                        int (*at)(struct fault_io *fault, const struct fault_what *what))
+{
+    uint32_t next_ms;
+    keyed_log_fill(keyed, fixture->partition, 3 * MIB, 10);
+    must(beck_store_maintain(fixture->store, true, &next_ms, &fixture->error), &fixture->error);
+    /* The child must not have what this process has open. */
+    fixture_close(fixture);
+    fixture->store = must_open(fixture->path, 0);
+    die_at = at;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(compact_and_die(fixture));
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status));
+    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    damage_intent(fixture);
+    must(beck_store_maintain(fixture->store, true, &next_ms, &fixture->error), &fixture->error);
+    fixture_reopen(fixture);
+    (void)keyed_log_check(keyed, fixture->partition, 0);
+    assert_int_equal(verify_count(fixture->store, NULL), 0);
+    assert_int_equal(count_files(fixture, ".cleaned"), 0);
+    must_clean(fixture, NOW);
+    (void)check_clean(fixture);
+}
+
+static void a_damaged_intent_costs_nothing_before_the_new_file_has_its_name(void **state)
+{
+    lose_intent(*state, die_before_rename);
+}
+
+static void a_damaged_intent_costs_nothing_after_the_new_file_has_its_name(void **state)
+{
+    lose_intent(*state, die_after_rename);
+}
+
 /* One batch: the first `obsolete` keys with values, and tombstones for some more. */
 static void put_batch(struct fixture *fixture, uint32_t obsolete, uint32_t tombstones)
 {
@@ -741,6 +828,8 @@ int main(void)
         TEST(small_segments_are_merged),
         TEST(a_segment_that_replaces_all_of_one_of_its_size_does),
         TEST(a_batch_that_keeps_its_size_loses_what_is_obsolete),
+        TEST(a_damaged_intent_costs_nothing_before_the_new_file_has_its_name),
+        TEST(a_damaged_intent_costs_nothing_after_the_new_file_has_its_name),
         TEST(stops_when_it_is_told_to),
         TEST(a_topic_may_be_deleted_meanwhile),
         TEST(a_damaged_segment_is_told_and_the_others_are_compacted),
