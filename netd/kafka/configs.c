@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kafka/config_source.h"
 #include "kafka/errors.h"
 #include "kafka/handlers.h"
 #include "kafka/topic_text.h"
@@ -21,14 +22,6 @@ enum {
     RESOURCE_TOPIC = 2,
     RESOURCE_BROKER = 4,
     RESOURCE_BROKER_LOGGER = 8,
-};
-
-/* Where a value comes from, likewise. */
-enum {
-    SOURCE_TOPIC = 1,
-    SOURCE_DYNAMIC_DEFAULT_BROKER = 3,
-    SOURCE_STATIC_BROKER = 4,
-    SOURCE_DEFAULT = 5,
 };
 
 /* The type that old versions of the protocol know as none. */
@@ -109,19 +102,6 @@ static int add_synonyms(struct request *request,
     return 0;
 }
 
-static int8_t source_of(const struct beck_config_entry *entry)
-{
-    switch (entry->source) {
-    case BECK_CONFIG_FROM_TOPIC:
-        return SOURCE_TOPIC;
-    case BECK_CONFIG_FROM_STORE:
-        return SOURCE_DYNAMIC_DEFAULT_BROKER;
-    case BECK_CONFIG_FROM_DEFAULT:
-    default:
-        return SOURCE_DEFAULT;
-    }
-}
-
 static int describe_entry(struct description *description, const struct beck_config_entry *entry,
                           const char *name)
 {
@@ -134,7 +114,7 @@ static int describe_entry(struct description *description, const struct beck_con
         return -ENOMEM;
     config->name = kafka_string_of(name);
     config->value = copy_of(request, entry->value);
-    config->config_source = source_of(entry);
+    config->config_source = config_source_of(entry);
     config->config_type = (int8_t)entry->type;
     if (body->include_documentation)
         config->documentation = kafka_string_of(entry->documentation);
@@ -329,6 +309,31 @@ struct outcome {
     struct kafka_string message;
 };
 
+/* What is asked for of one resource, without its changes. */
+static struct alteration alteration_begin(struct request *request, int8_t type,
+                                          struct kafka_string name, uint32_t count, unsigned flags)
+{
+    return (struct alteration){
+        .request = request,
+        .type = type,
+        .name = name,
+        .changes = kafka_arena_alloc(&request->arena, count, sizeof(struct beck_config_change)),
+        .flags = flags,
+    };
+}
+
+static void alteration_add(struct alteration *alteration, struct kafka_string name,
+                           struct kafka_string value, enum beck_config_operation operation)
+{
+    struct kafka_arena *arena = &alteration->request->arena;
+    if (alteration->changes)
+        alteration->changes[alteration->count++] = (struct beck_config_change){
+            .name = topic_text(arena, name),
+            .value = topic_text(arena, value),
+            .operation = operation,
+        };
+}
+
 /* False: there was no memory for some text of it. */
 static bool is_whole(const struct alteration *alteration)
 {
@@ -380,7 +385,7 @@ static struct outcome alter_broker(const struct alteration *alteration)
                       : (struct outcome){KAFKA_NONE, {0}};
 }
 
-static struct outcome alter(const struct alteration *alteration)
+static struct outcome alter_resource(const struct alteration *alteration)
 {
     struct request *request = alteration->request;
     struct beck_error error = {.message = ""};
@@ -397,43 +402,39 @@ static struct outcome alter(const struct alteration *alteration)
                       : (struct outcome){KAFKA_NONE, {0}};
 }
 
+/* The same, if there is memory for it: else all of the answer is none. */
+static struct outcome alter(const struct alteration *alteration)
+{
+    if (is_whole(alteration))
+        return alter_resource(alteration);
+    alteration->request->response = NULL;
+    return (struct outcome){KAFKA_UNKNOWN_SERVER_ERROR, {0}};
+}
+
 static void alter_configs(struct request *request)
 {
     const struct kafka_alter_configs_request *body = request->body;
     struct kafka_alter_configs_response *response = request->response;
+    unsigned flags = BECK_ALTER_REPLACE | (body->validate_only ? BECK_ALTER_VALIDATE_ONLY : 0);
     response->responses =
         kafka_alter_configs_response_resource_array(&request->arena, body->resources_count);
-    for (uint32_t i = 0; response->responses && i < body->resources_count; i++) {
+    if (!response->responses)
+        request->response = NULL;
+    for (uint32_t i = 0; request->response && i < body->resources_count; i++) {
         const struct kafka_alter_configs_request_resource *asked = &body->resources[i];
         struct kafka_alter_configs_response_resource *answer =
             &response->responses[response->responses_count++];
-        struct alteration alteration = {
-            .request = request,
-            .type = asked->resource_type,
-            .name = asked->resource_name,
-            .count = asked->configs_count,
-            .flags = BECK_ALTER_REPLACE | (body->validate_only ? BECK_ALTER_VALIDATE_ONLY : 0),
-        };
-        alteration.changes =
-            kafka_arena_alloc(&request->arena, asked->configs_count, sizeof(*alteration.changes));
-        for (uint32_t c = 0; alteration.changes && c < asked->configs_count; c++)
-            alteration.changes[c] = (struct beck_config_change){
-                .name = topic_text(&request->arena, asked->configs[c].name),
-                .value = topic_text(&request->arena, asked->configs[c].value),
-                .operation = asked->configs[c].value.data ? BECK_CONFIG_SET : BECK_CONFIG_RESET,
-            };
-        struct outcome outcome = {0};
-        if (is_whole(&alteration))
-            outcome = alter(&alteration);
-        else
-            response->responses = NULL;
+        struct alteration alteration = alteration_begin(
+            request, asked->resource_type, asked->resource_name, asked->configs_count, flags);
+        for (uint32_t c = 0; c < asked->configs_count; c++)
+            alteration_add(&alteration, asked->configs[c].name, asked->configs[c].value,
+                           asked->configs[c].value.data ? BECK_CONFIG_SET : BECK_CONFIG_RESET);
+        struct outcome outcome = alter(&alteration);
         answer->error_code = outcome.code;
         answer->error_message = outcome.message;
         answer->resource_type = asked->resource_type;
         answer->resource_name = asked->resource_name;
     }
-    if (!response->responses)
-        request->response = NULL;
 }
 
 void alter_configs_handle(struct request *request)
@@ -445,39 +446,26 @@ static void incremental_alter_configs(struct request *request)
 {
     const struct kafka_incremental_alter_configs_request *body = request->body;
     struct kafka_incremental_alter_configs_response *response = request->response;
+    unsigned flags = body->validate_only ? BECK_ALTER_VALIDATE_ONLY : 0;
     response->responses = kafka_incremental_alter_configs_response_resource_array(
         &request->arena, body->resources_count);
-    for (uint32_t i = 0; response->responses && i < body->resources_count; i++) {
+    if (!response->responses)
+        request->response = NULL;
+    for (uint32_t i = 0; request->response && i < body->resources_count; i++) {
         const struct kafka_incremental_alter_configs_request_resource *asked = &body->resources[i];
         struct kafka_incremental_alter_configs_response_resource *answer =
             &response->responses[response->responses_count++];
-        struct alteration alteration = {
-            .request = request,
-            .type = asked->resource_type,
-            .name = asked->resource_name,
-            .count = asked->configs_count,
-            .flags = body->validate_only ? BECK_ALTER_VALIDATE_ONLY : 0,
-        };
-        alteration.changes =
-            kafka_arena_alloc(&request->arena, asked->configs_count, sizeof(*alteration.changes));
-        for (uint32_t c = 0; alteration.changes && c < asked->configs_count; c++)
-            alteration.changes[c] = (struct beck_config_change){
-                .name = topic_text(&request->arena, asked->configs[c].name),
-                .value = topic_text(&request->arena, asked->configs[c].value),
-                .operation = (enum beck_config_operation)asked->configs[c].config_operation,
-            };
-        struct outcome outcome = {0};
-        if (is_whole(&alteration))
-            outcome = alter(&alteration);
-        else
-            response->responses = NULL;
+        struct alteration alteration = alteration_begin(
+            request, asked->resource_type, asked->resource_name, asked->configs_count, flags);
+        for (uint32_t c = 0; c < asked->configs_count; c++)
+            alteration_add(&alteration, asked->configs[c].name, asked->configs[c].value,
+                           (enum beck_config_operation)asked->configs[c].config_operation);
+        struct outcome outcome = alter(&alteration);
         answer->error_code = outcome.code;
         answer->error_message = outcome.message;
         answer->resource_type = asked->resource_type;
         answer->resource_name = asked->resource_name;
     }
-    if (!response->responses)
-        request->response = NULL;
 }
 
 void incremental_alter_configs_handle(struct request *request)
