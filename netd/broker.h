@@ -55,6 +55,13 @@ struct broker {
     atomic_size_t output_bytes; /* of all answers that are ready and not gone */
 };
 
+/* NULL: it is in none that anybody named. Lives as long as the broker. */
+static inline const char *broker_rack(const struct broker *broker)
+{
+    const struct broker_config *config = broker->config;
+    return config->broker_rack[0] ? config->broker_rack : NULL;
+}
+
 /* Opens the store, making it where there is none, takes the broker role and starts the threads. 0,
  * or a negative errno with the reason. `config` is borrowed until broker_stop(). */
 int broker_start(struct broker *broker, const struct broker_config *config,

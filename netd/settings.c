@@ -18,6 +18,7 @@ enum kind {
     KIND_INT32,
     KIND_INT64,
     KIND_PATH,
+    KIND_TEXT,
     KIND_LISTENERS,
     KIND_ADVERTISED,
     KIND_PROTOCOLS, /* checked, and of no further use */
@@ -60,6 +61,8 @@ static const struct row rows[] = {
         "connection came to where that is no single one."),
     OWN("auto.create.topics.enable", BOOLEAN, BOOL, auto_create_topics_enable, 0, 1, "true", true,
         "Make a topic when a client asks for one that is missing."),
+    OWN("broker.rack", STRING, TEXT, broker_rack, 0, 0, "", true,
+        "The rack that clients are told the broker is in."),
     STORE("compression.type", "compression.type", STRING, FOR_TOPICS "compression.type."),
     OWN("connections.max.idle.ms", LONG, INT64, connections_max_idle_ms, 100, INT32_MAX, "600000",
         true,
@@ -415,6 +418,11 @@ static int set_value(struct broker_config *config, const struct row *row, const 
             return refuse(error, "%s: the path is too long", row->entry.name);
         (void)snprintf(config->store_path, sizeof(config->store_path), "%s", value);
         return 0;
+    case KIND_TEXT:
+        if (strlen(value) > CONFIG_VALUE_BYTES)
+            return refuse(error, "%s: at most %d bytes", row->entry.name, CONFIG_VALUE_BYTES);
+        (void)snprintf(place, CONFIG_VALUE_BYTES + 1, "%s", value);
+        return 0;
     case KIND_LISTENERS:
     case KIND_ADVERTISED:
         return set_endpoints((struct endpoints *)(void *)place, row->entry.name, value, error);
@@ -532,6 +540,7 @@ void settings_value(const struct broker_config *config, size_t index,
         (void)snprintf(ret_text, room, "%lld", (long long)large);
         break;
     case KIND_PATH:
+    case KIND_TEXT:
     case KIND_WORDS:
     case KIND_WORD:
         (void)snprintf(ret_text, room, "%.255s", place);
@@ -569,6 +578,7 @@ static size_t row_bytes(const struct row *row)
     case KIND_LISTENERS:
     case KIND_ADVERTISED:
         return sizeof(struct endpoints);
+    case KIND_TEXT:
     case KIND_WORDS:
     case KIND_WORD:
         return CONFIG_VALUE_BYTES + 1;

@@ -51,6 +51,7 @@ struct broker_config {
     /* Under Kafka's names, with dots. */
     bool auto_create_topics_enable;
     bool delete_topic_enable;
+    char broker_rack[CONFIG_VALUE_BYTES + 1]; /* empty: none */
     bool replication_factor_any;
     int32_t fetch_max_bytes;
     char group_consumer_assignors[CONFIG_VALUE_BYTES + 1];

@@ -42,6 +42,7 @@ void describe_cluster_handle(struct request *request)
         broker->broker_id = BROKER_NODE_ID;
         broker->host = kafka_string_of(copy);
         broker->port = port;
+        broker->rack = kafka_string_of(broker_rack(request->loop->broker));
         response->brokers = broker;
         response->brokers_count = 1;
         response->controller_id = BROKER_NODE_ID;

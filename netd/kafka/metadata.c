@@ -192,6 +192,7 @@ static void answer(struct request *request)
     broker->node_id = BROKER_NODE_ID;
     broker->host = kafka_string_of(place->host);
     broker->port = place->port;
+    broker->rack = kafka_string_of(broker_rack(request->loop->broker));
     response->brokers = broker;
     response->brokers_count = 1;
     response->controller_id = BROKER_NODE_ID;

@@ -10,14 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kafka/config_source.h"
 #include "kafka/errors.h"
 #include "kafka/handlers.h"
 #include "kafka/topic_text.h"
 #include "loop.h"
-
-/* Where a configuration's value comes from, in the protocol's numbers. */
-#define SOURCE_TOPIC   1
-#define SOURCE_DEFAULT 5
 
 /* ---- CreateTopics ---- */
 
@@ -124,7 +121,7 @@ static int describe_configs(struct creation *creation)
             return -ENOMEM;
         configs[filled].name = kafka_string_of(entry.name);
         configs[filled].value = kafka_string_of(value);
-        configs[filled].config_source = entry.is_default ? SOURCE_DEFAULT : SOURCE_TOPIC;
+        configs[filled].config_source = config_source_of(&entry);
         filled++;
     }
     creation->answer->configs = configs;

@@ -150,4 +150,53 @@ def leader_epochs():
             equal(client.fetch('t', version=9, epoch=1)['parts'][0]['error'], 0, 'with the new one it goes on')
 
 
-run(topic_partitions, producers, operations, leader_epochs)
+def sources():
+    """Where a new topic's configurations come from."""
+    with Daemon('--set', 'log.retention.ms=7000', '--set', 'broker.rack=south') as daemon, Raw(daemon.port) as client:
+        one = (compact_string('t') + struct.pack('>ih', 1, 1) + compact_array([])
+               + compact_array([compact_string('segment.ms') + compact_string('9000') + b'\0']) + b'\0')
+        reader = client.call(raw.CREATE_TOPICS, 5, compact_array([one]) + struct.pack('>i', 5000) + b'\0\0',
+                             flexible=True)
+        reader.take('i')
+
+        def topic():
+            head = (reader.compact_string(), reader.take('h'), reader.compact_string(), reader.take('ih'))
+            return head[:2], {name: (value, source) for name, value, _, source in reader.compact_array(
+                lambda: (reader.compact_string(), reader.compact_string(), *reader.take('?b?'), reader.tags())[:4])}
+        created, configs = reader.compact_array(topic)[0]
+        equal(created, ('t', 0), 'a topic is made')
+        equal({name: configs[name] for name in ('segment.ms', 'retention.ms', 'cleanup.policy')},
+              {'segment.ms': ('9000', 1), 'retention.ms': ('7000', 3), 'cleanup.policy': ('delete', 5)},
+              'each configuration says whether it is its own, of all topics, or nobody has set it')
+        equal(client.metadata('t')['brokers'][0][3], 'south', 'the broker tells its rack')
+        reader = client.call(60, 0, b'\0\0', flexible=True)
+        ok(b'\x06south' in reader.read(), 'also where the cluster is described')
+
+
+def quotas():
+    """There are none. What is wrong is refused as Kafka does, and what would have no effect with a reason."""
+    def alter(client, kind, key, remove):
+        body = array([array([string(kind) + string('joe')])
+                      + array([string(key) + struct.pack('>d?', 1000, remove)])]) + b'\0'
+        reader = client.call(49, 0, body)
+        reader.take('i')
+        return reader.array(lambda: (reader.take('h'), reader.string(), reader.array(
+            lambda: (reader.string(), reader.string()))))[0]
+
+    def describe(client, kind):
+        reader = client.call(48, 0, array([string(kind) + b'\1' + string(None)]) + b'\0')
+        reader.take('i')
+        return reader.take('h'), reader.string(), reader.take('i')
+    with Daemon() as daemon, Raw(daemon.port) as client:
+        error, why, entity = alter(client, 'user', 'producer_byte_rate', False)
+        equal((error, entity), (35, [('user', 'joe')]), 'a quota is refused')
+        ok('Quotas are not kept' in why, 'with a reason', why)
+        equal(alter(client, 'user', 'producer_byte_rate', True)[:2], (0, None), 'removing one is done: there is none')
+        equal(alter(client, 'user', 'bogus', False)[0], 42, 'an unknown quota: error 42')
+        equal(alter(client, 'bogus', 'producer_byte_rate', False)[0], 42, 'an unknown entity: error 42')
+        equal(describe(client, 'client-id'), (0, None, 0), 'there are none')
+        error, why, count = describe(client, 'bogus')
+        equal((error, count), (35, -1), 'of an unknown entity: error 35')
+
+
+run(sources, quotas, topic_partitions, producers, operations, leader_epochs)
