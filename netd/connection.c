@@ -23,6 +23,8 @@
 
 /* Silence after which buffers are given back. */
 #define BUFFERS_IDLE_MS 2000
+/* How long one that sends no more is kept for an answer that others have to come for. */
+#define HALF_MS 10000
 
 static bool has_output_room(const struct connection *connection)
 {
@@ -404,10 +406,13 @@ void connection_sweep(struct connection *connection, int64_t now_ms)
     if (silent_ms >= BUFFERS_IDLE_MS)
         give_back(connection);
     bool stuck = !output_empty(&connection->output);
-    bool waits = !TAILQ_EMPTY(&connection->requests);
+    bool waits = !TAILQ_EMPTY(&connection->requests) && !connection->half;
+    int64_t most_ms = connection->loop->broker->config->connections_max_idle_ms;
     if (stuck)
         silent_ms = now_ms - connection->taken_ms;
-    if (silent_ms < connection->loop->broker->config->connections_max_idle_ms || (waits && !stuck))
+    else if (connection->half && most_ms > HALF_MS)
+        most_ms = HALF_MS;
+    if (silent_ms < most_ms || (waits && !stuck))
         return;
     if (stuck)
         connection_end(connection, "takes no answers for %lld ms", (long long)silent_ms);

@@ -204,4 +204,22 @@ def slow_loris():
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-run(per_address, answer_memory, slow_reader, ends_promptly, storm, slow_loris)
+def half_closed():
+    """One that will send no more, and waits for others who do not come."""
+    def join(client, member):
+        protocols = raw.array([raw.string('range') + struct.pack('>i', 0)])
+        return client.send(11, 1, raw.string('g') + struct.pack('>ii', 60000, 60000) + raw.string(member)
+                           + raw.string('consumer') + protocols)
+    with Daemon(*HURRY, '--set', 'group.initial.rebalance.delay.ms=0') as daemon:
+        with Raw(daemon.port) as first, Raw(daemon.port) as second:
+            join(first, '')
+            equal(first.receive()[1].take('h'), 0, 'a member')
+            first.create('t')
+            join(second, '')
+            ok(second.silent(0.2), 'another one waits for it')
+            second.socket.shutdown(socket.SHUT_WR)
+            ok(second.closed(), 'not for ever, when it sends no more')
+        healthy(daemon, 'others go on')
+
+
+run(half_closed, per_address, answer_memory, slow_reader, ends_promptly, storm, slow_loris)
