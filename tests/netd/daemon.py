@@ -17,8 +17,24 @@ import time
 
 BECKD = sys.argv[1]
 OTHER = sys.argv[2] if len(sys.argv) > 2 else None
-# More options for each daemon, for sanitizers, which have little address space.
+# More options for each daemon.
 OPTIONS = os.environ.get('BECKD_OPTIONS', '').split()
+
+
+def sanitizer():
+    """The one that the daemon was built with, '': none."""
+    with open(BECKD, 'rb') as file:
+        program = file.read()
+    return next((name for name in ('asan', 'tsan') if f'__{name}_init\0'.encode() in program), '')
+
+
+# Where memory is measured, a sanitizer needs more of it; what is freed is to come back soon.
+MEMORY = 4 if sanitizer() else 1
+os.environ.setdefault('ASAN_OPTIONS', 'quarantine_size_mb=1:allocator_release_to_os_interval_ms=100')
+# The one for threads has little address space.
+if sanitizer() == 'tsan':
+    os.environ['BECK_TEST_MAP_BYTES'] = str(64 << 20)
+    OPTIONS += ['--set', f'store.map.bytes={64 << 20}']
 # For slow machines and sanitizers: how long something that should happen at once may take.
 PATIENCE = 20.0
 

@@ -69,10 +69,12 @@ int main(int argc, char **argv)
     struct beck_store *store = NULL;
     struct beck_partition *partition = NULL;
     struct beck_error error;
+    const char *bytes = getenv("BECK_TEST_MAP_BYTES"); /* where there is little address space */
+    const struct beck_store_options options = {.map_bytes = bytes ? strtoull(bytes, NULL, 10) : 0};
     if (argc < 6)
         errx(2,
              "usage: other_process append|flood|trim|wait STORE TOPIC PARTITION NUMBER [VALUE...]");
-    if (beck_store_open(argv[2], 0, NULL, &store, &error) < 0 ||
+    if (beck_store_open(argv[2], 0, &options, &store, &error) < 0 ||
         beck_partition_open(store, argv[3], atoi(argv[4]), &partition, &error) < 0)
         errx(1, "%s", error.message);
     int code;

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 
-from daemon import BECKD, PATIENCE, Daemon
+from daemon import BECKD, OPTIONS, PATIENCE, Daemon
 from raw import Raw
 from tap import equal, ok, run
 
@@ -271,7 +271,7 @@ def wrong_sockets():
     def refused(names, sockets, listeners, pattern):
         under, fds = passing(names, sockets)
         with tempfile.TemporaryDirectory() as store:
-            done = subprocess.run([*under, BECKD, '--store', store + '/s', '--set', 'listeners=' + listeners],
+            done = subprocess.run([*under, BECKD, *OPTIONS, '--store', store + '/s', '--set', 'listeners=' + listeners],
                                   pass_fds=fds, capture_output=True, text=True, timeout=PATIENCE,
                                   check=False)
         ok(done.returncode == 1 and re.search(pattern, done.stderr), f'refused: {pattern}', done.stderr)
