@@ -16,6 +16,7 @@
 #include "recover_apply.h"
 #include "recover_partition.h"
 #include "repair.h"
+#include "repair_names.h"
 #include "report.h"
 #include "topic_file.h"
 
@@ -56,15 +57,22 @@ struct check {
     struct index_checkpoint checkpoint;
     struct segment_record *records; /* the catalogue */
     size_t record_count;
+    struct repair_rename *renames;
+    size_t rename_count;
     struct damage *damages;
     size_t damage_count;
     const char *rebuild; /* why the partition's part of index.mdb has to be made anew */
 };
 
+/* Who only looks finds it under the name that it has now. */
 static void segment_file(const struct check *check, int64_t segment, char to[REPAIR_PATH_BYTES])
 {
     char name[SEGMENT_NAME_BYTES];
-    segment_name(name, segment);
+    int64_t named = segment;
+    for (size_t i = 0; i < check->rename_count && !repair_executes(check->repair); i++)
+        if (check->renames[i].to == segment)
+            named = check->renames[i].from;
+    segment_name(name, named);
     (void)snprintf(to, REPAIR_PATH_BYTES, "%s/%s", check->path, name);
 }
 
@@ -226,6 +234,35 @@ static int load_index(struct check *check)
         check->has_checkpoint = false;
     }
     return r == -ENOMEM ? r : 0;
+}
+
+/* Give files that were renamed their names back. */
+static int fix_names(struct check *check, struct names *names)
+{
+    size_t count = check->has_checkpoint ? check->record_count + 1 : 0;
+    _cleanup_free_ struct repair_place *places = calloc(count + 1, sizeof(*places));
+    if (!places)
+        return report(check->error, -ENOMEM, "out of memory");
+    for (size_t i = 0; i + 1 < count; i++)
+        places[i] = (struct repair_place){check->records[i].base_offset, check->records[i].bytes};
+    if (count > 0)
+        places[count - 1] = (struct repair_place){check->checkpoint.end.segment, UINT64_MAX};
+    struct repair_names fix = {.repair = check->repair,
+                               .topic = check->topic,
+                               .partition = check->number,
+                               .folder = check->path,
+                               .places = places,
+                               .place_count = count,
+                               .segments = names->segments,
+                               .count = names->count,
+                               .scan = &check->scan};
+    int r = repair_names(&fix, check->error);
+    names->count = fix.count;
+    check->renames = fix.renames;
+    check->rename_count = fix.rename_count;
+    if (fix.is_changed && !repair_executes(check->repair))
+        check->is_obstructed = true;
+    return r;
 }
 
 /* ---- reading one file ----------------------------------------------------------------------- */
@@ -703,12 +740,15 @@ int repair_partition(struct repair *repair, const struct beck_topic *topic, int3
     if (r == 0)
         r = load_index(&check);
     if (r == 0)
+        r = fix_names(&check, &names);
+    if (r == 0)
         r = check_files(&check, &names);
     leave_out_torn_end(&check, &names);
     if (r == 0)
         r = put_right(&check);
     scan_done(&check.scan);
     free(check.records);
+    free(check.renames);
     free(check.damages);
     names_done(&names);
     return r;
