@@ -183,6 +183,13 @@ def start_kafka(broker):
     return begin
 
 
+def ceiling(size, count):
+    """How fast the client is when it produces to its own mock."""
+    result = must(run(os.path.join(BUILD, 'tests', 'bench', 'bench_clients'), 'produce', 'mock', 't', os.getpid(),
+                      count, size, '1', seconds=SECONDS))
+    return int(re.search(r'(\d+) records/s', result.out)[1])
+
+
 def dd(directory, size):
     path = os.path.join(directory, 'dd')
     done = subprocess.run(['dd', 'if=/dev/zero', f'of={path}', 'bs=1M', f'count={max(1, size >> 20)}',
@@ -205,7 +212,7 @@ def touch_memory(directory):
 
 def line(what, left, right, aim='', form='{:,.0f}'):
     ratio = f'{left / right:.2f}' if right else ''
-    print(f'{what:<34} {form.format(left):>12} {form.format(right) if right else "":>12} {ratio:>7}  {aim}')
+    print(f'{what:<52} {form.format(left):>12} {form.format(right) if right else "":>12} {ratio:>7}  {aim}')
 
 
 def aims(beck, kafka, disk):
@@ -216,7 +223,7 @@ def aims(beck, kafka, disk):
 
 
 def table(beck, kafka, disk):
-    print(f'{"medians of " + str(OPTIONS.rounds):<34} {"beckd":>12} {"Kafka 4.1":>12} {"ratio":>7}  aim')
+    print(f'{"medians of " + str(OPTIONS.rounds):<52} {"beckd":>12} {"Kafka 4.1":>12} {"ratio":>7}  aim')
     for label in ('1 KiB', '100 B'):
         for acks, aim in (('all', ''), ('1', '2')):
             what = f'produce {label} acks={acks}'
@@ -235,6 +242,9 @@ def table(beck, kafka, disk):
         line(what, beck.median(what), kafka.median(what), form='{:,.1f}')
     line('start, s', beck.median('start, s'), kafka.median('start, s'), form='{:.3f}')
     line('dd conv=fdatasync, MB/s', disk, None)
+    for size, count in ((LARGE, LARGE_COUNT), (SMALL, SMALL_COUNT)):
+        what = f'the client into its own mock, {size} B, records/s'
+        line(what, statistics.median(ceiling(size, int(count * OPTIONS.scale)) for _ in range(3)), None)
 
 
 def main():

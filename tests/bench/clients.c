@@ -5,6 +5,7 @@
  *     clients produce ADDRESS TOPIC PID COUNT BYTES ACKS
  *     clients consume ADDRESS TOPIC PID COUNT
  *
+ * ADDRESS may be "mock": the client's own mock of a broker, which shows how fast the client can be.
  * Prints one line: records/s, MB/s, and the CPU seconds that the daemon (process PID) and this
  * client used per GB. Records of one partition, linger.ms 5, batch.size 1 MB.
  */
@@ -110,7 +111,8 @@ static void delivered(rd_kafka_t *kafka, const rd_kafka_message_t *message, void
 static void produce(char **arguments, struct run *run)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    set(conf, "bootstrap.servers", arguments[0]);
+    bool mock = strcmp(arguments[0], "mock") == 0;
+    set(conf, mock ? "test.mock.num.brokers" : "bootstrap.servers", mock ? "1" : arguments[0]);
     set(conf, "linger.ms", "5");
     set(conf, "batch.size", "1000000");
     set(conf, "batch.num.messages", "100000");
