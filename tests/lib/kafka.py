@@ -38,6 +38,12 @@ PROPERTIES = {
 }
 
 
+def version():
+    """Of what is fetched."""
+    return next(re.match(r'kafka-tools-([\d.]+)\.jar', name)[1] for name in maven.listed(FOLDER)
+                if re.match(r'kafka-tools-\d', name))
+
+
 def class_path():
     return maven.fetch('kafka', FOLDER)
 

@@ -3,6 +3,7 @@
 """librdkafka as the system has it (2.0.2 on Debian 12): by its C interface, and kcat, which is made with it."""
 
 import os
+import re
 import sys
 
 import tap
@@ -25,6 +26,7 @@ def by_c():
 
 
 def by_kcat():
+    print('# kcat: version', re.search(r'Version ([\d.]+)', run('kcat', '-V').out)[1], flush=True)
     with Folder() as folder, served(folder) as beckd:
         lines = ''.join(f'key {i}:value {i}\n' for i in range(1000))
         for codec in CODECS:

@@ -149,5 +149,5 @@ def groups():
     equal(result(admin.delete_consumer_groups(['eager'])), [None], 'delete_consumer_groups')
 
 
-print('version', confluent_kafka.version(), 'librdkafka', confluent_kafka.libversion()[0])
+print('version', confluent_kafka.version(), f'(librdkafka {confluent_kafka.libversion()[0]})')
 run(producers, administration, eager, cooperative, groups)

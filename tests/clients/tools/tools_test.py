@@ -136,6 +136,7 @@ def verifiable():
 
 
 def main():
+    print("# Kafka's tools: version", kafka.version(), flush=True)
     with Folder() as folder:
         World.folder = folder
         with Beckd(os.path.join(folder, 'store'), '--set', 'group.initial.rebalance.delay.ms=0') as World.beckd:
