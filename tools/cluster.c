@@ -174,3 +174,25 @@ int cluster_client(const struct tool *tool, rd_kafka_type_t type,
         return tool_failed_error(&error);
     return TOOL_OK;
 }
+
+int cluster_find_topic(const struct tool *tool, rd_kafka_t *client, const char *topic,
+                       uint32_t *ret_partition_count)
+{
+    const struct rd_kafka_metadata *metadata = NULL;
+    int count = 0;
+
+    /* All topics, as asking for one by name may make it. */
+    rd_kafka_resp_err_t wrong = rd_kafka_metadata(client, 1, NULL, &metadata, CLUSTER_PATIENCE_MS);
+    if (wrong)
+        return tool_failed("%s: cannot list the topics: %s", cluster_name(tool),
+                           rd_kafka_err2str(wrong));
+    for (int i = 0; i < metadata->topic_cnt; i++) {
+        if (strcmp(metadata->topics[i].topic, topic) == 0)
+            count = metadata->topics[i].partition_cnt;
+    }
+    rd_kafka_metadata_destroy(metadata);
+    if (count <= 0)
+        return tool_failed("%s has no topic %s", cluster_name(tool), topic);
+    *ret_partition_count = (uint32_t)count;
+    return TOOL_OK;
+}

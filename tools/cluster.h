@@ -43,6 +43,10 @@ int cluster_client_new(const struct tool *tool, rd_kafka_type_t type,
 /* How it is called in messages. */
 const char *cluster_name(const struct tool *tool);
 
+/* How many partitions a topic has; does not make it. Says what fails and returns an exit code. */
+int cluster_find_topic(const struct tool *tool, rd_kafka_t *client, const char *topic,
+                       uint32_t *ret_partition_count);
+
 /* Fill in an error from librdkafka's, behind what was being done. Returns the code: -ENOENT,
  * -EEXIST, -EBUSY (a group has members), -ETIMEDOUT (nobody answers), -EACCES, else -EIO. */
 int cluster_error(struct beck_error *error, rd_kafka_resp_err_t wrong, const char *format, ...)

@@ -34,6 +34,8 @@ static void delivered(rd_kafka_t *client, const rd_kafka_message_t *message, voi
             sender->wrong = message->err;
         return;
     }
+    if (sender->base.latency != NULL)
+        latency_add(sender->base.latency, rd_kafka_message_latency(message), 1);
     if ((uint32_t)message->partition >= sender->base.partition_count)
         return; /* partitions were added meanwhile */
     struct sender_lane *lane = &sender->base.lanes[message->partition];

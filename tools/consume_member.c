@@ -181,29 +181,6 @@ static int read_records(struct member *member)
 
 /* ---- joining ------------------------------------------------------------------------------ */
 
-/* Is the topic there, and has it several partitions? */
-static int find_topic(struct member *member)
-{
-    const struct rd_kafka_metadata *metadata = NULL;
-    struct consume *consume = member->consume;
-    int count = 0;
-
-    rd_kafka_resp_err_t wrong =
-        rd_kafka_metadata(member->client, 1, NULL, &metadata, CLUSTER_PATIENCE_MS);
-    if (wrong)
-        return tool_failed("%s: cannot list the topics: %s", cluster_name(member->tool),
-                           rd_kafka_err2str(wrong));
-    for (int i = 0; i < metadata->topic_cnt; i++) {
-        if (strcmp(metadata->topics[i].topic, consume->topic) == 0)
-            count = metadata->topics[i].partition_cnt;
-    }
-    rd_kafka_metadata_destroy(metadata);
-    consume->several = count > 1;
-    return count > 0
-               ? TOOL_OK
-               : tool_failed("%s has no topic %s", cluster_name(member->tool), consume->topic);
-}
-
 static int join(struct member *member)
 {
     rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
@@ -230,11 +207,13 @@ int consume_as_member(const struct tool *tool, struct consume *consume)
         {NULL, NULL},
     };
     struct beck_error error;
+    uint32_t count = 0;
 
     if (cluster_client_new(tool, RD_KAFKA_CONSUMER, settings, &calls, &member.client, &error) < 0)
         return tool_failed_error(&error);
     (void)rd_kafka_poll_set_consumer(member.client);
-    int code = find_topic(&member);
+    int code = cluster_find_topic(tool, member.client, consume->topic, &count);
+    consume->several = count > 1;
     if (code == TOOL_OK)
         code = join(&member);
     if (code == TOOL_OK)

@@ -15,9 +15,10 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &store_command,   &topic_command,  &config_command, &group_command,    &produce_command,
-    &consume_command, &dump_command,   &verify_command, &repair_command,   &stat_command,
-    &export_command,  &import_command, &backup_command, &complete_command,
+    &store_command,   &topic_command,   &config_command, &group_command,
+    &produce_command, &consume_command, &dump_command,   &verify_command,
+    &repair_command,  &stat_command,    &export_command, &import_command,
+    &backup_command,  &ping_command,    &bench_command,  &complete_command,
 };
 
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };

@@ -32,7 +32,7 @@ static void field(const struct row *row, const char *name, bool is_key)
     }
     (void)fputs(",\"", stdout);
     for (; *name != '\0'; name++)
-        (void)putchar(*name == '-' ? '_' : *name);
+        (void)putchar(*name == '-' || *name == '.' ? '_' : *name);
     (void)fputs("\":", stdout);
 }
 
@@ -51,6 +51,12 @@ void row_number(const struct row *row, const char *name, int64_t number)
 {
     field(row, name, false);
     (void)printf("%lld", (long long)number);
+}
+
+void row_decimal(const struct row *row, const char *name, double number)
+{
+    field(row, name, false);
+    (void)printf("%.3f", number);
 }
 
 void row_text(const struct row *row, const char *name, const char *text)

@@ -21,8 +21,10 @@ struct row {
 void row_begin(struct row *row, enum row_form form, const char *kind);
 void row_end(const struct row *row);
 
-/* Names have dashes; in JSON these are underscores. */
+/* Names have dashes, and may have dots; in JSON these are underscores. */
 void row_number(const struct row *row, const char *name, int64_t number);
+/* With three places behind the point. */
+void row_decimal(const struct row *row, const char *name, double number);
 void row_text(const struct row *row, const char *name, const char *text);
 /* A moment; left out where it is 0. In JSON: milliseconds since the epoch. */
 void row_time(const struct row *row, const char *name, int64_t ms);

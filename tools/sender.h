@@ -9,6 +9,7 @@
 #define TOOLS_SENDER_H
 
 #include "beck.h"
+#include "latency.h"
 #include "tool.h"
 
 #include <stdbool.h>
@@ -50,6 +51,7 @@ struct sender {
     uint32_t partition_count;
     size_t value_limit; /* the largest value that could fit into a record (max.message.bytes) */
     struct sender_lane *lanes; /* one a partition */
+    struct latency *latency;   /* where to count how long records took until acknowledged; NULL */
     bool synced;               /* everything so far survives power loss, as far as can be told */
 };
 

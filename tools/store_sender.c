@@ -34,6 +34,8 @@ struct store_sender {
     uint32_t batch_bytes_max;
     size_t held_bytes;
     size_t unsynced_bytes;
+    int64_t waiting_since_usec; /* the oldest record that is not acknowledged; and how many */
+    uint64_t waiting;
     bool promises_sync; /* acks=all, and no flush.policy=os */
     struct store_lane lanes[];
 };
@@ -128,6 +130,15 @@ static int store_sender_flush(struct sender *base)
     return TOOL_OK;
 }
 
+/* All that was added is acknowledged now; as long as the oldest of it took is counted for all. */
+static void count_latency(struct store_sender *sender)
+{
+    if (sender->base.latency != NULL)
+        latency_add(sender->base.latency, latency_now_usec() - sender->waiting_since_usec,
+                    sender->waiting);
+    sender->waiting = 0;
+}
+
 static int store_sender_sync(struct sender *base)
 {
     struct store_sender *sender = (struct store_sender *)base;
@@ -141,8 +152,10 @@ static int store_sender_sync(struct sender *base)
      * That it could not be done is for whoever does it next to say. */
     uint32_t next_ms;
     (void)beck_store_maintain(sender->store, false, &next_ms, NULL);
-    if (sender->options.acks != BECK_ACKS_ALL)
+    if (sender->options.acks != BECK_ACKS_ALL) {
+        count_latency(sender);
         return TOOL_OK;
+    }
     for (uint32_t i = 0; i < sender->topic.partition_count; i++) {
         struct store_lane *lane = &sender->lanes[i];
         if (lane->sync_to < 0)
@@ -152,6 +165,7 @@ static int store_sender_sync(struct sender *base)
         lane->sync_to = -1;
     }
     sender->base.synced = sender->promises_sync;
+    count_latency(sender);
     return TOOL_OK;
 }
 
@@ -195,6 +209,8 @@ static int store_sender_add(struct sender *base, int32_t partition,
         partition = (int32_t)beck_partition_for_key(
             sender->store, record->key_size < 0 ? NULL : record->key, record->key_size,
             sender->topic.partition_count);
+    if (base->latency != NULL && sender->waiting++ == 0)
+        sender->waiting_since_usec = latency_now_usec();
     int code = open_lane(sender, partition, &lane);
     if (code == TOOL_OK)
         code = add_to_lane(sender, lane, record, origin);

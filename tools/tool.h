@@ -70,6 +70,8 @@ extern const struct command backup_command;
 extern const struct command verify_command;
 extern const struct command repair_command;
 extern const struct command stat_command;
+extern const struct command ping_command;
+extern const struct command bench_command;
 extern const struct command complete_command;
 
 /* Look a command up; NULL: there is no such. */

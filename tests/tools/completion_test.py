@@ -57,7 +57,8 @@ def values():
                                      ('consume', '--format', ['text', 'json'])):
         equal(offered(command, option, ''), values_, f'{command} {option}')
         for value in values_:
-            found = run(BECK, command, 'none', option, value, '--store', '/nonexistent', 'x')
+            more = ['x'] if command == 'produce' else []
+            found = run(BECK, command, 'none', option, value, '--store', '/nonexistent', *more)
             ok(found.code == 1, f'{command} {option} {value} is taken', found)
 
 
