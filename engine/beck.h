@@ -213,12 +213,13 @@ int beck_store_become_broker(struct beck_store *store, struct beck_error *error)
 
 /*
  * Do what is due: checkpoints (sync, then commit positions and index entries to index.mdb). Returns
- * 0 and the time until something is next due. Cheap when nothing is due; may block for the length
- * of an fdatasync when something is, so call it from where that hurts nobody. When another process
- * is at it already, returns at once. Where a process was stopped in the middle of reading
- * index.mdb, which grows with each commit as long as that lasts, checkpoints wait for it once the
- * file has grown by 64 MiB. `all`: checkpoint whatever is not, due or not, and wait for whoever is
- * at it.
+ * 0 and the time until something is next due. Cheap when nothing is due; else it waits for the
+ * disk, so call it from where that hurts nobody. After some seconds it leaves the rest to the next
+ * call, which it wants soon; but one wait for the disk may take longer, as where other programs
+ * have much to write on the same file system. When another process is at it already, returns at
+ * once. Where a process was stopped in the middle of reading index.mdb, which grows with each
+ * commit as long as that lasts, checkpoints wait for it once the file has grown by 64 MiB. `all`:
+ * checkpoint whatever is not, due or not, however long it takes, and wait for whoever is at it.
  */
 int beck_store_maintain(struct beck_store *store, bool all, uint32_t *ret_next_ms,
                         struct beck_error *error);

@@ -15,6 +15,7 @@
 /* However far off the next time is said to be, other processes' appends may bring it nearer. */
 #define LONGEST_SLEEP_MS       5000
 #define SLEEP_AFTER_FAILURE_MS 1000
+#define LONGEST_WORK_MS        600000
 
 static uint32_t maintain(struct maintenance *maintenance, bool *failing)
 {
@@ -57,8 +58,10 @@ static void *maintenance_main(void *argument)
     pthread_mutex_lock(&maintenance->lock);
     while (!maintenance->stopping) {
         pthread_mutex_unlock(&maintenance->lock);
+        atomic_store(&maintenance->at_work, true);
         uint32_t ms = maintain(maintenance, &failing);
         atomic_store(&maintenance->beat_ms, clock_ms());
+        atomic_store(&maintenance->at_work, false);
         if (ms > maintenance->longest_ms)
             ms = maintenance->longest_ms;
         pthread_mutex_lock(&maintenance->lock);
@@ -109,4 +112,12 @@ void maintenance_stop(struct maintenance *maintenance)
     pthread_join(maintenance->thread, NULL);
     pthread_cond_destroy(&maintenance->changed);
     pthread_mutex_destroy(&maintenance->lock);
+}
+
+bool maintenance_is_alive(const struct maintenance *maintenance, int64_t since_ms)
+{
+    bool at_work = atomic_load(&maintenance->at_work);
+    int64_t beat_ms = atomic_load(&maintenance->beat_ms);
+    int64_t least_ms = clock_ms() - LONGEST_WORK_MS;
+    return beat_ms >= since_ms || (at_work && beat_ms >= least_ms);
 }

@@ -20,6 +20,7 @@ struct maintenance {
     pthread_cond_t changed; /* on the monotonic clock */
     uint32_t longest_ms;    /* between two looks */
     atomic_llong beat_ms;   /* when it last began or ended something, by clock_ms() */
+    atomic_bool at_work;    /* in the library, which may wait for the disk */
     bool wanted;            /* under lock: look now, whatever was said about the next time */
     bool stopping;          /* under lock */
 };
@@ -31,5 +32,10 @@ int maintenance_start(struct maintenance *maintenance, struct beck_store *store,
 /* Something may be due sooner than it was: much was appended. */
 void maintenance_kick(struct maintenance *maintenance);
 void maintenance_stop(struct maintenance *maintenance);
+
+/* Has it moved since then, or may it be waiting for the disk? For that it has ten minutes: a call
+ * of the library ends after seconds but for one wait for the disk, and of one on which others have
+ * written much, that may last. */
+bool maintenance_is_alive(const struct maintenance *maintenance, int64_t since_ms);
 
 #endif

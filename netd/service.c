@@ -66,7 +66,7 @@ int64_t service_watchdog_ms(void)
 void service_alive(struct broker *broker)
 {
     int64_t oldest_ms = clock_ms() - broker->watchdog_ms / 2;
-    if (atomic_load(&broker->maintenance.beat_ms) < oldest_ms)
+    if (!maintenance_is_alive(&broker->maintenance, oldest_ms))
         return;
     for (size_t i = 0; i < broker->loop_count; i++)
         if (atomic_load(&broker->loops[i].beat_ms) < oldest_ms)

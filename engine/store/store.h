@@ -95,6 +95,8 @@ struct beck_store {
     _Atomic int64_t groups_expired_ms;    /* when this process last looked, monotonic; 0: never */
     _Atomic int64_t producers_expired_ms; /* the same */
 
+    uint32_t checkpoint_from; /* slot to go on with; under the maintenance lock */
+
     _Atomic int64_t meta_copy_due_ms; /* when to look whether it is time for one; monotonic */
 
     pthread_mutex_t mutex;              /* for what follows; nothing else is locked under it */

@@ -21,6 +21,7 @@
 #include <stdlib.h>
 
 #define CHECKPOINT_BATCH     512  /* partitions in one transaction */
+#define CHECKPOINT_RUN_MS    5000 /* after so long the rest is left to the next call */
 #define CHECKPOINT_LOOK_MS   20   /* when to look again while there is much */
 #define CHECKPOINT_HIDDEN_MS 1000 /* how long records may stay unseen for want of a sync */
 
@@ -36,6 +37,8 @@ struct checkpoint_item {
 
 struct checkpoint_round {
     struct beck_store *store;
+    int64_t until_ms; /* monotonic */
+    uint32_t from;    /* the slot to go on with */
     struct checkpoint_item items[CHECKPOINT_BATCH];
     size_t count;
 };
@@ -73,19 +76,24 @@ static bool slot_is_due(const struct live_slot *slot, bool all, int64_t now_ms)
            slot_tail_is_due(slot, now_ms - dirty_ms);
 }
 
-/* Collect due partitions from slot `*from` on. */
-static void round_collect(struct checkpoint_round *round, bool all, uint32_t *from)
+/* Collect due partitions. */
+static void round_collect(struct checkpoint_round *round, bool all)
 {
     struct beck_store *store = round->store;
     uint32_t slots = atomic_load(&live_store(&store->live)->slots);
     int64_t now_ms = store_monotonic_ms();
     round->count = 0;
-    for (; *from < slots && round->count < CHECKPOINT_BATCH; (*from)++) {
+    for (; round->from < slots && round->count < CHECKPOINT_BATCH; round->from++) {
         struct beck_partition *partition;
-        if (slot_is_due(live_slot(&store->live, *from), all, now_ms) &&
-            partition_open_slot(store, *from, &partition, NULL) == 0)
+        if (slot_is_due(live_slot(&store->live, round->from), all, now_ms) &&
+            partition_open_slot(store, round->from, &partition, NULL) == 0)
             round->items[round->count++] = (struct checkpoint_item){.partition = partition};
     }
+}
+
+static bool round_is_late(const struct checkpoint_round *round)
+{
+    return store_monotonic_ms() >= round->until_ms;
 }
 
 /* ---- one round ----------------------------------------------------------------------------- */
@@ -137,8 +145,14 @@ static void round_sync(struct checkpoint_round *round, struct beck_error *error)
     bool are_many = marked >= SYNC_MANY_LEAST;
     if (are_many)
         sync_many_begin(&many, store->io, store->directory);
-    for (size_t i = 0; i < marked; i++)
-        round_keep(round, &good, i, item_sync(&round->items[i], are_many ? &many : NULL, error));
+    size_t done = 0;
+    for (; done < marked && (done == 0 || !round_is_late(round)); done++)
+        round_keep(round, &good, done,
+                   item_sync(&round->items[done], are_many ? &many : NULL, error));
+    if (done < marked)
+        round->from = round->items[done].partition->slot_number;
+    for (; done < marked; done++)
+        item_done(&round->items[done]);
     round->count = good;
 }
 
@@ -302,9 +316,11 @@ int checkpoint_run(struct beck_store *store, bool all, struct beck_error *error)
     if (!all && db_is_held_back(&store->index))
         return 0;
     round->store = store;
+    round->until_ms = all ? INT64_MAX : store_monotonic_ms() + CHECKPOINT_RUN_MS;
+    round->from = all || store->checkpoint_from >= slots ? 1 : store->checkpoint_from;
     (void)store_is_dirty(store, &dirty_bytes);
-    for (uint32_t from = 1; r == 0 && from < slots;) {
-        round_collect(round, all || dirty_bytes >= CHECKPOINT_STORE_BYTES, &from);
+    while (r == 0 && round->from < slots && !round_is_late(round)) {
+        round_collect(round, all || dirty_bytes >= CHECKPOINT_STORE_BYTES);
         if (round->count == 0)
             continue;
         round_sync(round, error);
@@ -312,6 +328,7 @@ int checkpoint_run(struct beck_store *store, bool all, struct beck_error *error)
         for (size_t i = 0; i < round->count; i++)
             item_done(&round->items[i]);
     }
+    store->checkpoint_from = round->from < slots ? round->from : 1;
     return r;
 }
 
@@ -322,6 +339,7 @@ int checkpoint_partition(struct beck_partition *partition, struct beck_error *er
     if (!round)
         return report(error, -ENOMEM, "out of memory");
     round->store = partition->store;
+    round->until_ms = INT64_MAX;
     int r = partition_open_slot(partition->store, partition->slot_number, &item->partition, error);
     if (r < 0)
         return r;

@@ -9,6 +9,7 @@
 #include <linux/magic.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { MANY = 40 };
@@ -23,6 +24,17 @@ __attribute__((visibility("default"))) int fstatfs64(int fd, struct statfs64 *to
     int r = (int)syscall(SYS_fstatfs, fd, to);
     to->f_type = file_system;
     to->f_flags |= is_read_only ? 1 : 0; /* ST_RDONLY */
+    return r;
+}
+
+static int64_t clock_add_ms; /* to what the system says */
+static int64_t sync_takes_ms;
+
+__attribute__((visibility("default"))) int clock_gettime(clockid_t clock, struct timespec *to)
+{
+    int r = (int)syscall(SYS_clock_gettime, clock, to);
+    to->tv_sec +=
+        clock == CLOCK_MONOTONIC || clock == CLOCK_MONOTONIC_COARSE ? clock_add_ms / 1000 : 0;
     return r;
 }
 
@@ -42,6 +54,8 @@ struct many {
 static int count_syncs(struct fault_io *fault, const struct fault_what *what)
 {
     struct many *many = fault->context;
+    if (what->call == FAULT_SYNC_DATA)
+        clock_add_ms += sync_takes_ms;
     if (what->call == FAULT_SYNC_ALL)
         many->all++;
     if (many->all > 0 && many->add && what->call == FAULT_SYNC_DATA) {
@@ -165,7 +179,6 @@ static void on_another_file_system_each_file_is_synced(void **state)
     assert_int_equal(many.write_backs, 0);
     assert_int_equal(many.each, 2 * MANY); /* and its folder */
     many_close(&many);
-    file_system = EXT4_SUPER_MAGIC;
 }
 
 /* Which may be so since an error, of which syncfs says nothing. */
@@ -176,7 +189,31 @@ static void on_a_file_system_that_became_read_only_each_file_is_synced(void **st
     is_read_only = true;
     must(checkpoint(&many, *state), NULL);
     assert_int_equal(many.write_backs, 0);
-    is_read_only = false;
+    many_close(&many);
+}
+
+/* Whoever watches over the thread wants to see it move. */
+static void a_call_ends_after_seconds_and_the_next_one_goes_on(void **state)
+{
+    struct fixture *fixture = *state;
+    struct many many = {0};
+    uint32_t next_ms;
+    int before = 0;
+    int calls = 0;
+    file_system = OVERLAYFS_SUPER_MAGIC;
+    begin_dirty(&many, fixture);
+    clock_add_ms += 20000; /* they are due */
+    sync_takes_ms = 1000;
+    for (int done = 0; done < MANY; before = done, done = 0, calls++) {
+        must(beck_store_maintain(many.store, false, &next_ms, &fixture->error), &fixture->error);
+        for (int32_t i = 0; i < MANY; i++)
+            done += atomic_load(&many.partitions[i]->slot->checkpoint_offset) == 1;
+        assert_true(done > before && done <= before + 10);
+        assert_true(next_ms < 1000);
+        if (done == MANY)
+            break;
+    }
+    assert_true(calls >= MANY / 10 - 1);
     many_close(&many);
 }
 
@@ -228,7 +265,15 @@ static void ends_that_are_cut_off_many_logs_are_synced_at_once(void **state)
     many_close(&many);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup_store, teardown)
+static int setup(void **state)
+{
+    file_system = EXT4_SUPER_MAGIC;
+    is_read_only = false;
+    sync_takes_ms = 0;
+    return setup_store(state);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
@@ -238,6 +283,7 @@ int main(void)
         TEST(what_the_disk_refused_of_one_file_fails_its_partition_alone),
         TEST(on_another_file_system_each_file_is_synced),
         TEST(on_a_file_system_that_became_read_only_each_file_is_synced),
+        TEST(a_call_ends_after_seconds_and_the_next_one_goes_on),
         TEST(recovery_of_many_asks_most_files_only_for_errors),
         TEST(what_the_disk_refused_fails_one_partition_in_recovery_too),
         TEST(ends_that_are_cut_off_many_logs_are_synced_at_once),
