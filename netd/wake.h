@@ -23,7 +23,7 @@
 
 #include "settings.h"
 
-#define WAKE_ARMS    4
+#define WAKE_ARMS    16
 #define WAKE_POLL_MS 10
 /* Loops in one process. */
 #define WAKE_BELLS_MAX CONFIG_LOOPS_MAX
