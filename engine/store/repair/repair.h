@@ -7,7 +7,8 @@
  * index.mdb anew where they were lost.
  *
  * repair.c goes through the store, repair_meta.c makes meta.mdb anew, repair_partition.c looks at
- * files, repair_names.c at their names, repair_side.c keeps what goes, repair_walk.c reads LMDB's
+ * files, repair_names.c at their names, repair_headers.c reads
+ * headers, repair_side.c keeps what goes, repair_walk.c reads LMDB's
  * files.
  */
 #ifndef STORE_REPAIR_H
@@ -62,12 +63,22 @@ int repair_meta(struct repair *repair, struct beck_error *error);
 
 /* ---- files (repair_partition.c) -------------------------------------------------------------- */
 
-/* What the headers in a partition's files say at the most. */
-struct repair_headers {
-    int64_t first_offset; /* of the first file, by its name; 0: there is none */
-    int64_t producer_id;  /* -1: none */
-    int32_t leader_epoch; /* -1: none */
+struct repair_epoch {
+    uint32_t epoch;
+    int64_t start_offset; /* of its first batch */
 };
+
+/* What the headers in a partition's files say (repair_headers.c), at the most. */
+struct repair_headers {
+    int64_t first_offset;        /* of the first file, by its name; 0: there is none */
+    int64_t end_offset;          /* behind the last batch; 0: there is none */
+    int64_t producer_id;         /* -1: none */
+    int32_t leader_epoch;        /* -1: none */
+    struct repair_epoch *epochs; /* rising */
+    size_t epoch_count;
+};
+
+void repair_headers_done(struct repair_headers *headers);
 
 int repair_headers(struct repair *repair, const struct beck_topic *topic, int32_t partition,
                    struct repair_headers *ret_headers);

@@ -7,13 +7,15 @@
  *
  * It is made in memory, so that who only wants to know what there is to do changes nothing; then
  * written under another name, synced, and renamed. What is not known for sure is raised beyond what
- * may have been given out: leader epochs, topic numbers, producer ids.
+ * may have been given out: leader epochs, topic numbers, producer ids. When an epoch began is told
+ * by the batches.
  */
 #include "repair.h"
 
 #include "bytes.h"
 #include "check.h"
 #include "cleanup.h"
+#include "epochs.h"
 #include "repair_walk.h"
 #include "report.h"
 #include "topic_file.h"
@@ -275,6 +277,54 @@ static int free_slot(struct rebuild *rebuild, uint32_t wanted, uint32_t *ret_slo
     return meta_slot_free(rebuild->meta, rebuild->txn, 1, ret_slot);
 }
 
+/* Is every epoch of all partitions known from meta.mdb itself? */
+static bool epochs_are_trusted(const struct rebuild *rebuild)
+{
+    for (size_t i = 0; i < rebuild->bad_count; i++)
+        if (rebuild->bad[i].database == META_EPOCHS)
+            return false;
+    return rebuild->walk.is_whole[META_EPOCHS];
+}
+
+static int stop_at(void *context, uint32_t epoch, int64_t start_offset)
+{
+    (void)start_offset;
+    return epoch == *(const uint32_t *)context;
+}
+
+/* Begin an epoch where no record says that it began. Epoch 0 has none. */
+static int put_epoch(struct rebuild *rebuild, const struct beck_topic *topic, uint32_t number,
+                     const struct repair_epoch *epoch, int64_t log_start)
+{
+    uint32_t wanted = epoch->epoch;
+    int r = epochs_walk(rebuild->meta, rebuild->txn, topic->number, number, stop_at, &wanted);
+    if (r != 0 || wanted == 0)
+        return r < 0 ? r : 0;
+    return epochs_put(rebuild->meta, rebuild->txn, topic->number, number, wanted,
+                      epoch->start_offset, log_start);
+}
+
+/* The history of leader epochs, from the batches where nothing else has it. */
+static int put_epochs(struct rebuild *rebuild, const struct beck_topic *topic, uint32_t number,
+                      const struct repair_headers *headers, const struct meta_partition *record)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < headers->epoch_count; i++)
+        if (headers->epochs[i].epoch < record->leader_epoch)
+            r = put_epoch(rebuild, topic, number, &headers->epochs[i], record->log_start_offset);
+    return r;
+}
+
+/* Where nobody knows for sure what a partition has given out, a new epoch begins. */
+static void raise_record(const struct repair_headers *headers, struct meta_partition *record)
+{
+    if (headers->leader_epoch > (int32_t)record->leader_epoch)
+        record->leader_epoch = (uint32_t)headers->leader_epoch;
+    record->leader_epoch++;
+    if (headers->first_offset > record->log_start_offset)
+        record->log_start_offset = headers->first_offset;
+}
+
 static int fix_partition(struct rebuild *rebuild, const struct beck_topic *topic, uint32_t number)
 {
     struct db_key key = db_key_partition(topic->number, number);
@@ -283,21 +333,22 @@ static int fix_partition(struct rebuild *rebuild, const struct beck_topic *topic
     bool known =
         meta_partition_get(rebuild->meta, rebuild->txn, topic->number, number, &record) == 0;
     bool trusted = known && is_trusted(rebuild, META_PARTITIONS, key.bytes, key.size);
-    int r = trusted && rebuild->has_store
+    int r = trusted && rebuild->has_store && epochs_are_trusted(rebuild)
                 ? 0
                 : repair_headers(rebuild->repair, topic, (int32_t)number, &headers);
     if (r < 0)
         return r;
-    if (!trusted) {
-        if (headers.leader_epoch > (int32_t)record.leader_epoch)
-            record.leader_epoch = (uint32_t)headers.leader_epoch;
-        record.leader_epoch++;
-        if (headers.first_offset > record.log_start_offset)
-            record.log_start_offset = headers.first_offset;
-    }
+    if (!trusted)
+        raise_record(&headers, &record);
+    const struct repair_epoch newest = {record.leader_epoch, headers.end_offset};
+    r = put_epochs(rebuild, topic, number, &headers, &record);
+    if (r == 0 && !trusted)
+        r = put_epoch(rebuild, topic, number, &newest, record.log_start_offset);
     if (headers.producer_id >= rebuild->next_producer_id && headers.producer_id < INT64_MAX / 2)
         rebuild->next_producer_id = headers.producer_id + 1;
-    r = free_slot(rebuild, known ? record.slot : 0, &record.slot);
+    repair_headers_done(&headers);
+    if (r == 0)
+        r = free_slot(rebuild, known ? record.slot : 0, &record.slot);
     return r < 0 ? r
                  : meta_partition_put(rebuild->meta, rebuild->txn, topic->number, number, &record);
 }

@@ -28,10 +28,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NEW_SUFFIX     ".repair"
-#define COPY_BYTES     (256 * 1024)
-#define ALL_BYTES      UINT64_MAX /* of a file: as many as there are */
-#define EPOCH_CREDIBLE (1 << 24)  /* nothing covers it in a batch: no more is believed */
+#define NEW_SUFFIX ".repair"
+#define COPY_BYTES (256 * 1024)
+#define ALL_BYTES  UINT64_MAX /* of a file: as many as there are */
 
 /* Damage in a segment. */
 struct damage {
@@ -752,45 +751,4 @@ int repair_partition(struct repair *repair, const struct beck_topic *topic, int3
     free(check.damages);
     names_done(&names);
     return r;
-}
-
-/* ---- headers -------------------------------------------------------------------------------- */
-
-static void read_headers(struct repair *repair, const char *path, struct repair_headers *headers)
-{
-    const struct io *io = repair->store.io;
-    struct scan scan = {.fd = -1};
-    struct scan_batch batch;
-    struct stat info;
-    _cleanup_close_ int fd = io_open_file(io, repair->store.directory, path, O_RDONLY, 0);
-    if (fd < 0 || io->stat(io, fd, &info) < 0)
-        return;
-    scan_begin(&scan, io, fd, SCAN_HEADERS, 0, (uint64_t)info.st_size);
-    while (scan_next(&scan, &batch, NULL) == 1) {
-        const struct batch_header *header = &batch.summary.header;
-        if (header->producer_id > headers->producer_id)
-            headers->producer_id = header->producer_id;
-        if (header->leader_epoch > headers->leader_epoch && header->leader_epoch < EPOCH_CREDIBLE)
-            headers->leader_epoch = header->leader_epoch;
-    }
-    scan_done(&scan);
-}
-
-int repair_headers(struct repair *repair, const struct beck_topic *topic, int32_t partition,
-                   struct repair_headers *ret_headers)
-{
-    struct check check = {.repair = repair, .topic = topic, .number = partition};
-    struct names names = {0};
-    char path[REPAIR_PATH_BYTES];
-    *ret_headers = (struct repair_headers){.producer_id = -1, .leader_epoch = -1};
-    store_topic_path(check.path, topic->id, partition);
-    int r = list_names(repair, check.path, &names);
-    for (size_t i = 0; r == 0 && i < names.count; i++) {
-        segment_file(&check, names.segments[i], path);
-        read_headers(repair, path, ret_headers);
-    }
-    if (names.count > 0)
-        ret_headers->first_offset = names.segments[0];
-    names_done(&names);
-    return r == -ENOENT ? 0 : r;
 }

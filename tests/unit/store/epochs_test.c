@@ -120,6 +120,68 @@ static int epoch_count(struct fixture *f, uint32_t number)
     return count;
 }
 
+static void remove_file(struct fixture *f, const char *name)
+{
+    char path[PATH_MAX];
+    store_file(f, name, path);
+    assert_int_equal(unlink(path), 0);
+}
+
+/* meta.mdb and its copy are lost, and the index where it is to be: the batches say when an epoch
+ * began. One of them, that no CRC speaks for, may be wrong: `flipped`, by its number. */
+static void lose_meta(struct fixture *f, bool index, int flipped)
+{
+    struct beck_repair_totals totals;
+    char path[PATH_MAX];
+    int64_t first = lose_power(f);
+    int64_t second = lose_power(f);
+    for (int i = 0; i < 3; i++)
+        must_append(f->partition, "v", BECK_ACKS_LEADER);
+    fixture_close(f);
+    segment_path(f, "t", 0, 0, path);
+    int64_t size = file_size(path) / 9;
+    if (flipped >= 0)
+        file_flip(path, flipped * size + 15);
+    remove_file(f, STORE_PATH_META);
+    remove_file(f, STORE_PATH_META_COPY);
+    if (index)
+        remove_file(f, STORE_PATH_INDEX);
+    assert_int_equal(must(beck_store_repair(f->path, BECK_REPAIR_EXECUTE, &fixture_options, NULL,
+                                            NULL, &totals, &f->error),
+                          &f->error),
+                     0);
+    f->store = must_open(f->path, 0);
+    f->partition = must_open_partition(f->store, "t", 0);
+    assert_true(must_state(f->partition).leader_epoch > 2);
+    assert_epoch_end(f, 0, 0, first);
+    assert_epoch_end(f, 1, 1, second);
+    assert_epoch_end(f, 2, 2, second + 3);
+    assert_int_equal(verify_count(f->store, NULL), 0);
+}
+
+static void history_is_found_again_in_the_batches(void **state)
+{
+    lose_meta(*state, false, -1);
+}
+
+static void history_is_found_again_without_the_index(void **state)
+{
+    lose_meta(*state, true, -1);
+}
+
+static void one_wrong_epoch_is_not_believed(void **state)
+{
+    for (int batch = 1; batch < 8; batch += 3) {
+        struct fixture *f = *state;
+        fixture_end(f);
+        fixture_begin(f);
+        f->store = must_open(f->path, BECK_OPEN_CREATE);
+        must_create_topic(f->store, "t", 1, NULL, NULL);
+        f->partition = must_open_partition(f->store, "t", 0);
+        lose_meta(f, false, batch);
+    }
+}
+
 static void a_deleted_topic_leaves_no_history(void **state)
 {
     struct fixture *f = *state;
@@ -165,6 +227,9 @@ int main(void)
         TEST(an_epoch_ends_where_the_next_begins),
         TEST(a_topic_tells_the_epochs_of_its_partitions),
         TEST(a_clean_close_begins_no_epoch),
+        TEST(history_is_found_again_in_the_batches),
+        TEST(history_is_found_again_without_the_index),
+        TEST(one_wrong_epoch_is_not_believed),
         TEST(a_deleted_topic_leaves_no_history),
         TEST(the_oldest_of_too_many_epochs_are_forgotten),
         TEST(epochs_below_the_log_start_are_forgotten),
