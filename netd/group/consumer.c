@@ -200,8 +200,12 @@ void consumer_settle(struct group *group)
 
 static int64_t patience_ms(const struct consumer_member *member)
 {
-    return member->is_classic ? member->session_timeout_ms
-                              : member->group->coordinator->settings.consumer_session_timeout_ms;
+    const struct group *group = member->group;
+    if (member->is_classic)
+        return member->session_timeout_ms;
+    return group->config.session_timeout_ms > 0
+               ? group->config.session_timeout_ms
+               : group->coordinator->settings.consumer_session_timeout_ms;
 }
 
 void consumer_member_heard(struct consumer_member *member)
@@ -291,7 +295,9 @@ static void beat_accept(struct consumer_member *member, struct group_beat *beat,
     beat->answer = (struct group_beat_answer){
         .member_id = beat->member_id,
         .epoch = member->epoch,
-        .interval_ms = group->coordinator->settings.consumer_heartbeat_interval_ms,
+        .interval_ms = group->config.heartbeat_interval_ms > 0
+                           ? group->config.heartbeat_interval_ms
+                           : group->coordinator->settings.consumer_heartbeat_interval_ms,
     };
     if (others || beat->epoch == CONSUMER_EPOCH_JOIN || is_full(beat)) {
         if (partition_set_copy(&member->assigned, &beat->assignment) == 0)

@@ -87,6 +87,8 @@ int consumer_state_encode(const struct group *group, struct kafka_arena *arena,
     int result = 0;
     kafka_consumer_group_state_init(&state);
     state.epoch = consumer->epoch;
+    state.session_timeout_ms = group->config.session_timeout_ms;
+    state.heartbeat_interval_ms = group->config.heartbeat_interval_ms;
     state.assignment_epoch = consumer->assignment_epoch;
     state.topics_digest = (int64_t)consumer->topics.digest;
     state.members = kafka_consumer_group_state_member_array(arena, consumer->member_count);
@@ -197,6 +199,7 @@ int consumer_state_decode(struct group *group, struct kafka_arena *arena,
         result = decode_member(group, &state.members[i]);
     if (result < 0)
         return result;
+    group->config = (struct group_config){state.session_timeout_ms, state.heartbeat_interval_ms};
     group->consumer->epoch = state.epoch;
     group->consumer->assignment_epoch = state.assignment_epoch;
     group->consumer->topics.digest = (uint64_t)state.topics_digest;

@@ -201,6 +201,29 @@ void coordinator_saved(struct group *group, unsigned save, int result)
     }
 }
 
+int16_t coordinator_configure(struct coordinator *coordinator, struct kafka_string group_id,
+                              const struct group_config *config, struct group_wait *wait)
+{
+    struct group *group = coordinator_find(coordinator, group_id);
+    if (!group)
+        group = coordinator_make(coordinator, group_id);
+    if (!group || group->state == GROUP_DEAD || coordinator->is_stopping)
+        return KAFKA_COORDINATOR_NOT_AVAILABLE;
+    if (!group->consumer && group->state != GROUP_EMPTY && group->state != GROUP_STABLE)
+        return KAFKA_REBALANCE_IN_PROGRESS;
+    struct group_config before = group->config;
+    group->config = *config;
+    group->touched_ms = coordinator->now_ms;
+    if (group->consumer) {
+        group->is_changed = true;
+    } else if (group_save(group) < 0) {
+        group->config = before;
+        return KAFKA_COORDINATOR_NOT_AVAILABLE;
+    }
+    group_await(group, wait);
+    return KAFKA_NONE;
+}
+
 int16_t coordinator_delete(struct coordinator *coordinator, struct kafka_string group_id)
 {
     struct group *group = coordinator_find(coordinator, group_id);

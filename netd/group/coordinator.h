@@ -247,6 +247,12 @@ const char *group_state_name(const struct group *group);
 /* "classic" or "consumer": the protocol that it is of. */
 const char *group_type_name(const struct group *group);
 
+/* Set what is configured for a group, which is made if there is none. 0, and `wait` ends when that
+ * is kept; or an error of the protocol, and it does not. A group in the middle of a rebalance has
+ * none of its states to be kept in: REBALANCE_IN_PROGRESS. */
+int16_t coordinator_configure(struct coordinator *coordinator, struct kafka_string group_id,
+                              const struct group_config *config, struct group_wait *wait);
+
 /* Delete a group without members: durably once coordinator_saved() was called for it, from then on
  * it is gone. 0 and the group, or an error of the protocol. */
 int16_t coordinator_delete(struct coordinator *coordinator, struct kafka_string group_id);

@@ -71,6 +71,12 @@ struct group_member {
 
 TAILQ_HEAD(group_members, group_member);
 
+/* What is configured for a group alone, for its members of the new protocol; 0: nothing. */
+struct group_config {
+    int32_t session_timeout_ms;
+    int32_t heartbeat_interval_ms;
+};
+
 struct group {
     struct coordinator *coordinator;
     struct kafka_string id;
@@ -92,6 +98,7 @@ struct group {
     int64_t initial_left_ms;
     struct timer synced; /* while members have not synced: when to do without them */
 
+    struct group_config config;
     struct consumer_group *consumer; /* NULL: it is of the classic protocol */
 
     int64_t touched_ms;       /* when it was made, saved, or could be committed to, last */

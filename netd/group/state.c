@@ -47,6 +47,8 @@ static int fill_state(struct kafka_arena *arena, const struct group *group,
     int result = 0;
     kafka_classic_group_state_init(state);
     state->generation = group->generation;
+    state->session_timeout_ms = group->config.session_timeout_ms;
+    state->heartbeat_interval_ms = group->config.heartbeat_interval_ms;
     state->protocol_type = group->protocol_type;
     state->protocol_name = group->protocol_name;
     if (group->leader)
@@ -141,6 +143,7 @@ static int take_state(struct group *group, struct kafka_arena *arena,
     for (uint32_t i = 0; result == 0 && i < state->members_count; i++)
         result = decode_member(group, arena, &state->members[i]);
     group->generation = state->generation;
+    group->config = (struct group_config){state->session_timeout_ms, state->heartbeat_interval_ms};
     if (result == 0 && state->members_count > 0) {
         group->state = GROUP_STABLE;
         group->empty_since_ms = 0;

@@ -14,6 +14,7 @@ enum {
     SOURCE_DYNAMIC_DEFAULT_BROKER = 3,
     SOURCE_STATIC_BROKER = 4,
     SOURCE_DEFAULT = 5,
+    SOURCE_GROUP = 8,
 };
 
 /* Of an entry that the store knows. What is set for all topics clients may change at any time. */

@@ -13,6 +13,7 @@
 
 #include "kafka/config_source.h"
 #include "kafka/errors.h"
+#include "kafka/group_configs.h"
 #include "kafka/handlers.h"
 #include "kafka/topic_text.h"
 #include "loop.h"
@@ -22,6 +23,7 @@ enum {
     RESOURCE_TOPIC = 2,
     RESOURCE_BROKER = 4,
     RESOURCE_BROKER_LOGGER = 8,
+    RESOURCE_GROUP = 32,
 };
 
 /* The type that old versions of the protocol know as none. */
@@ -31,7 +33,8 @@ struct description {
     struct request *request;
     const struct kafka_describe_configs_request_resource *asked;
     struct kafka_describe_configs_response_result *answer;
-    uint32_t room; /* of answer->configs */
+    uint32_t room;                    /* of answer->configs */
+    const struct group_config *group; /* what is configured for it, if it is one */
 };
 
 static struct kafka_string copy_of(struct request *request, const char *text)
@@ -245,6 +248,42 @@ static bool is_this_broker(struct kafka_string name)
            (name.length == (uint32_t)n && memcmp(name.data, text, (size_t)n) == 0);
 }
 
+static int describe_group_entry(struct description *description, size_t index)
+{
+    struct request *request = description->request;
+    const struct kafka_describe_configs_request *body = request->body;
+    const struct group_config_entry *entry = group_config_entry(index);
+    int32_t value = group_config_value(description->group, index);
+    int32_t initial = group_config_default(&request->loop->broker->groups, index);
+    if (!is_wanted(description, entry->name))
+        return 0;
+    struct kafka_describe_configs_response_config *config = add_config(description);
+    const char *text = kafka_arena_printf(&request->arena, "%d", value > 0 ? value : initial);
+    const char *initial_text = kafka_arena_printf(&request->arena, "%d", initial);
+    if (!config || !text || !initial_text)
+        return -ENOMEM;
+    config->name = kafka_string_of(entry->name);
+    config->value = kafka_string_of(text);
+    config->config_source = value > 0 ? SOURCE_GROUP : SOURCE_DEFAULT;
+    config->config_type = BECK_CONFIG_INT;
+    if (body->include_documentation)
+        config->documentation = kafka_string_of(entry->documentation);
+    return add_synonyms(request, config, initial_text);
+}
+
+static int describe_group(struct description *description)
+{
+    if (description->asked->resource_name.length == 0) {
+        description->answer->error_code = KAFKA_INVALID_REQUEST;
+        description->answer->error_message = kafka_string_of("Group name must not be empty");
+        return 0;
+    }
+    for (size_t i = 0; group_config_entry(i); i++)
+        if (describe_group_entry(description, i) < 0)
+            return -ENOMEM;
+    return 0;
+}
+
 static int describe_resource(struct description *description)
 {
     struct kafka_describe_configs_response_result *answer = description->answer;
@@ -262,6 +301,8 @@ static int describe_resource(struct description *description)
         return 0;
     case RESOURCE_BROKER_LOGGER:
         return 0; /* nothing of it can be set */
+    case RESOURCE_GROUP:
+        return describe_group(description);
     default:
         answer->error_code = KAFKA_INVALID_REQUEST;
         answer->error_message = sentence(description->request, "resources of type %d are not known",
@@ -277,9 +318,11 @@ static void describe_configs(struct request *request)
     response->results =
         kafka_describe_configs_response_result_array(&request->arena, body->resources_count);
     for (uint32_t i = 0; response->results && i < body->resources_count; i++) {
+        const struct group_config *groups = request->context;
         struct description description = {.request = request,
                                           .asked = &body->resources[i],
-                                          .answer = &response->results[response->results_count++]};
+                                          .answer = &response->results[response->results_count++],
+                                          .group = groups ? &groups[i] : NULL};
         if (describe_resource(&description) < 0)
             response->results = NULL;
     }
@@ -287,9 +330,45 @@ static void describe_configs(struct request *request)
         request->response = NULL;
 }
 
+/* On the first loop: what the coordinator knows of the groups among the resources. */
+static void find_group_configs(struct request *request)
+{
+    const struct kafka_describe_configs_request *body = request->body;
+    const struct coordinator *coordinator = &groups_of(request)->coordinator;
+    struct group_config *configs =
+        kafka_arena_alloc(&request->arena, body->resources_count, sizeof(*configs));
+    for (uint32_t i = 0; configs && i < body->resources_count; i++) {
+        const struct kafka_describe_configs_request_resource *asked = &body->resources[i];
+        const struct group *group = asked->resource_type == RESOURCE_GROUP
+                                        ? coordinator_find(coordinator, asked->resource_name)
+                                        : NULL;
+        if (group)
+            configs[i] = group->config;
+    }
+    request->context = configs;
+    if (!configs)
+        request->response = NULL;
+    request_return(request);
+}
+
+static void group_configs_were_found(struct request *request)
+{
+    if (request->response)
+        request_submit(request, describe_configs);
+}
+
 void describe_configs_handle(struct request *request)
 {
-    request_submit(request, describe_configs);
+    const struct kafka_describe_configs_request *body = request->body;
+    bool groups = false;
+    for (uint32_t i = 0; i < body->resources_count; i++)
+        groups |= body->resources[i].resource_type == RESOURCE_GROUP;
+    if (!groups) {
+        request_submit(request, describe_configs);
+        return;
+    }
+    request->returned = group_configs_were_found;
+    request_call(request, find_group_configs);
 }
 
 /* ---- altering ---- */
@@ -303,6 +382,33 @@ struct alteration {
     uint32_t count;
     unsigned flags;
 };
+
+/* Of groups: done by the first loop, after the others. */
+static struct group_alterations *later_of(struct request *request, uint32_t room)
+{
+    struct group_alterations *later = request->context;
+    if (later)
+        return later;
+    later = kafka_arena_alloc(&request->arena, 1, sizeof(*later));
+    if (later)
+        later->list = kafka_arena_alloc(&request->arena, room, sizeof(*later->list));
+    if (!later || !later->list)
+        return NULL;
+    later->request = request;
+    request->context = later;
+    return later;
+}
+
+static void alter_later(struct request *request)
+{
+    group_configs_alter(request->context);
+}
+
+static void others_are_altered(struct request *request)
+{
+    if (request->response && request->context)
+        request_call(request, alter_later);
+}
 
 struct outcome {
     int16_t code;
@@ -392,7 +498,8 @@ static struct outcome alter_resource(const struct alteration *alteration)
     if (alteration->type == RESOURCE_BROKER)
         return alter_broker(alteration);
     if (alteration->type != RESOURCE_TOPIC)
-        return refused(request, KAFKA_INVALID_REQUEST, "only topics and the broker can be altered");
+        return refused(request, KAFKA_INVALID_REQUEST,
+                       "only topics, groups and the broker can be altered");
     const char *name = topic_text(&request->arena, alteration->name);
     if (!name || !beck_topic_name_valid(name))
         return refused(request, KAFKA_INVALID_TOPIC_EXCEPTION, "no topic can have that name");
@@ -403,12 +510,29 @@ static struct outcome alter_resource(const struct alteration *alteration)
 }
 
 /* The same, if there is memory for it: else all of the answer is none. */
-static struct outcome alter(const struct alteration *alteration)
+static void alter(const struct alteration *alteration, uint32_t resources, int16_t *ret_code,
+                  struct kafka_string *ret_message)
 {
-    if (is_whole(alteration))
-        return alter_resource(alteration);
-    alteration->request->response = NULL;
-    return (struct outcome){KAFKA_UNKNOWN_SERVER_ERROR, {0}};
+    struct request *request = alteration->request;
+    bool is_group = alteration->type == RESOURCE_GROUP;
+    struct group_alterations *later = is_group ? later_of(request, resources) : NULL;
+    if (!is_whole(alteration) || (is_group && !later)) {
+        request->response = NULL;
+    } else if (is_group) {
+        later->list[later->count++] = (struct group_alteration){
+            .all = later,
+            .group_id = alteration->name,
+            .changes = alteration->changes,
+            .count = alteration->count,
+            .flags = alteration->flags,
+            .error_code = ret_code,
+            .error_message = ret_message,
+        };
+    } else {
+        struct outcome outcome = alter_resource(alteration);
+        *ret_code = outcome.code;
+        *ret_message = outcome.message;
+    }
 }
 
 static void alter_configs(struct request *request)
@@ -429,9 +553,7 @@ static void alter_configs(struct request *request)
         for (uint32_t c = 0; c < asked->configs_count; c++)
             alteration_add(&alteration, asked->configs[c].name, asked->configs[c].value,
                            asked->configs[c].value.data ? BECK_CONFIG_SET : BECK_CONFIG_RESET);
-        struct outcome outcome = alter(&alteration);
-        answer->error_code = outcome.code;
-        answer->error_message = outcome.message;
+        alter(&alteration, body->resources_count, &answer->error_code, &answer->error_message);
         answer->resource_type = asked->resource_type;
         answer->resource_name = asked->resource_name;
     }
@@ -439,6 +561,7 @@ static void alter_configs(struct request *request)
 
 void alter_configs_handle(struct request *request)
 {
+    request->returned = others_are_altered;
     request_submit(request, alter_configs);
 }
 
@@ -460,9 +583,7 @@ static void incremental_alter_configs(struct request *request)
         for (uint32_t c = 0; c < asked->configs_count; c++)
             alteration_add(&alteration, asked->configs[c].name, asked->configs[c].value,
                            (enum beck_config_operation)asked->configs[c].config_operation);
-        struct outcome outcome = alter(&alteration);
-        answer->error_code = outcome.code;
-        answer->error_message = outcome.message;
+        alter(&alteration, body->resources_count, &answer->error_code, &answer->error_message);
         answer->resource_type = asked->resource_type;
         answer->resource_name = asked->resource_name;
     }
@@ -470,6 +591,7 @@ static void incremental_alter_configs(struct request *request)
 
 void incremental_alter_configs_handle(struct request *request)
 {
+    request->returned = others_are_altered;
     request_submit(request, incremental_alter_configs);
 }
 
@@ -527,13 +649,58 @@ static void list_config_resources(struct request *request)
         result = add_resource(request, &room, RESOURCE_BROKER, broker);
     if (result == 0 && is_listed(request, RESOURCE_BROKER_LOGGER))
         result = add_resource(request, &room, RESOURCE_BROKER_LOGGER, broker);
+    const struct group_ids *groups = request->context;
+    for (size_t i = 0; groups && result == 0 && i < groups->count; i++)
+        result = add_resource(request, &room, RESOURCE_GROUP, groups->list[i].data);
     if (found < 0)
         response->error_code = kafka_error_of(found);
     if (result < 0)
         request->response = NULL;
 }
 
+/* The groups for which something is configured. */
+static bool note_configured(void *context, struct group *group)
+{
+    struct request *request = context;
+    struct group_ids *ids = request->context;
+    bool is_set = group->config.session_timeout_ms > 0 || group->config.heartbeat_interval_ms > 0;
+    if (!is_set || group->state == GROUP_DEAD)
+        return true;
+    if (!copy_text(request, group->id, &ids->list[ids->count]))
+        return false;
+    ids->count++;
+    return true;
+}
+
+/* On the first loop. */
+static void find_configured(struct request *request)
+{
+    const struct coordinator *coordinator = &groups_of(request)->coordinator;
+    struct group_ids *ids = kafka_arena_alloc(&request->arena, 1, sizeof(*ids));
+    if (ids)
+        ids->list =
+            kafka_arena_alloc(&request->arena, coordinator->group_count, sizeof(*ids->list));
+    if (!ids || !ids->list) {
+        request->response = NULL;
+    } else {
+        request->context = ids;
+        coordinator_walk(coordinator, note_configured, request);
+    }
+    request_return(request);
+}
+
+static void configured_were_found(struct request *request)
+{
+    if (request->response)
+        request_submit(request, list_config_resources);
+}
+
 void list_config_resources_handle(struct request *request)
 {
-    request_submit(request, list_config_resources);
+    if (!is_listed(request, RESOURCE_GROUP)) {
+        request_submit(request, list_config_resources);
+        return;
+    }
+    request->returned = configured_were_found;
+    request_call(request, find_configured);
 }

@@ -199,4 +199,67 @@ def quotas():
         equal((error, count), (35, -1), 'of an unknown entity: error 35')
 
 
-run(sources, quotas, topic_partitions, producers, operations, leader_epochs)
+def group_configs():
+    """Of a group: kept with it, and used for its members of the new protocol."""
+    interval, session = 'consumer.heartbeat.interval.ms', 'consumer.session.timeout.ms'
+
+    def alter(client, name, *changes, validate=False):
+        reader = client.call(44, 0, array([b'\x20' + string(name) + array([
+            string(n) + struct.pack('>b', op) + string(v) for n, op, v in changes])]) + struct.pack('>?', validate))
+        reader.take('i')
+        return reader.array(lambda: (reader.take('h'), reader.string(), reader.take('b'), reader.string()))[0][0]
+
+    def describe(client, name):
+        reader = client.call(32, 1, array([b'\x20' + string(name) + struct.pack('>i', -1)]) + b'\1')
+        reader.take('i')
+
+        def config():
+            found = (reader.string(), reader.string(), *reader.take('?b?'))
+            reader.array(lambda: (reader.string(), reader.string(), reader.take('b')))
+            return found
+        error, _, _, _, configs = reader.array(lambda: (
+            reader.take('h'), reader.string(), reader.take('b'), reader.string(), reader.array(config)))[0]
+        return error, {name: (value, source) for name, value, _, source, _ in configs}
+
+    def beat(client, group):
+        body = (compact_string(group) + compact_string('m') + struct.pack('>i', 0) + compact_string(None) * 2
+                + struct.pack('>i', 5000) + compact_array([compact_string('t')]) + compact_string(None)
+                + compact_array([]) + b'\0')
+        reader = client.call(68, 0, body, flexible=True)
+        reader.take('i')
+        error, _, _ = reader.take('h'), reader.compact_string(), reader.compact_string()
+        return error, reader.take('ii')[1]
+    with Daemon() as daemon:
+        with Raw(daemon.port) as client:
+            client.create('t')
+            equal(describe(client, 'g'), (0, {interval: ('5000', 5), session: ('45000', 5)}), 'the defaults')
+            equal(alter(client, 'g', (interval, 0, '6000'), validate=True), 0, 'what would be right')
+            equal(describe(client, 'g')[1][interval], ('5000', 5), 'is not set')
+            equal(alter(client, 'g', (interval, 0, '7000'), (session, 0, '50000')), 0, 'it is set')
+            equal(describe(client, 'g')[1], {interval: ('7000', 8), session: ('50000', 8)}, 'and told')
+            equal(beat(client, 'g'), (0, 7000), 'members of the group are to beat so')
+            equal(beat(client, 'other'), (0, 5000), 'others are not')
+            for changes, error in ((((interval, 0, '60000'),), 40), (((session, 0, '5'),), 40),
+                                   (((session, 0, 'soon'),), 40), ((('bogus', 0, '1'),), 40),
+                                   (((session, 2, '50000'),), 40)):
+                equal(alter(client, 'g', *changes), error, f'{changes}: error 40')
+            equal(alter(client, '', (session, 0, '50000')), 42, 'no group: error 42')
+            equal(describe(client, '')[0], 42, 'of which nothing is told')
+            reader = client.call(74, 1, compact_array([b'\x20']) + b'\0', flexible=True)
+            reader.take('ih')
+            equal(reader.compact_array(lambda: (reader.compact_string(), reader.take('b'), reader.tags())[:2]),
+                  [('g', 32)], 'groups that have something are listed')
+        daemon.kill()
+        daemon.start()
+        with Raw(daemon.port) as client:
+            equal(describe(client, 'g')[1], {interval: ('7000', 8), session: ('50000', 8)}, 'after a kill it is there')
+            equal(alter(client, 'g', (interval, 1, None)), 0, 'it is taken back')
+            equal(describe(client, 'g')[1], {interval: ('5000', 5), session: ('50000', 8)}, 'by itself')
+            body = array([b'\x20' + string('g') + array([string(interval) + string('8000')])]) + b'\0'
+            reader = client.call(33, 0, body)
+            equal(reader.take('iih')[2], 0, 'AlterConfigs')
+            equal(describe(client, 'g')[1], {interval: ('8000', 8), session: ('45000', 5)}, 'sets all anew')
+            equal(beat(client, 'g'), (0, 8000), 'and is heard of at the next beat')
+
+
+run(group_configs, sources, quotas, topic_partitions, producers, operations, leader_epochs)
