@@ -58,7 +58,17 @@ struct bench {
     struct latency latency;
 };
 
-static void print_result(const struct bench *bench, const char *kind, int64_t end_usec)
+/* Do the records survive the loss of power? Of a cluster, that is its own matter. */
+static const char *synced_text(const struct bench *bench, const struct sender *sender)
+{
+    if (bench->tool->brokers != NULL)
+        return bench->options.acks == BECK_ACKS_ALL ? "as-the-cluster-does" : "no";
+    return sender->synced ? "yes" : "no";
+}
+
+/* `sender`: of produce. */
+static void print_result(const struct bench *bench, const struct sender *sender, const char *kind,
+                         int64_t end_usec)
 {
     double seconds = (double)(end_usec - bench->begin_usec) / 1e6;
     struct row row;
@@ -71,6 +81,10 @@ static void print_result(const struct bench *bench, const char *kind, int64_t en
     row_decimal(&row, "seconds", seconds);
     row_number(&row, "records-per-second", (int64_t)((double)bench->records / seconds));
     row_decimal(&row, "mb-per-second", (double)bench->bytes / seconds / 1e6);
+    if (sender != NULL) {
+        row_text(&row, "acks", bench->options.acks == BECK_ACKS_ALL ? "all" : "1");
+        row_text(&row, "synced", synced_text(bench, sender));
+    }
     if (bench->latency.count > 0)
         latency_row(&bench->latency, &row);
     row_end(&row);
@@ -154,7 +168,7 @@ static int run_sender(struct bench *bench, struct sender *sender)
     int64_t end_usec = latency_now_usec();
     free(value);
     if (code == TOOL_OK)
-        print_result(bench, "produce", end_usec);
+        print_result(bench, sender, "produce", end_usec);
     return code;
 }
 
@@ -223,7 +237,7 @@ static int bench_consume(struct bench *bench)
     (void)merge_free(merge);
     input_done(&input);
     if (code == TOOL_OK)
-        print_result(bench, "consume", end_usec);
+        print_result(bench, NULL, "consume", end_usec);
     return code;
 }
 

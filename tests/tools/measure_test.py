@@ -68,7 +68,7 @@ def bench():
             before = len(forms['store']('consume', 't').out.splitlines())
             found = call('bench', 'produce', 't', '-n', '500', '-s', '100')
             ok(re.fullmatch(r'produce records 500 bytes 50000 seconds [\d.]+ records-per-second \d+ '
-                            rf'mb-per-second [\d.]+{LATENCY}\n', found.out), f'{name}: produce', found)
+                            rf'mb-per-second [\d.]+ acks all synced [\w-]+{LATENCY}\n', found.out), f'{name}: produce', found)
             after = len(forms['store']('consume', 't').out.splitlines())
             equal(after - before, 500, f'{name}: the records are there')
             found = call('bench', 'consume', 't', '--json')
