@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 static int code_of(rd_kafka_resp_err_t wrong)
 {
@@ -94,18 +95,41 @@ static int resolve_nothing(const char *node, const char *service, const struct a
     return getaddrinfo("127.0.0.1", "9092", hints, result);
 }
 
-static int go_by_socket(const struct tool *tool, rd_kafka_conf_t *conf, struct beck_error *error)
+static int name_socket(const char *store_path, struct beck_error *error)
 {
     size_t room = sizeof(broker_socket.sun_path);
-    int size = snprintf(broker_socket.sun_path, room, "%s/broker.sock", tool->store_path);
+    int size = snprintf(broker_socket.sun_path, room, "%s/broker.sock", store_path);
 
     if (size < 0 || (size_t)size >= room)
         return report(error, -ENAMETOOLONG, "%s/broker.sock: the path is too long for a socket",
-                      tool->store_path);
+                      store_path);
+    return 0;
+}
+
+static int go_by_socket(const struct tool *tool, rd_kafka_conf_t *conf, struct beck_error *error)
+{
+    int result = name_socket(tool->store_path, error);
+    if (result < 0)
+        return result;
     rd_kafka_conf_set_socket_cb(conf, make_socket);
     rd_kafka_conf_set_connect_cb(conf, connect_socket);
     rd_kafka_conf_set_resolve_cb(conf, resolve_nothing);
     return 0;
+}
+
+int cluster_socket(const char *store_path, struct beck_error *error)
+{
+    int result = name_socket(store_path, error);
+    if (result < 0)
+        return result;
+    int fd = make_socket(AF_UNIX, SOCK_STREAM, 0, NULL);
+    if (fd < 0)
+        return report(error, -errno, "no socket can be made: %s", strerror(errno));
+    result = connect_socket(fd, NULL, 0, NULL, NULL);
+    if (result == 0)
+        return fd;
+    (void)close(fd);
+    return report(error, -result, "%s: %s", broker_socket.sun_path, strerror(result));
 }
 
 /* ---- clients ------------------------------------------------------------------------------ */

@@ -40,6 +40,9 @@ int cluster_client_new(const struct tool *tool, rd_kafka_type_t type,
                        const struct cluster_setting *settings, const struct cluster_calls *calls,
                        rd_kafka_t **ret_client, struct beck_error *error);
 
+/* Connect to the socket of the beckd that serves a store. Returns the descriptor. */
+int cluster_socket(const char *store_path, struct beck_error *error);
+
 /* How it is called in messages. */
 const char *cluster_name(const struct tool *tool);
 

@@ -33,8 +33,17 @@ struct member {
 
 /* ---- commits ------------------------------------------------------------------------------ */
 
+/* The group went on without this member, which is told so next, and joins again: what it could not
+ * commit is read again, by itself or another. */
+static bool was_left_behind(rd_kafka_resp_err_t wrong)
+{
+    return wrong == RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION ||
+           wrong == RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID ||
+           wrong == RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS;
+}
+
 /* Write out what was printed, and commit the offsets behind it. */
-static int commit(struct member *member)
+static int commit(struct member *member, bool is_last)
 {
     if (!member->is_dirty)
         return TOOL_OK;
@@ -44,7 +53,7 @@ static int commit(struct member *member)
     rd_kafka_resp_err_t wrong = rd_kafka_commit(member->client, NULL, 0);
     member->committed_ms = parse_now_ms();
     member->is_dirty = false;
-    if (wrong && wrong != RD_KAFKA_RESP_ERR__NO_OFFSET)
+    if (wrong && wrong != RD_KAFKA_RESP_ERR__NO_OFFSET && (is_last || !was_left_behind(wrong)))
         return tool_failed("group %s: cannot commit: %s", member->consume->group,
                            rd_kafka_err2str(wrong));
     return TOOL_OK;
@@ -75,7 +84,7 @@ static void give(struct member *member, rd_kafka_topic_partition_list_t *partiti
 static void take(struct member *member, rd_kafka_topic_partition_list_t *partitions)
 {
     if (!rd_kafka_assignment_lost(member->client))
-        (void)commit(member); /* where that fails, the next one reads these records again */
+        (void)commit(member, false); /* where that fails, the next one reads these records again */
     member->is_dirty = false;
     if (strcmp(rd_kafka_rebalance_protocol(member->client), "COOPERATIVE") == 0)
         rd_kafka_error_destroy(rd_kafka_incremental_unassign(member->client, partitions));
@@ -171,11 +180,11 @@ static int read_records(struct member *member)
             rd_kafka_message_destroy(message);
         }
         if (message == NULL || parse_now_ms() - member->committed_ms >= COMMIT_MS) {
-            int committed = commit(member);
+            int committed = commit(member, false);
             code = code != TOOL_OK ? code : committed;
         }
     }
-    int committed = commit(member);
+    int committed = commit(member, true);
     return code != TOOL_OK ? code : committed;
 }
 

@@ -27,11 +27,12 @@ static const char usage[] =
     "                      2026-11-21T08:00:00 (Z for UTC), or -90s, -15m, -2h, -7d\n"
     "      --shift N       on by N records; back where N is negative\n"
     "      --execute       do it; without it, only what would be done is printed\n"
+    "      --force         of a store: also while the group has members, which go on from there\n"
     "      --dry-run       only print it, which is the default\n\n"
     "Without a TOPIC, reset and delete-offsets take the partitions that the group has offsets "
     "for.\n";
 
-enum { OPTION_SHIFT = TOOL_OPTION_FIRST, OPTION_EXECUTE, OPTION_DRY_RUN };
+enum { OPTION_SHIFT = TOOL_OPTION_FIRST, OPTION_EXECUTE, OPTION_DRY_RUN, OPTION_FORCE };
 
 struct group_options {
     bool is_long;
@@ -288,6 +289,9 @@ static int take_option(struct tool *tool, struct group_options *options, int opt
     case OPTION_DRY_RUN:
         reset->execute = option == OPTION_EXECUTE;
         return -1;
+    case OPTION_FORCE:
+        reset->force = true;
+        return -1;
     default:
         return tool_common_option(tool, option, argv);
     }
@@ -299,6 +303,7 @@ static const struct option long_options[] = {
     {"shift", required_argument, NULL, OPTION_SHIFT},
     {"execute", no_argument, NULL, OPTION_EXECUTE},
     {"dry-run", no_argument, NULL, OPTION_DRY_RUN},
+    {"force", no_argument, NULL, OPTION_FORCE},
     TOOL_CLUSTER_OPTIONS,
     TOOL_LONG_OPTIONS,
 };

@@ -38,6 +38,7 @@ struct group_reset {
     enum group_target target;
     int64_t number; /* offset, time in ms, or shift */
     bool execute;
+    bool force; /* also where there are members */
 };
 
 /* beck group reset GROUP [TOPIC[:PARTITION,...]]... */

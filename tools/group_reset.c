@@ -10,6 +10,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+enum { FORCE_TRIES = 100 };
+
 /* Adding two numbers without going beyond what a number can be. */
 static int64_t shifted(int64_t offset, int64_t by)
 {
@@ -69,6 +71,23 @@ static void print_targets(const struct admin_offsets *offsets)
     }
 }
 
+/*
+ * Commit; where it is to be forced, the members are made to leave before. They come back as soon as
+ * they hear of it, maybe before the commit: then again.
+ */
+static int commit(struct admin *admin, const struct group_reset *reset, const char *group,
+                  const struct admin_offsets *offsets, struct beck_error *error)
+{
+    int result = admin_commit(admin, group, offsets, error);
+
+    for (int i = 0; result == -EBUSY && reset->force && i < FORCE_TRIES; i++) {
+        result = admin_evict(admin, group, error);
+        if (result == 0)
+            result = admin_commit(admin, group, offsets, error);
+    }
+    return result;
+}
+
 int group_failed(const char *group, int result, const struct beck_error *error)
 {
     if (result == -EBUSY)
@@ -90,7 +109,7 @@ int group_reset(struct tool *tool, struct admin *admin, const struct group_reset
     if (code == TOOL_OK)
         code = find_targets(admin, reset, &offsets);
     if (code == TOOL_OK && reset->execute) {
-        int result = admin_commit(admin, names[0], &offsets, &error);
+        int result = commit(admin, reset, names[0], &offsets, &error);
         code = result < 0 ? group_failed(names[0], result, &error) : TOOL_OK;
     }
     if (code == TOOL_OK)

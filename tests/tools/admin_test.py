@@ -209,6 +209,32 @@ def live_members():
         ok(shown.out.count('committed 0 ') == 2, 'and the broker knows', shown)
 
 
+def forced():
+    """A reset under live members: they go on from where it was set to."""
+    with Store(t=2) as store, Beckd(store.path, '--set', 'group.initial.rebalance.delay.ms=100') as daemon:
+        for value in range(6):
+            must(store('produce', 't', '-p', value % 2, f'v{value}'))
+        path = store.beside('out')
+        with open(path, 'wb') as out:
+            member = subprocess.Popen([BECK, 'consume', '-b', daemon.address, '--group', 'g', 't', '-f'], stdout=out)
+        read = lambda: open(path, encoding='utf-8').read().split()
+        try:
+            ok(wait_until(lambda: len(read()) == 6), 'all is read')
+            ok(wait_until(lambda: store('group', 'show', 'g').out.count(' lag 0 ') == 2), 'and committed')
+            fails(run(BECK, 'group', 'reset', '-b', daemon.address, 'g', 't', '-o', '1', '--execute', '--force'), 1,
+                  'not by -b', 'a broker is not asked to')
+            prints(store('group', 'reset', 'g', 't', '-o', '1', '--execute', '--force'),
+                   'reset t 0 from 3 to 1\nreset t 1 from 3 to 1\n', 'a reset by force')
+            ok(wait_until(lambda: len(read()) == 10), 'the member reads on from there', read())
+            equal(sorted(read()[6:]), ['v2', 'v3', 'v4', 'v5'], 'just these')
+            ok(member.poll() is None, 'and goes on')
+        finally:
+            member.send_signal(signal.SIGTERM)
+            member.wait(60)
+        prints(store('group', 'reset', 'h', 't', '-o', '1', '--execute', '--force'),
+               'reset t 0 from none to 1\nreset t 1 from none to 1\n', 'without members it changes nothing')
+
+
 def nobody_there():
     begin = time.monotonic()
     for command in (['topic', 'list'], ['config', 'list'], ['group', 'list']):
@@ -217,4 +243,4 @@ def nobody_there():
     ok(time.monotonic() - begin < 120, 'it does not wait for ever')
 
 
-tap.run(topics, configs, of_the_broker, groups, trimmed, live_members, nobody_there)
+tap.run(topics, configs, of_the_broker, groups, trimmed, live_members, forced, nobody_there)

@@ -131,6 +131,7 @@ struct admin_ops {
                      struct beck_error *error);
     int (*commit)(struct admin *admin, const char *group, const struct admin_offsets *offsets,
                   struct beck_error *error);
+    int (*evict)(struct admin *admin, const char *group, struct beck_error *error);
     int (*forget)(struct admin *admin, const char *group, const struct admin_offsets *offsets,
                   struct beck_error *error);
 };
@@ -294,6 +295,13 @@ static inline int admin_commit(struct admin *admin, const char *group,
                                const struct admin_offsets *offsets, struct beck_error *error)
 {
     return admin->ops->commit(admin, group, offsets, error);
+}
+
+/* Make all members of a group leave it; they may come back at once. -ENOTSUP: that cannot be done
+ * here. -EBUSY: who they are is not to be had. */
+static inline int admin_evict(struct admin *admin, const char *group, struct beck_error *error)
+{
+    return admin->ops->evict(admin, group, error);
 }
 
 /* Delete offsets of a group. -EBUSY: it has members that read these topics. */

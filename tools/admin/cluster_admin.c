@@ -177,6 +177,7 @@ static const struct admin_ops cluster_ops = {
     .look = cluster_look,
     .seek_time = cluster_seek_time,
     .commit = cluster_commit,
+    .evict = cluster_evict,
     .forget = cluster_forget,
 };
 

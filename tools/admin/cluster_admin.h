@@ -81,6 +81,7 @@ int cluster_offsets(struct admin *base, const char *group, struct admin_offsets 
                     struct beck_error *error);
 int cluster_commit(struct admin *base, const char *group, const struct admin_offsets *offsets,
                    struct beck_error *error);
+int cluster_evict(struct admin *base, const char *group, struct beck_error *error);
 int cluster_forget(struct admin *base, const char *group, const struct admin_offsets *offsets,
                    struct beck_error *error);
 

@@ -339,6 +339,14 @@ int cluster_commit(struct admin *base, const char *group, const struct admin_off
     return result;
 }
 
+int cluster_evict(struct admin *base, const char *group, struct beck_error *error)
+{
+    (void)base;
+    return report(error, -ENOTSUP,
+                  "group %s: members can be made to leave at the beckd of a store only, not by -b",
+                  group);
+}
+
 int cluster_forget(struct admin *base, const char *group, const struct admin_offsets *offsets,
                    struct beck_error *error)
 {

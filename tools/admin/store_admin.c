@@ -194,6 +194,7 @@ static const struct admin_ops store_ops = {
     .look = store_look,
     .seek_time = store_seek_time,
     .commit = store_commit,
+    .evict = store_evict,
     .forget = store_forget,
 };
 

@@ -29,6 +29,7 @@ int store_seek_time(struct admin *admin, struct admin_offsets *offsets, int64_t 
                     struct beck_error *error);
 int store_commit(struct admin *admin, const char *group, const struct admin_offsets *offsets,
                  struct beck_error *error);
+int store_evict(struct admin *admin, const char *group, struct beck_error *error);
 int store_forget(struct admin *admin, const char *group, const struct admin_offsets *offsets,
                  struct beck_error *error);
 

@@ -7,6 +7,7 @@
  */
 #include "store_admin.h"
 
+#include "evict.h"
 #include "parse.h"
 #include "report.h"
 
@@ -288,6 +289,21 @@ int store_commit(struct admin *base, const char *group, const struct admin_offse
     if (result > 0)
         return admin_commit(broker, group, offsets, error);
     return result < 0 ? result : commit_here(admin, group, offsets, error);
+}
+
+int store_evict(struct admin *base, const char *group, struct beck_error *error)
+{
+    struct store_admin *admin = (struct store_admin *)base;
+    struct admin_member *members = NULL;
+    size_t count = 0;
+
+    int result = store_members(base, group, &members, &count, error);
+    if (result == 0 && count == 0)
+        return report(error, -EBUSY, "group %s: its members are not known", group);
+    if (result == 0)
+        result = evict(admin->tool->store_path, group, members, count, error);
+    admin_members_free(members, count);
+    return result;
 }
 
 static int forget_here(struct store_admin *admin, const char *group,
