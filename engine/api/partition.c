@@ -13,6 +13,7 @@
 #include "range.h"
 #include "reader.h"
 #include "report.h"
+#include "start.h"
 #include "trim.h"
 
 #include <errno.h>
@@ -67,7 +68,7 @@ BECK_PUBLIC int beck_partition_state(struct beck_partition *partition,
     struct live_tail tail;
     int r = store_check(partition->store, error);
     if (r == 0)
-        r = segments_lock(partition, &tail, error);
+        r = start_lock(partition, &tail, error);
     if (r < 0)
         return r;
     const struct segment *last = segments_find(partition, tail.stable.segment);

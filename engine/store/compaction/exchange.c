@@ -10,7 +10,8 @@
  *
  * All from the second on may be done again, any number of times. Between the first and the second a
  * reader finds that the catalogue's segment is not the one in the folder: he reads the new file
- * under the name that it still has.
+ * under the name that it still has. The log start's place is found anew by who needs it before the
+ * third (start_lock()).
  */
 #include "exchange.h"
 
@@ -114,7 +115,7 @@ static int remove_sources(struct beck_store *store, const char *directory,
 
 /* Let everybody take the list of segments anew. */
 static void publish(struct beck_partition *partition, const struct cleaning_intent *intent,
-                    const struct log_point *log_start)
+                    const struct log_point *log_start, uint64_t log_start_bytes)
 {
     struct live_slot *slot = partition->slot;
     if (live_lock(&slot->append_mutex) == 1) {
@@ -126,6 +127,7 @@ static void publish(struct beck_partition *partition, const struct cleaning_inte
         /* A checkpoint would take entries of the old files for those of the new one. */
         live_ring_forget(slot, intent->next_offset);
         tail.log_start = *log_start;
+        tail.log_start_bytes = log_start_bytes;
         tail.view_generation++;
         tail.segments_generation++;
         live_tail_publish(slot, &tail);
@@ -162,10 +164,11 @@ static int carry_out(struct beck_partition *partition, const struct cleaning_int
     if (r < 0)
         return r;
     struct log_point log_start;
-    r = recover_start_again(partition, &log_start, error);
+    uint64_t log_start_bytes;
+    r = recover_start_again(partition, &log_start, &log_start_bytes, error);
     if (r < 0)
         return r;
-    publish(partition, intent, &log_start);
+    publish(partition, intent, &log_start, log_start_bytes);
     r = remove_sources(store, partition->path, intent, error);
     return r < 0 ? r : forget_intent(partition, error);
 }
@@ -276,9 +279,8 @@ static int open_partition(struct beck_store *store, uint32_t topic_number, uint3
     return -ENOENT;
 }
 
-/* Read the intent and carry it out. Under the maintenance lock. One that is damaged stays: from it
- * recovery knows that it has to read the files. */
-static int finish_partition(struct beck_partition *partition, struct beck_error *error)
+/* One that is damaged stays: from it recovery knows that it has to read the files. */
+int exchange_finish_partition(struct beck_partition *partition, struct beck_error *error)
 {
     struct beck_store *store = partition->store;
     _cleanup_txn_ MDB_txn *txn = NULL;
@@ -317,7 +319,7 @@ int exchange_finish(struct beck_store *store, bool all, struct beck_error *error
         struct beck_partition *partition = NULL;
         r = open_partition(store, topic_number, number, &partition, error);
         if (r == 0)
-            r = finish_partition(partition, error);
+            r = exchange_finish_partition(partition, error);
         partition_close(partition);
         if (r < 0 && r != -ENOENT && result == 0) /* one that is deleted goes with all it had */
             result = r;

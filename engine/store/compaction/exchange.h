@@ -41,6 +41,8 @@ int exchange_run(const struct exchange *exchange, struct beck_error *error);
 /* For maintenance: carry out what somebody left who was killed. */
 bool exchange_is_due(struct beck_store *store, bool all, uint32_t *next_ms);
 int exchange_finish(struct beck_store *store, bool all, struct beck_error *error);
+/* The same for one partition. Under the maintenance lock. */
+int exchange_finish_partition(struct beck_partition *partition, struct beck_error *error);
 /* For who cleans: the same, waiting for the maintenance lock where there is something. */
 int exchange_finish_now(struct beck_store *store, struct beck_error *error);
 /* For a reader to whom a segment's file is not what the catalogue says: is it one that is just

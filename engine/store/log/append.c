@@ -215,6 +215,8 @@ static void append_roll(struct live_tail *tail, struct live_rolled *ret_rolled)
     };
     bool all_visible = !live_tail_hides(tail);
     int64_t records_end = tail->high.offset;
+    if (tail->log_start.segment == tail->end.segment)
+        tail->log_start_bytes = tail->end.position;
     tail->end.segment = tail->end.offset;
     tail->end.position = 0;
     tail->end.view = 0;

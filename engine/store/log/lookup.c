@@ -6,6 +6,7 @@
 #include "cleanup.h"
 #include "record.h"
 #include "report.h"
+#include "start.h"
 
 #include <errno.h>
 
@@ -81,7 +82,7 @@ int lookup_begin(struct beck_partition *partition, struct live_tail *ret_tail,
                  struct beck_error *error)
 {
     CHECK(pthread_mutex_lock(&partition->lookup_mutex) == 0);
-    int r = segments_lock(partition, ret_tail, error);
+    int r = start_lock(partition, ret_tail, error);
     if (r < 0)
         lookup_end(partition);
     else

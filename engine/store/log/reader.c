@@ -14,6 +14,7 @@
 #include "lookup.h"
 #include "record.h"
 #include "report.h"
+#include "start.h"
 #include "view.h"
 
 #include <errno.h>
@@ -395,7 +396,7 @@ static int reader_find_view(struct beck_reader *reader, uint64_t position, struc
     struct beck_partition *partition = reader->partition;
     struct live_tail tail;
     struct index_entry entry;
-    int r = segments_lock(partition, &tail, error);
+    int r = start_lock(partition, &tail, error);
     if (r < 0)
         return r;
     const struct log_point *bound = tail_bound(&tail, reader->isolation);

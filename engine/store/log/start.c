@@ -2,8 +2,11 @@
 /* A walk over the batches before the offset, and over the records of the one that has it. */
 #include "start.h"
 
+#include "check.h"
 #include "record.h"
+#include "recover_start.h"
 #include "report.h"
+#include "segments.h"
 
 #include <errno.h>
 
@@ -58,4 +61,33 @@ int start_find(struct scan *scan, const struct start_file *file, const struct in
     point.view += below;
     *ret_point = point;
     return found;
+}
+
+/* With the list locked. */
+static bool is_place_in_list(struct beck_partition *partition, const struct live_tail *tail)
+{
+    if (tail->log_start.position == 0 && tail->log_start.view == 0)
+        return true;
+    const struct segment *first = segments_find(partition, tail->log_start.segment);
+    return first && (tail->log_start_bytes == 0 || first->bytes == UINT64_MAX ||
+                     first->bytes == tail->log_start_bytes);
+}
+
+int start_lock(struct beck_partition *partition, struct live_tail *ret_tail,
+               struct beck_error *error)
+{
+    struct log_point point;
+    uint64_t bytes;
+    int r = segments_lock(partition, ret_tail, error);
+    if (r < 0 || LIKELY(is_place_in_list(partition, ret_tail)))
+        return r;
+    segments_unlock(partition);
+    r = recover_start_again(partition, &point, &bytes, error);
+    if (r == 0)
+        r = segments_lock(partition, ret_tail, error);
+    if (r < 0)
+        return r;
+    if (!is_place_in_list(partition, ret_tail) && ret_tail->log_start.offset == point.offset)
+        ret_tail->log_start = point;
+    return 0;
 }

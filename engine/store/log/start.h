@@ -6,7 +6,7 @@
 #ifndef STORE_START_H
 #define STORE_START_H
 
-#include "live.h"
+#include "partition.h"
 #include "scan.h"
 
 /* A segment's file, and what of it may be read. */
@@ -25,5 +25,11 @@ struct start_file {
  */
 int start_find(struct scan *scan, const struct start_file *file, const struct index_entry *from,
                int64_t offset, struct log_point *ret_point, struct beck_error *error);
+
+/* As segments_lock(), with a log start that is a place in the file which the list speaks of. While
+ * compaction exchanges the log's first segment, or where it was killed at that, the tail has the
+ * place in the old file still, and this finds the other one. */
+int start_lock(struct beck_partition *partition, struct live_tail *ret_tail,
+               struct beck_error *error);
 
 #endif

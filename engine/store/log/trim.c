@@ -16,6 +16,7 @@
 #include "check.h"
 #include "checkpoint.h"
 #include "cleanup.h"
+#include "exchange.h"
 #include "lookup.h"
 #include "report.h"
 #include "segments.h"
@@ -30,6 +31,7 @@ struct trim {
     struct beck_partition *partition;
     struct live_tail tail; /* as it was when the point was looked for */
     struct log_point point;
+    uint64_t point_bytes; /* of the file that it is in, where that is complete; else 0 */
 };
 
 /* ---- where the log is to begin ------------------------------------------------------------- */
@@ -89,8 +91,11 @@ static int view_between(struct trim *trim, uint64_t *ret_bytes, struct beck_erro
     int r = segments_lock(trim->partition, &now, error);
     if (r < 0)
         return r;
+    trim->point_bytes = 0;
     const struct segment *first = segments_find(trim->partition, from->segment);
     const struct segment *last = segments_find(trim->partition, to->segment);
+    if (last && last->bytes != UINT64_MAX)
+        trim->point_bytes = last->bytes;
     if (first && last)
         *ret_bytes = last->view_begin + to->view - first->view_begin - from->view;
     segments_unlock(trim->partition);
@@ -155,6 +160,7 @@ static int publish(struct trim *trim, uint64_t view_bytes, struct beck_error *er
     if (tail.log_start.segment != trim->point.segment)
         tail.segments_generation++;
     tail.log_start = trim->point;
+    tail.log_start_bytes = trim->point_bytes;
     tail.view_trimmed += view_bytes;
     atomic_store(&slot->log_start_offset, tail.log_start.offset);
     live_tail_publish(slot, &tail);
@@ -234,7 +240,9 @@ static int carry_out(struct trim *trim, struct beck_error *error)
 int trim_to_segment(struct beck_partition *partition, int64_t base_offset, struct beck_error *error)
 {
     struct trim trim = {.partition = partition};
-    int r = partition_tail(partition, &trim.tail, error);
+    int r = exchange_finish_partition(partition, error);
+    if (r == 0)
+        r = partition_tail(partition, &trim.tail, error);
     if (r < 0 || base_offset <= trim.tail.log_start.segment)
         return r;
     /* Where nobody could read between the high watermark and the segment, it begins there. */
@@ -254,7 +262,9 @@ int trim_partition(struct beck_partition *partition, int64_t offset, int64_t *re
     int r;
     (void)live_lock(lock);
     do {
-        r = find_point(&trim, offset, error);
+        r = exchange_finish_partition(partition, error);
+        if (r == 0)
+            r = find_point(&trim, offset, error);
         /* Of such a partition it is not known for sure where the segments begin and end. */
         if (r == 0 && (atomic_load(&partition->slot->flags) & LIVE_FAILED))
             r = report(error, -EIO,

@@ -146,18 +146,21 @@ static int find_inside(struct finding *finding, const struct known *segment, int
 }
 
 static int find_point(struct finding *finding, int64_t offset, struct log_point *ret_point,
-                      struct beck_error *error)
+                      uint64_t *ret_bytes, struct beck_error *error)
 {
     size_t i = 0;
     while (i + 1 < finding->count && finding->known[i].next_offset <= offset)
         i++;
     const struct known *segment = &finding->known[i];
     *ret_point = (struct log_point){.offset = offset, .segment = segment->base_offset};
+    *ret_bytes = i + 1 < finding->count ? segment->bytes : 0;
     if (offset <= segment->base_offset || segment->bytes == 0)
         return 0;
     int r = find_inside(finding, segment, offset, ret_point, error);
-    if (r == 0 && i + 1 < finding->count)
+    if (r == 0 && i + 1 < finding->count) {
         *ret_point = (struct log_point){.offset = offset, .segment = segment[1].base_offset};
+        *ret_bytes = i + 2 < finding->count ? segment[1].bytes : 0;
+    }
     return r == -ENOENT || r > 0 ? 0 : r; /* reading tells of a file that is missing */
 }
 
@@ -181,7 +184,7 @@ int recover_start(struct beck_store *store, const struct beck_topic *topic, int3
     /* Where the rest has failed too: what is before it can still be read. */
     r = known_collect(&finding);
     if (r == 0)
-        r = find_point(&finding, log_start_offset, &tail->log_start, error);
+        r = find_point(&finding, log_start_offset, &tail->log_start, &tail->log_start_bytes, error);
     free(finding.known);
     if (r < 0 && r != -ENOMEM) {
         found->is_failed = true;
@@ -191,7 +194,7 @@ int recover_start(struct beck_store *store, const struct beck_topic *topic, int3
 }
 
 int recover_start_again(struct beck_partition *partition, struct log_point *ret_log_start,
-                        struct beck_error *error)
+                        uint64_t *ret_bytes, struct beck_error *error)
 {
     __attribute__((cleanup(recovered_done))) struct recovered found = {.has_checkpoint = true};
     struct finding finding = {partition->store,
@@ -215,7 +218,7 @@ int recover_start_again(struct beck_partition *partition, struct log_point *ret_
             found.sealed[found.sealed_count++] = segment_record_of(&rolled[i]);
     r = known_collect(&finding);
     if (r == 0)
-        r = find_point(&finding, found.tail.log_start.offset, ret_log_start, error);
+        r = find_point(&finding, found.tail.log_start.offset, ret_log_start, ret_bytes, error);
     scan_done(finding.scan);
     free(finding.known);
     return r;

@@ -18,9 +18,9 @@ int recover_start(struct beck_store *store, const struct beck_topic *topic, int3
                   int64_t log_start_offset, struct scan *scan, struct recovered *found,
                   struct beck_error *error);
 
-/* Find the log start of an open partition again, among other segments than before. Under the
- * maintenance lock, when catalogue and files are what they are to be. */
+/* Find the log start of an open partition again, among other segments than before, and the size of
+ * the file that it is in; 0 where that is not complete. */
 int recover_start_again(struct beck_partition *partition, struct log_point *ret_log_start,
-                        struct beck_error *error);
+                        uint64_t *ret_bytes, struct beck_error *error);
 
 #endif

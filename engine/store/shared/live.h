@@ -23,7 +23,7 @@
 #include <stdint.h>
 
 #define LIVE_MAGIC              0x6576696c6b636562ULL /* "becklive", little-endian */
-#define LIVE_VERSION            5
+#define LIVE_VERSION            6
 #define LIVE_SLOT_BYTES         4096
 #define LIVE_SLOTS_MAX          (BECK_PARTITIONS_MAX + 1)
 #define LIVE_GROW_SLOTS         64 /* the file grows by so many */
@@ -47,8 +47,10 @@ struct live_tail {
     struct log_point stable;    /* last stable offset: the end of the file view */
     struct log_point log_start; /* the oldest record that can be read: the batch that has it, or the
                                    next one; and the view before that very record */
-    uint64_t view_generation;   /* within which positions of the view can be told from each other */
-    uint64_t view_trimmed;      /* bytes of the view that went at its head, in this generation */
+    uint64_t log_start_bytes; /* of the file that this is a place in; 0: it is not complete, or not
+                                 known */
+    uint64_t view_generation; /* within which positions of the view can be told from each other */
+    uint64_t view_trimmed;    /* bytes of the view that went at its head, in this generation */
     int64_t pending_all_offset; /* end of the last acks=all batch: invisible until synced to here */
     int64_t max_timestamp_ms;   /* in the segment so far */
     int64_t append_ms;          /* of the last append, since the epoch */
@@ -163,7 +165,7 @@ struct live_store {
     struct live_process processes[LIVE_PROCESSES];
 };
 
-_Static_assert(sizeof(struct live_tail) == 208, "live_tail is in FORMAT.md");
+_Static_assert(sizeof(struct live_tail) == 216, "nothing is between the members");
 _Static_assert(sizeof(struct live_slot) <= LIVE_SLOT_BYTES, "a slot fits");
 _Static_assert(sizeof(struct live_store) <= LIVE_SLOT_BYTES, "slot 0 fits");
 

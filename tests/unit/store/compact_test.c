@@ -683,7 +683,7 @@ static void killed_while_it_removes_what_is_below_the_log_start(void **state)
     assert_int_equal(must_state(fixture->partition).log_start_offset, 5);
 }
 
-/* ---- an intent that is damaged ------------------------------------------------------------- */
+/* ---- killed in the middle ------------------------------------------------------------------ */
 
 static int die_before_rename(struct fault_io *fault, const struct fault_what *what)
 {
@@ -716,6 +716,46 @@ static int compact_and_die(struct fixture *fixture)
     return 0;
 }
 
+/* Whoever compacts is killed there, while this process has the store open. */
+static void compact_in_a_child_that_dies(struct fixture *fixture,
+                                         int (*at)(struct fault_io *fault,
+                                                   const struct fault_what *what))
+{
+    int status;
+    /* The child must not have what this process has open. */
+    fixture_close(fixture);
+    fixture->store = must_open(fixture->path, 0);
+    die_at = at;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(compact_and_die(fixture));
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status));
+    fixture->partition = must_open_partition(fixture->store, "t", 0);
+}
+
+/* ---- the log start meanwhile --------------------------------------------------------------- */
+
+/* The catalogue has the new segment, and the tail says where the log begins in the old one. */
+static void the_view_is_right_before_the_exchange_is_told_of(void **state)
+{
+    struct fixture *fixture = *state;
+    uint32_t next_ms;
+    keyed_log_fill(keyed, fixture->partition, 3 * MIB, 10);
+    must(beck_store_maintain(fixture->store, true, &next_ms, &fixture->error), &fixture->error);
+    must_trim(fixture, 200);
+    compact_in_a_child_that_dies(fixture, die_before_rename);
+    check_view(fixture);
+    must_trim(fixture, 230);
+    check_view(fixture);
+    must(beck_store_maintain(fixture->store, true, &next_ms, &fixture->error), &fixture->error);
+    check_view(fixture);
+    assert_int_equal(count_files(fixture, ".cleaned"), 0);
+}
+
+/* ---- an intent that is damaged ------------------------------------------------------------- */
+
 static void damage_intent(struct fixture *fixture)
 {
     struct db *index = &fixture->store->index;
@@ -730,25 +770,13 @@ static void damage_intent(struct fixture *fixture)
     must(db_commit(index, txn, &fixture->error), &fixture->error);
 }
 
-/* Whoever compacts is killed there, while this process has the store open. */
 static void lose_intent(struct fixture *fixture,
                         int (*at)(struct fault_io *fault, const struct fault_what *what))
 {
     uint32_t next_ms;
     keyed_log_fill(keyed, fixture->partition, 3 * MIB, 10);
     must(beck_store_maintain(fixture->store, true, &next_ms, &fixture->error), &fixture->error);
-    /* The child must not have what this process has open. */
-    fixture_close(fixture);
-    fixture->store = must_open(fixture->path, 0);
-    die_at = at;
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0)
-        _exit(compact_and_die(fixture));
-    int status;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFSIGNALED(status));
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    compact_in_a_child_that_dies(fixture, at);
     damage_intent(fixture);
     must(beck_store_maintain(fixture->store, true, &next_ms, &fixture->error), &fixture->error);
     fixture_reopen(fixture);
@@ -828,6 +856,7 @@ int main(void)
         TEST(small_segments_are_merged),
         TEST(a_segment_that_replaces_all_of_one_of_its_size_does),
         TEST(a_batch_that_keeps_its_size_loses_what_is_obsolete),
+        TEST(the_view_is_right_before_the_exchange_is_told_of),
         TEST(a_damaged_intent_costs_nothing_before_the_new_file_has_its_name),
         TEST(a_damaged_intent_costs_nothing_after_the_new_file_has_its_name),
         TEST(stops_when_it_is_told_to),
