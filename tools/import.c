@@ -7,6 +7,7 @@
 #include "copy.h"
 #include "input.h"
 #include "json_input.h"
+#include "kafka_metadata.h"
 #include "lines.h"
 #include "log_batch.h"
 #include "parse.h"
@@ -29,8 +30,8 @@ static const char usage[] =
     "from\n"
     "the log directory of a Kafka broker that is stopped (there, without a TOPIC: all but Kafka's\n"
     "own). Of the latter two, what is committed is taken. A topic that is missing is made, except\n"
-    "from JSON lines, and keeps its records for ever (retention.ms=-1) unless -c says "
-    "otherwise.\n\n"
+    "from JSON lines, with the settings that it has in a log directory. It keeps its records for\n"
+    "ever (retention.ms=-1) unless these or -c say otherwise.\n\n"
     "      --log-dir DIR      from the log directory of a Kafka broker\n"
     "      --as NAME          into a topic of this name\n"
     "  -p, --partition N      only this partition; files: into this one, by default 0\n"
@@ -59,6 +60,7 @@ struct import {
     bool damaged;
     enum beck_compression compression;
     struct tool_configs configs;
+    struct kafka_metadata metadata; /* of the log directory */
 };
 
 /* ---- batches ------------------------------------------------------------------------------ */
@@ -122,23 +124,55 @@ static bool is_set(const struct tool_configs *configs, const char *name)
     return false;
 }
 
-/* Look the topic up, and make it where it is missing. Unless told otherwise, it keeps everything:
- * old records would else be gone as soon as they are there. */
-static int have_topic(const struct import *import, struct beck_store *store, const char *name,
-                      uint32_t partition_count, struct beck_topic *ret_topic)
+/* Add what the topic has in Kafka and was not given. What is not known here, or cannot be had, is
+ * told and left out. */
+static void add_settings(const struct import *import, struct beck_store *store, const char *from,
+                         const char *name, struct tool_configs *configs)
+{
+    struct beck_error error;
+    struct beck_topic topic;
+    size_t at = 0;
+    const char *setting;
+    const char *value;
+
+    while (kafka_metadata_next(&import->metadata, from, &at, &setting, &value) > 0) {
+        struct beck_config config = {.name = setting, .value = value};
+        struct beck_topic_options options = {
+            .partition_count = 1, .configs = &config, .config_count = 1, .validate_only = true};
+        if (is_set(configs, setting))
+            continue;
+        if (configs->count == TOOL_CONFIGS_MAX)
+            (void)tool_failed("topic %s: %s=%s is one too many, and left out", name, setting,
+                              value);
+        else if (beck_topic_create(store, name, &options, &topic, &error) < 0)
+            (void)tool_failed("topic %s: %s=%s is left out: %s", name, setting, value,
+                              error.message);
+        else
+            configs->configs[configs->count++] = config;
+    }
+}
+
+/* Look the topic up, and make it where it is missing: `from` is its name in a log directory, if it
+ * is from there. Unless told otherwise, it keeps everything: old records would else be gone as soon
+ * as they are there. */
+static int have_topic(const struct import *import, struct beck_store *store, const char *from,
+                      const char *name, uint32_t partition_count, struct beck_topic *ret_topic)
 {
     struct tool_configs configs = import->configs;
     struct beck_error error;
 
+    int result = beck_topic_find(store, name, ret_topic, &error);
+    if (result != -ENOENT)
+        return result < 0 ? tool_failed_error(&error) : TOOL_OK;
+    if (from != NULL)
+        add_settings(import, store, from, name, &configs);
     if (!is_set(&configs, "retention.ms") && configs.count < TOOL_CONFIGS_MAX)
         configs.configs[configs.count++] =
             (struct beck_config){.name = "retention.ms", .value = "-1"};
     struct beck_topic_options options = {.partition_count = partition_count,
                                          .configs = configs.configs,
                                          .config_count = configs.count};
-    int result = beck_topic_find(store, name, ret_topic, &error);
-    if (result == -ENOENT)
-        result = beck_topic_create(store, name, &options, ret_topic, &error);
+    result = beck_topic_create(store, name, &options, ret_topic, &error);
     return result < 0 ? tool_failed_error(&error) : TOOL_OK;
 }
 
@@ -152,7 +186,7 @@ static int import_topic(struct import *import, struct beck_store *store, const s
 
     for (int32_t at = -1; (at = source_partition_next(input->source, topic, at)) >= 0;)
         count = (uint32_t)at + 1;
-    int code = have_topic(import, store, name, count, &into);
+    int code = have_topic(import, store, topic->name, name, count, &into);
     if (code == TOOL_OK)
         code = store_writer_init(&writer, store, &into, !import->new_offsets);
     if (code == TOOL_OK)
@@ -179,6 +213,19 @@ static int import_all(struct import *import, struct beck_store *store, const str
     return code;
 }
 
+/* Settings are worth less than records: where they cannot be read, these are taken all the same. */
+static void load_settings(struct import *import)
+{
+    struct kafka_dir dir;
+    struct beck_error error;
+
+    if (kafka_dir_open(import->log_dir, &dir, &error) < 0)
+        return; /* which opening it as a source tells */
+    if (kafka_metadata_load(&dir, &import->metadata, &error) < 0)
+        (void)tool_failed("%s: the settings of topics may be incomplete", error.message);
+    kafka_dir_done(&dir);
+}
+
 static int import_log_dir(struct tool *tool, struct import *import, struct beck_store *store,
                           char **names, int count)
 {
@@ -186,6 +233,8 @@ static int import_log_dir(struct tool *tool, struct import *import, struct beck_
     struct source_topic topic;
 
     int code = input_open(tool, import->log_dir, &input);
+    if (code == TOOL_OK)
+        load_settings(import);
     if (code == TOOL_OK && count == 0)
         code = import_all(import, store, &input);
     for (int i = 0; code == TOOL_OK && i < count; i++) {
@@ -194,6 +243,7 @@ static int import_log_dir(struct tool *tool, struct import *import, struct beck_
             code = import_topic(import, store, &input, &topic);
     }
     input_done(&input);
+    kafka_metadata_done(&import->metadata);
     return code;
 }
 
@@ -367,7 +417,7 @@ static int import_files(struct import *import, struct beck_store *store, const c
         if (is_segment(paths[i]) != segments)
             return tool_failed("segment files or JSON lines, not both at once");
     }
-    int code = segments ? have_topic(import, store, topic, partitions, &into)
+    int code = segments ? have_topic(import, store, NULL, topic, partitions, &into)
                         : tool_find_topic(store, topic, &into);
     if (code != TOOL_OK)
         return code;

@@ -3,9 +3,11 @@
  * Fuzzes the reading of a Kafka log directory's small files. The first byte says which one the rest
  * is; beside it there is a log of two batches, which the other files may speak of. In a .snapshot
  * the CRC is put right. All of it is in memory (memory_files.h), and only what reads the one file
- * is called: so some hundred times as many inputs fit into an hour.
+ * is called: so some hundred times as many inputs fit into an hour. From 240 on, what follows the
+ * first byte is records of the cluster's metadata.
  */
 #include "kafka_dir.h"
+#include "kafka_metadata.h"
 #include "kafka_txn.h"
 #include "memory_files.h"
 
@@ -164,10 +166,39 @@ static void read_one(unsigned which)
     }
 }
 
+/* Records of the cluster's metadata, each behind its length, two bytes. */
+static void read_metadata(const uint8_t *data, size_t size)
+{
+    struct kafka_metadata metadata = {.in_transaction = SIZE_MAX};
+    struct beck_error error;
+    const char *name;
+    const char *value;
+    size_t at = 0;
+    int r = 0;
+    while (r == 0 && size >= 2 && load_be16(data) <= size - 2) {
+        size_t length = load_be16(data);
+        r = kafka_metadata_take(&metadata, data + 2, length, &error);
+        must(r == 0 || r == -EBADMSG || r == -EPROTONOSUPPORT);
+        data += 2 + length;
+        size -= 2 + length;
+    }
+    while (kafka_metadata_next(&metadata, "t", &at, &name, &value) == 1)
+        must(strlen(name) + strlen(value) <= 65536);
+    kafka_metadata_done(&metadata);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0 || size > 65536)
         return 0;
+    if (data[0] >= 0xf0) {
+        uint8_t *records = malloc(size);
+        must(records != NULL);
+        memcpy(records, data + 1, size - 1);
+        read_metadata(records, size - 1);
+        free(records);
+        return 0;
+    }
     unsigned which = data[0] % NAMES;
     uint8_t *bytes = malloc(size);
     must(bytes != NULL);
