@@ -9,8 +9,10 @@
 #include "cluster.h"
 #include "latency.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct cluster_ping {
     struct ping base;
@@ -108,24 +110,24 @@ static int start(struct cluster_ping *ping)
                        rd_kafka_err2str(wrong));
 }
 
-static int produce(struct cluster_ping *ping, int64_t id)
+static int produce(struct cluster_ping *ping, const char *text)
 {
     rd_kafka_resp_err_t wrong = rd_kafka_producev(
         ping->producer, RD_KAFKA_V_TOPIC(ping->base.topic),
         RD_KAFKA_V_PARTITION(ping->base.partition), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-        RD_KAFKA_V_VALUE(&id, sizeof(id)), RD_KAFKA_V_END);
+        RD_KAFKA_V_VALUE((void *)(uintptr_t)text, strlen(text)), RD_KAFKA_V_END);
     return wrong ? tool_failed("topic %s: %s", ping->base.topic, rd_kafka_err2str(wrong)) : TOOL_OK;
 }
 
 /* Wait for the very record; others may write to the topic too. */
-static int await(struct cluster_ping *ping, int64_t id)
+static int await(struct cluster_ping *ping, const char *text)
 {
     int64_t until_usec = latency_now_usec() + (int64_t)CLUSTER_PATIENCE_MS * 1000;
 
     while (latency_now_usec() < until_usec) {
         rd_kafka_message_t *message = rd_kafka_consume(ping->topic, ping->base.partition, 100);
-        bool found = message != NULL && !message->err && message->len == sizeof(id) &&
-                     memcmp(message->payload, &id, sizeof(id)) == 0;
+        bool found = message != NULL && !message->err && message->len == strlen(text) &&
+                     memcmp(message->payload, text, message->len) == 0;
         if (message != NULL)
             rd_kafka_message_destroy(message);
         (void)rd_kafka_poll(ping->producer, 0);
@@ -142,10 +144,12 @@ static int await(struct cluster_ping *ping, int64_t id)
 static int cluster_record_round(struct ping *base)
 {
     struct cluster_ping *ping = (struct cluster_ping *)base;
-    int64_t id = latency_now_usec();
+    char text[64];
 
-    int code = produce(ping, id);
-    return code == TOOL_OK ? await(ping, id) : code;
+    (void)snprintf(text, sizeof(text), "beck ping %d %lld", (int)getpid(),
+                   (long long)latency_now_usec());
+    int code = produce(ping, text);
+    return code == TOOL_OK ? await(ping, text) : code;
 }
 
 static void cluster_close(struct ping *base)

@@ -194,6 +194,7 @@ def live_members():
         with Member(daemon.address, 'g', 't'):
             ok(wait_until(lambda: store('group', 'show', 'g').out.count(' t:') == 2),
                'group show lists members and their partitions', store('group', 'show', 'g'))
+            ok(wait_until(lambda: store('group', 'show', 'g').out.count(' lag 0 ') == 2), 'it commits')
             here = store('group', 'show', 'g')
             there = run(BECK, 'group', 'show', '-b', daemon.address, 'g')
             equal(common(here.out), common(there.out), 'the same by the broker')

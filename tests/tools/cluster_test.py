@@ -68,6 +68,25 @@ def partitions():
         equal(lines, sorted(beck(store, 'consume', 't').out.splitlines()), 'all partitions, as one')
 
 
+def from_files():
+    """Files as they are, and lines that say where they belong."""
+    with Setup() as (store, address):
+        must(beck(store, 'topic', 'create', 't', '-p', '3', '-c', 'retention.ms=-1'))
+        path = os.path.join(os.path.dirname(store), 'file')
+        content = bytes(range(256)) * 100
+        with open(path, 'wb') as file:
+            file.write(content)
+        equal(must(at(address, 'produce', 't', '-p', '1', '-F', path)).out, 'partition 1 offset 0\n', 'a file')
+        ok(beck(store, 'consume', 't', '-p', '1', '--no-newline').out_bytes == content, 'byte for byte')
+        ok(at(address, 'consume', 't', '-p', '1', '--no-newline').out_bytes == content, 'and back')
+        lines = ''.join(f'{{"topic":"t","partition":{number % 3},"offset":77,"timestamp":{1763719200000 + number},'
+                        f'"value":"v{number}"}}\n' for number in range(9))
+        must(at(address, 'produce', 't', '--json', stdin=lines))
+        for number in range(3):
+            equal(at(address, 'consume', 't', '-p', number, '-o', '-3').out,
+                  f'v{number}\nv{number + 3}\nv{number + 6}\n', f'lines for partition {number}')
+
+
 def following():
     with Setup() as (store, address):
         must(beck(store, 'topic', 'create', 't'))
@@ -102,4 +121,4 @@ def errors():
         ok(time.monotonic() - begin < 60, 'it does not wait for ever')
 
 
-tap.run(the_same, partitions, following, errors)
+tap.run(the_same, partitions, from_files, following, errors)
