@@ -393,6 +393,12 @@ static void begin(void)
         if (worker->pid < 0)
             give_up("fork: %s", strerror(errno));
     }
+    /* Whoever is opening the store has its gate, and all that come wait for him. */
+    for (uint32_t i = 0; i < supervisor.count; i++)
+        while (atomic_load(&shared->progress[i].done) == 0) {
+            (void)has_stopped(&supervisor.workers[i]); /* has it ended? */
+            usleep(1000);
+        }
 }
 
 static void end(void)
