@@ -25,11 +25,10 @@ static const char usage[] =
     "is a file.\n\n"
     "      --log-dir DIR          in the log directory of a Kafka broker that is stopped\n"
     "  -p, --partition N          only this partition\n"
-    "      --from PLACE           begin with the batch that has this offset N, or the first "
-    "record\n"
-    "                             of a time: @MS, 2026-11-21T08:00:00Z, @-2h\n"
+    "      --from PLACE           begin with the record that has this offset N, or the first of a\n"
+    "                             time: @MS, 2026-11-21T08:00:00Z, @-2h\n"
     "  -o, --offset N             the same as --from N\n"
-    "      --to PLACE             end before the batch that begins there or behind\n"
+    "      --to PLACE             end before the record there\n"
     "      --key TEXT             records with this key only, and the batches that have some\n"
     "      --key-regex RE         the same, by a POSIX extended regular expression\n"
     "      --header NAME[=TEXT]   records with this header only; may be given more than once\n"
@@ -55,6 +54,8 @@ struct dump {
     struct filter_place from;
     struct filter_place to;
     struct filter filter;
+    int64_t first; /* of the partition at hand: the first record that is shown, */
+    int64_t end;   /* and the one behind the last */
     bool batches;
     bool records;
     bool damaged;
@@ -84,7 +85,8 @@ static void print_records(struct dump *dump, const struct source_batch *batch)
 
     int result = source_records_begin(&dump->batch_records, &batch->header, batch->bytes);
     while (result >= 0 && (result = record_next(&dump->batch_records.iterator, &record)) > 0) {
-        if (!filter_passes(&dump->filter, &record))
+        if (record.offset < dump->first || record.offset >= dump->end ||
+            !filter_passes(&dump->filter, &record))
             continue;
         if (!said)
             dump_print_batch(&dump->print, batch);
@@ -105,8 +107,7 @@ static void print_batch(struct dump *dump, const struct source_batch *batch)
 
 /* ---- a partition -------------------------------------------------------------------------- */
 
-static int dump_batches(struct dump *dump, struct source_partition *partition, int64_t from,
-                        int64_t to)
+static int dump_batches(struct dump *dump, struct source_partition *partition)
 {
     struct source_batch batch;
     struct source_damage damage;
@@ -120,9 +121,9 @@ static int dump_batches(struct dump *dump, struct source_partition *partition, i
         }
         if (result < 0)
             return tool_failed_error(&error);
-        if (result == 0 || batch.header.base_offset >= to)
+        if (result == 0 || batch.header.base_offset >= dump->end)
             break;
-        if (batch_next_offset(&batch.header) > from)
+        if (batch_next_offset(&batch.header) > dump->first)
             print_batch(dump, &batch);
     }
     return TOOL_OK;
@@ -171,7 +172,9 @@ static int dump_open_partition(struct dump *dump, struct source_partition *parti
                            (long long)bounds.end);
     if (source_seek(partition, from, &error) < 0)
         return tool_failed_error(&error);
-    return dump_batches(dump, partition, from, to);
+    dump->first = from;
+    dump->end = to;
+    return dump_batches(dump, partition);
 }
 
 static int dump_partition(struct dump *dump, const struct input *input,

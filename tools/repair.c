@@ -11,11 +11,12 @@
 #include <stdio.h>
 
 static const char usage[] =
-    "beck repair [--execute] [--drop-damaged]\n\n"
+    "beck repair [--dry-run | --execute] [--drop-damaged]\n\n"
     "Say what is lost, damaged or stray in a store that nobody has open, a line each, and what "
     "would\n"
     "be done about it. Nothing is changed without --execute; what is cut off or replaced then is\n"
     "kept in the folder repair-<time> in the store.\n\n"
+    "  -n, --dry-run       only say it (the default)\n"
     "  -x, --execute       do it\n"
     "      --drop-damaged  cut damaged batches out of segments, too, and forget segments whose\n"
     "                      files are gone, so that what is behind them can be read\n\n"
@@ -104,6 +105,7 @@ static int repair(const struct tool *tool, unsigned flags)
 }
 
 static const struct option long_options[] = {
+    {"dry-run", no_argument, NULL, 'n'},
     {"execute", no_argument, NULL, 'x'},
     {"drop-damaged", no_argument, NULL, OPTION_DROP_DAMAGED},
     TOOL_LONG_OPTIONS,
@@ -112,10 +114,13 @@ static const struct option long_options[] = {
 static int run(struct tool *tool, int argc, char **argv)
 {
     unsigned flags = 0;
+    bool dry_run = false;
     int option;
 
-    while ((option = getopt_long(argc, argv, ":x", long_options, NULL)) != -1) {
-        if (option == 'x') {
+    while ((option = getopt_long(argc, argv, ":nx", long_options, NULL)) != -1) {
+        if (option == 'n') {
+            dry_run = true;
+        } else if (option == 'x') {
             flags |= BECK_REPAIR_EXECUTE;
         } else if (option == OPTION_DROP_DAMAGED) {
             flags |= BECK_REPAIR_DROP_DAMAGED;
@@ -125,6 +130,8 @@ static int run(struct tool *tool, int argc, char **argv)
                 return code;
         }
     }
+    if (dry_run && (flags & BECK_REPAIR_EXECUTE) != 0)
+        return tool_misused(tool, "--dry-run and --execute exclude each other");
     if (optind < argc)
         return tool_misused(tool, "a store is repaired as a whole");
     return repair(tool, flags);

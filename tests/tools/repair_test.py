@@ -76,6 +76,8 @@ def command_line():
         result = beck(folder, 'repair', '-x')
         ok(result.code == 2 and 'no store' in result.err and os.listdir(folder) == ['live'] or
            os.listdir(folder) == [], 'an empty folder is none', result)
+        result = beck(folder, 'repair', '-n', '-x')
+        ok(result.code == 2 and 'exclude each other' in result.err, 'looking and doing is misuse', result)
         result = beck(folder, 'repair', 'topic')
         ok(result.code == 2 and 'as a whole' in result.err, 'an argument is misuse', result)
 
@@ -90,7 +92,7 @@ def looking_changes_nothing():
             file.write(b'torn')
         os.mkdir(os.path.join(store, 'topics', 'stray'))
         before = snapshot(store)
-        for arguments in ([], ['--drop-damaged']):
+        for arguments in ([], ['--dry-run'], ['--drop-damaged']):
             result = beck(store, 'repair', *arguments)
             ok(result.code == 1 and 'to do (beck repair --execute)' in result.out,
                f'repair {" ".join(arguments)}: exit code 1 where there is something to do', result)

@@ -195,6 +195,12 @@ def filters():
         equal(offsets('--from', '2023-11-14T22:13:25Z', '--to', '2023-11-14T23:13:27.5+01:00'), [5, 6, 7],
               'times in the forms of RFC 3339')
         equal(offsets('--from', '@1700000018000'), [18, 19], 'and in milliseconds')
+        place.topic('one', 1)
+        must(place('produce', 'one', stdin='\n'.join('abcdefghij')))
+        result = place('dump', 'one', '--from', '3', '--to', '6')
+        ok(result.out.count('batch 0..9 ') == 1 and
+           [json.loads(line)['value'] for line in result.out.splitlines()[1:]] == ['d', 'e', 'f'],
+           'of a batch, the records between the two', result)
         must(place('produce', 't', '--json', stdin='{"key":"nul\\u0000behind","value":""}\n'))
         equal(offsets('--key-regex', 'behind$'), [20], 'an expression sees what is behind a NUL')
         out = place('dump', 't', '--key', 'key 3').out
