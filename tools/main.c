@@ -45,7 +45,8 @@ static void print_overview(FILE *to)
 {
     (void)fputs("usage: beck [--store DIR] COMMAND [ARGUMENT...]\n\n"
                 "Work with a beck store, whether a beckd serves it or not. DIR is the store's\n"
-                "directory; without --store it is taken from BECK_STORE.\n\n",
+                "directory; without --store it is taken from BECK_STORE. With -b HOST:PORT, many\n"
+                "commands work on a Kafka broker or cluster instead.\n\n",
                 to);
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         if (commands[i]->summary != NULL)
