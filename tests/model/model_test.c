@@ -45,6 +45,15 @@ void check(struct run *run, ssize_t result)
 
 /* ---- opening ------------------------------------------------------------------------------- */
 
+/* Have the follower begin where it was, or else where the log does. */
+static void begin_following(struct run *run)
+{
+    struct fixture *f = &run->fixture;
+    if (run->follow_offset < run->model.start)
+        run->follow_offset = run->model.start;
+    check(run, beck_reader_seek(run->follower, run->follow_offset, &f->error));
+}
+
 void take_head(struct run *run)
 {
     struct beck_partition_state now = must_state(run->fixture.partition);
@@ -57,12 +66,15 @@ static void open_topic(struct run *run)
     struct fixture *f = &run->fixture;
     f->partition = must_open_partition(f->store, "t", 0);
     check(run, beck_reader_new(f->partition, BECK_READ_UNCOMMITTED, &run->reader, &f->error));
+    check(run, beck_reader_new(f->partition, BECK_READ_UNCOMMITTED, &run->follower, &f->error));
+    begin_following(run);
     take_head(run);
 }
 
 static void close_topic(struct run *run)
 {
     run->reader = beck_reader_free(run->reader);
+    run->follower = beck_reader_free(run->follower);
     run->fixture.partition = beck_partition_close(run->fixture.partition);
 }
 
@@ -126,6 +138,7 @@ static void make_topic(struct run *run)
     check(run, beck_topic_create(f->store, "t", &options, NULL, &f->error));
     memset(run->sent, 0, sizeof(run->sent));
     forget_commits(run);
+    run->follow_offset = 0;
     open_topic(run);
 }
 
@@ -420,6 +433,40 @@ static void read_records(struct run *run)
     }
 }
 
+/* Read on, whatever became of the segments meanwhile: none that is due is left out. What compaction
+ * has removed the reader may still give out from the segment that it has open; what was trimmed,
+ * from the batch that it stands in. */
+static void follow(struct run *run)
+{
+    struct fixture *f = &run->fixture;
+    struct beck_record record;
+    uint32_t trimmed = 0;
+    run->doing = "follow";
+    for (uint32_t count = below(run, 200); count > 0; count--) {
+        int64_t due =
+            model_next(&run->model, run->follow_offset < run->model.start ? run->model.start
+                                                                          : run->follow_offset);
+        int r = beck_reader_next(run->follower, &record, &f->error);
+        if (r == -ESTALE && run->follow_offset < run->model.start) {
+            begin_following(run);
+            continue;
+        }
+        check(run, r);
+        if (r == 0 && due < run->model.high)
+            differs(run, "the end, where %" PRId64 " is due", due);
+        if (r == 0)
+            return;
+        trimmed += record.offset < run->model.start;
+        if (record.offset < run->follow_offset || record.offset > due || trimmed > RECORDS_MOST ||
+            record.offset >= run->model.high)
+            differs(run, "offset %" PRId64 " behind %" PRId64 ", where %" PRId64 " is due",
+                    record.offset, run->follow_offset, due);
+        if (record.offset == due)
+            compare_record(run, &record, due);
+        run->follow_offset = record.offset + 1;
+    }
+}
+
 static uint64_t big_endian(const unsigned char *bytes, int count)
 {
     uint64_t number = 0;
@@ -636,8 +683,10 @@ static void step(struct run *run)
         append(run);
     else if (choice < 330)
         append_for_producer(run);
-    else if (choice < 480)
+    else if (choice < 450)
         read_records(run);
+    else if (choice < 480)
+        follow(run);
     else if (choice < 490)
         trim(run);
     else if (choice < 492)

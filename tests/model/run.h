@@ -44,6 +44,8 @@ struct run {
     uint32_t value_most;
 
     struct beck_reader *reader;           /* one that stays where it was */
+    struct beck_reader *follower;         /* one that only goes on */
+    int64_t follow_offset;                /* behind what it read last */
     struct sent sent[PRODUCERS][BATCHES]; /* what each producer sent last, the newest first */
     int64_t committed[GROUPS];            /* -1: nothing */
     size_t head; /* of the model's view: where the reader's positions begin */
