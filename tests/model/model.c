@@ -42,6 +42,15 @@ void model_add(struct model *model, const struct beck_record *record, int32_t ke
     model->view[model->view_bytes++] = '\n';
 }
 
+void model_add_gap(struct model *model, uint32_t count)
+{
+    model->records =
+        grow(model->records, &model->room, model->count + count, sizeof(model->records[0]));
+    for (uint32_t i = 0; i < count; i++)
+        model->records[model->count++] =
+            (struct model_record){.view_begin = model->view_bytes, .key = -1, .is_gone = true};
+}
+
 void model_appended(struct model *model, enum beck_acks acks)
 {
     int64_t end = (int64_t)model->count;

@@ -14,7 +14,7 @@ struct model_record {
                           the next one begins */
     int32_t value_size;
     int32_t key;
-    bool is_gone; /* compaction left it out */
+    bool is_gone; /* compaction left it out, or it never was */
 };
 
 struct model {
@@ -34,6 +34,8 @@ struct model {
 void model_done(struct model *model);
 /* `key`: a number for it, -1: none. */
 void model_add(struct model *model, const struct beck_record *record, int32_t key);
+/* So many offsets without records. */
+void model_add_gap(struct model *model, uint32_t count);
 /* All that was added since the last call was one batch. */
 void model_appended(struct model *model, enum beck_acks acks);
 void model_synced(struct model *model);

@@ -19,6 +19,7 @@
 #define BATCHES      5 /* that are known of each */
 #define KEYS         120
 #define GROUPS       3
+#define RECORDS_MOST 20 /* of a batch */
 
 struct key {
     const char *bytes;
@@ -69,6 +70,12 @@ void take_head(struct run *run);
 void compare_record(struct run *run, const struct beck_record *record, int64_t offset);
 /* The bytes that were read are those of the model's view. */
 void compare_view(struct run *run, ssize_t n, size_t at);
+
+/* Append (appends.c). */
+const struct key *make_keys(const char *buffer);
+void append(struct run *run);
+void append_at(struct run *run);
+void append_for_producer(struct run *run);
 
 /* Compact the log, and take over what is gone (clean.c). */
 void clean(struct run *run);
