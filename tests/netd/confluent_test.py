@@ -76,7 +76,7 @@ def produce_and_consume():
 
 
 def details():
-    with Daemon() as daemon:
+    with Daemon('--set', 'log.retention.ms=-1') as daemon:  # whose records are of 1970
         producer = Producer({'bootstrap.servers': daemon.address})
         producer.produce('t', b'', key=b'', headers=[('a', b'1'), ('b', None)], timestamp=5000)
         producer.produce('t', None, key=b'gone', timestamp=6000)
