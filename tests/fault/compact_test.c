@@ -72,8 +72,7 @@ static void begin_run(struct fixture *fixture)
 
 static void open_store(struct fixture *fixture)
 {
-    fixture->store = must_open(fixture->path, 0);
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    fixture_open(fixture);
 }
 
 /* ---- the cleaner that is stopped ----------------------------------------------------------- */

@@ -80,8 +80,7 @@ static void check_store(struct fixture *fixture)
                                             &fixture->error),
                           &fixture->error),
                      0);
-    fixture->store = must_open(fixture->path, 0);
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    fixture_open(fixture);
     assert_int_equal(count_records(fixture->partition, 0), RECORDS - 1);
     assert_int_equal(verify_count(fixture->store, NULL), 0);
     assert_true(must_append(fixture->partition, "next", BECK_ACKS_LEADER) >= RECORDS);

@@ -76,6 +76,14 @@ def must(result):
     return result
 
 
+def segments(store):
+    """The paths of a store's segment files, in order."""
+    found = []
+    for directory, _, files in os.walk(os.path.join(store, 'topics')):
+        found += [os.path.join(directory, name) for name in files if name.endswith('.log')]
+    return sorted(found)
+
+
 class Program:
     """A process whose stderr is kept."""
 

@@ -81,6 +81,12 @@ void fixture_close(struct fixture *fixture)
     fixture->store = beck_store_close(fixture->store);
 }
 
+void fixture_open(struct fixture *fixture)
+{
+    fixture->store = must_open(fixture->path, 0);
+    fixture->partition = must_open_partition(fixture->store, "t", 0);
+}
+
 void fixture_reopen(struct fixture *fixture)
 {
     bool partition = fixture->partition != NULL;
@@ -88,6 +94,19 @@ void fixture_reopen(struct fixture *fixture)
     fixture->store = must_open(fixture->path, 0);
     if (partition)
         fixture->partition = must_open_partition(fixture->store, "t", 0);
+}
+
+int64_t fixture_leave_ten(struct fixture *fixture)
+{
+    char path[PATH_MAX];
+    char value[32];
+    for (int i = 0; i < 10; i++) {
+        (void)snprintf(value, sizeof(value), "record %d", i);
+        assert_int_equal(must_append_at(fixture->partition, value, FIXTURE_TIME + i), i);
+    }
+    fixture_close(fixture);
+    segment_path(fixture, "t", 0, 0, path);
+    return file_size(path) / 10;
 }
 
 int setup_folder(void **state)
@@ -115,6 +134,15 @@ int setup_partition(void **state)
         return -1;
     struct fixture *fixture = *state;
     must_create_topic(fixture->store, "t", 1, NULL, NULL);
+    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    return 0;
+}
+
+int setup_small_segments(void **state)
+{
+    setup_store(state);
+    struct fixture *fixture = *state;
+    must_create_topic(fixture->store, "t", 1, "segment.bytes", "1048576");
     fixture->partition = must_open_partition(fixture->store, "t", 0);
     return 0;
 }

@@ -35,6 +35,8 @@ struct fixture {
 int setup_folder(void **state);
 int setup_store(void **state);
 int setup_partition(void **state);
+/* "t" with segments of 1 MiB. */
+int setup_small_segments(void **state);
 int teardown(void **state);
 
 /* Without cmocka. */
@@ -45,8 +47,10 @@ void fixture_end(struct fixture *fixture);
  * a disk does, and would take long on one. Before the fixture begins. */
 void use_memory_disk(void);
 
-/* Close partition and store, and open the store again, and "t" 0 where it was open. */
+/* Close partition and store; open the store and "t" 0; close, and open the store again, and "t" 0
+ * where it was open. */
 void fixture_close(struct fixture *fixture);
+void fixture_open(struct fixture *fixture);
 void fixture_reopen(struct fixture *fixture);
 
 extern const struct beck_store_options fixture_options;
@@ -71,6 +75,9 @@ int64_t must_append_bytes(struct beck_partition *partition, size_t size, unsigne
                           enum beck_acks acks);
 /* The same, at a time. */
 int64_t must_append_at(struct beck_partition *partition, const char *value, int64_t timestamp_ms);
+/* Ten records "record 0" to "record 9" into "t" 0, each a batch of one size, and a clean close.
+ * Returns that size. */
+int64_t fixture_leave_ten(struct fixture *fixture);
 
 /* One batch of these records, sent by an idempotent producer. As beck_append(). */
 struct sender {

@@ -3,7 +3,7 @@
 
 import os
 
-from programs import Folder, beck, must
+from programs import Folder, beck, must, segments
 from tap import ok
 
 
@@ -31,10 +31,7 @@ class Store:
         return os.path.join(os.path.dirname(self.path), name)
 
     def segments(self):
-        found = []
-        for directory, _, files in os.walk(os.path.join(self.path, 'topics')):
-            found += [os.path.join(directory, name) for name in files if name.endswith('.log')]
-        return sorted(found)
+        return segments(self.path)
 
 
 def fails(result, code, text, name):

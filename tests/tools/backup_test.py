@@ -9,7 +9,7 @@ import shutil
 import subprocess
 
 import tap
-from programs import Folder, beck, must, run
+from programs import Folder, beck, must, run, segments
 from tap import equal, ok
 
 IMAGE_BYTES = 320 << 20  # the least that mkfs.xfs takes; most of it are never written
@@ -47,13 +47,6 @@ def make(folder):
     must(beck(store, 'topic', 'create', 't', '-c', 'segment.bytes=1048576'))
     must(beck(store, 'produce', 't', stdin=('x' * 999 + '\n') * 5000))
     return store
-
-
-def segments(store):
-    found = []
-    for directory, _, files in os.walk(os.path.join(store, 'topics')):
-        found += [os.path.join(directory, name) for name in files if name.endswith('.log')]
-    return sorted(found)
 
 
 def shares(path):

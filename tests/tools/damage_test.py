@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 
+import programs
 import tap
 from programs import Folder, beck, must
 from tap import equal, ok
@@ -27,11 +28,8 @@ def make(folder, value=VALUE):
 
 
 def segments(store, partition=0):
-    found = []
-    for directory, _, files in os.walk(os.path.join(store, 'topics')):
-        if os.path.basename(directory) == str(partition):
-            found += [os.path.join(directory, name) for name in files if name.endswith('.log')]
-    return sorted(found)
+    return [path for path in programs.segments(store)
+            if os.path.basename(os.path.dirname(path)) == str(partition)]
 
 
 def batches(path):

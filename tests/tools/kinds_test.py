@@ -8,7 +8,7 @@ import shutil
 import socket
 
 import tap
-from programs import Folder, beck, must, run
+from programs import Folder, beck, must, run, segments
 from tap import equal, ok
 
 PATIENCE = 20
@@ -59,11 +59,8 @@ def make(folder):
 
 
 def segments_of(store):
-    found = []
-    for directory, _, files in os.walk(os.path.join(store, 'topics')):
-        found += [os.path.join(directory, name) for name in files if name.endswith('.log')]
-    directory = os.path.dirname(max(found, key=os.path.getsize))
-    return sorted(path for path in found if os.path.dirname(path) == directory)
+    directory = os.path.dirname(max(segments(store), key=os.path.getsize))
+    return sorted(path for path in segments(store) if os.path.dirname(path) == directory)
 
 
 def of_store(kind, at, index):

@@ -9,7 +9,7 @@ import re
 import shutil
 
 import tap
-from programs import Beckd, Folder, beck, must
+from programs import Beckd, Folder, beck, must, segments
 from tap import equal, ok
 
 FLIPS = 40  # of each LMDB file
@@ -23,11 +23,9 @@ def flip(path, at, bit=0x10):
         file.write(bytes([byte ^ bit]))
 
 
-def segments(store):
-    found = []
-    for directory, _, files in os.walk(os.path.join(store, 'topics')):
-        found += [os.path.join(directory, name) for name in files if name.endswith('.log')]
-    return sorted(found, key=os.path.getsize)
+def by_size(store):
+    """Its segment files, the smallest first."""
+    return sorted(segments(store), key=os.path.getsize)
 
 
 def make(folder):
@@ -87,8 +85,8 @@ def looking_changes_nothing():
         store = make(folder)
         os.remove(os.path.join(store, 'index.mdb'))
         os.remove(os.path.join(store, 'meta.mdb'))
-        flip(segments(store)[-1], 300)
-        with open(segments(store)[0], 'ab') as file:
+        flip(by_size(store)[-1], 300)
+        with open(by_size(store)[0], 'ab') as file:
             file.write(b'torn')
         os.mkdir(os.path.join(store, 'topics', 'stray'))
         before = snapshot(store)
@@ -121,7 +119,7 @@ def doing():
 def dropping():
     with Folder() as folder:
         store = make(folder)
-        path = segments(store)[-1]
+        path = by_size(store)[-1]
         size = os.path.getsize(path)
         flip(path, size // 2)
         result = beck(store, 'repair', '-x')
@@ -203,7 +201,7 @@ def many_segments():
         for n in range(8):
             must(beck(store, 'produce', 't', stdin=f'{n} {"x" * 400_000}\n'))
         before = beck(store, 'consume', 't').out_bytes
-        found = sorted(segments(store))
+        found = segments(store)
         ok(len(found) > 2, 'there are several segments', found)
 
         os.remove(os.path.join(store, 'index.mdb'))
@@ -260,7 +258,7 @@ def wrong_names():
                         what = f'{"" if index else "no index, "}{act.__name__} {at} by {by} {"".join(flags)}'
                         shutil.rmtree(store, ignore_errors=True)
                         shutil.copytree(original, store, ignore=shutil.ignore_patterns('wake'))
-                        path = sorted(segments(store))[at]
+                        path = segments(store)[at]
                         act(path, renamed(path, by))
                         if not index:
                             os.remove(os.path.join(store, 'index.mdb'))
@@ -282,7 +280,7 @@ def wrong_kinds():
     """What stands where a folder or a segment has to be, and is none."""
     with Folder() as folder:
         store = make(folder)
-        path = segments(store)[-1]
+        path = by_size(store)[-1]
         os.remove(path)
         os.mkdir(path)
         first = beck(store, 'repair', '--drop-damaged')
@@ -295,7 +293,7 @@ def wrong_kinds():
     for there in (True, False):
         with Folder() as folder:
             store = make(folder)
-            path = os.path.dirname(segments(store)[-1])
+            path = os.path.dirname(by_size(store)[-1])
             shutil.rmtree(path)
             if there:
                 with open(path, 'w', encoding='ascii') as file:

@@ -10,7 +10,7 @@ import shutil
 import time
 
 import tap
-from programs import Beckd, Folder, beck, must, wait_until
+from programs import Beckd, Folder, beck, must, segments, wait_until
 from tap import equal, ok
 
 
@@ -20,13 +20,6 @@ def flip(path, at):
         byte = file.read(1)[0]
         file.seek(at)
         file.write(bytes([byte ^ 0x10]))
-
-
-def segments(store):
-    found = []
-    for directory, _, files in os.walk(os.path.join(store, 'topics')):
-        found += [os.path.join(directory, name) for name in files if name.endswith('.log')]
-    return sorted(found)
 
 
 def make(folder, megabytes=0):

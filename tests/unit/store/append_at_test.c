@@ -229,8 +229,7 @@ static void a_kill_keeps_it(void **state)
     struct fixture *fixture = *state;
     fixture_close(fixture);
     run_and_kill(append_and_die, fixture);
-    fixture->store = must_open(fixture->path, 0);
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    fixture_open(fixture);
     assert_int_equal(count_records(fixture->partition, 0), 3);
     assert_value(fixture->partition, 500, "hundreds");
     assert_true(must_state(fixture->partition).next_offset > (int64_t)INT32_MAX + 10);
@@ -247,8 +246,7 @@ static void lose_from(struct fixture *fixture, int64_t position)
     assert_int_equal(unlink(path), 0);
     segment_path(fixture, "t", 0, 0, path);
     file_cut(path, file_size(path) - position);
-    fixture->store = must_open(fixture->path, 0);
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    fixture_open(fixture);
 }
 
 static void append_most_and_die(struct fixture *fixture, struct beck_store *store)

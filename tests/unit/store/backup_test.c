@@ -449,8 +449,7 @@ static void restore_over(struct fixture *fixture, bool copy, const char *how)
     (void)snprintf(command, sizeof(command), "cp -a %s %s/backup/. %s", how, fixture->folder,
                    fixture->path);
     assert_int_equal(system(command), 0);
-    fixture->store = must_open(fixture->path, 0);
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    fixture_open(fixture);
     assert_int_equal(verify_count(fixture->store, NULL), 0);
     assert_int_equal(count_records(fixture->partition, 0), VALUES);
     int64_t offset = must_append(fixture->partition, "restored", BECK_ACKS_LEADER);
@@ -487,8 +486,7 @@ static void a_copy_of_a_store_whose_process_was_killed_is_right(void **state)
     run_and_kill(append_one_more, fixture);
     folder_copy(fixture->path, beside(fixture, "copy"));
     assert_int_equal(count_in(fixture, "copy", "t", 0), VALUES + 1);
-    fixture->store = must_open(fixture->path, 0);
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    fixture_open(fixture);
     assert_int_equal(must_append(fixture->partition, "no jump", BECK_ACKS_LEADER), VALUES + 1);
 }
 
@@ -519,8 +517,7 @@ static void a_moved_store_goes_on(void **state)
     assert_int_equal(rename(fixture->path, path), 0);
     assert_int_equal(count_in(fixture, "moved", "t", 0), VALUES + 1);
     assert_int_equal(rename(path, fixture->path), 0);
-    fixture->store = must_open(fixture->path, 0);
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    fixture_open(fixture);
     assert_int_equal(must_append(fixture->partition, "on", BECK_ACKS_LEADER), VALUES + 1);
 }
 

@@ -201,8 +201,7 @@ static void other_processes_read_on(void **state)
     struct fixture *fixture = *state;
     pid_t pids[3] = {start(fixture, 0, read_records), start(fixture, 1, read_ranges),
                      start(fixture, 2, read_view)};
-    fixture->store = must_open(fixture->path, 0);
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    fixture_open(fixture);
     work(fixture, 3);
     atomic_store(&shared->is_over, true);
     for (int i = 0; i < 3; i++) {
@@ -233,8 +232,7 @@ static void other_threads_read_on(void **state)
     struct fixture *fixture = *state;
     struct thread threads[2] = {{.fixture = fixture, .number = 0, .read = read_records},
                                 {.fixture = fixture, .number = 1, .read = read_ranges}};
-    fixture->store = must_open(fixture->path, 0);
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    fixture_open(fixture);
     for (int i = 0; i < 2; i++)
         assert_int_equal(pthread_create(&threads[i].id, NULL, run_thread, &threads[i]), 0);
     work(fixture, 2);
@@ -273,8 +271,7 @@ static void put_keys(struct fixture *fixture, uint32_t end)
 static int write_in_steps(struct fixture *fixture, bool rolls, const int go[2], const int done[2])
 {
     char byte;
-    fixture->store = must_open(fixture->path, 0);
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    fixture_open(fixture);
     keyed_log_begin(keyed, KEYS, 8, 1);
     put_keys(fixture, KEYS);
     if (rolls)
@@ -312,8 +309,7 @@ static void steps_begin(struct steps *steps, struct fixture *fixture, bool rolls
         _exit(write_in_steps(fixture, rolls, steps->go, steps->done));
     }
     assert_int_equal(read(steps->done[0], &byte, 1), 1);
-    fixture->store = must_open(fixture->path, 0);
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    fixture_open(fixture);
 }
 
 static void steps_end(struct steps *steps)

@@ -157,8 +157,7 @@ static void a_lost_index_is_made_again(void **state)
     fixture_close(fixture);
     store_file(fixture, STORE_PATH_INDEX, path);
     assert_int_equal(remove(path), 0);
-    fixture->store = must_open(fixture->path, 0);
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    fixture_open(fixture);
     assert_int_equal(keyed_log_check(keyed, fixture->partition, 0).records, records);
     assert_int_equal(verify_count(fixture->store, NULL), 0);
 }
@@ -368,8 +367,7 @@ static void the_last_batch_of_a_producer_stays(void **state)
     fixture_close(fixture);
     store_file(fixture, STORE_PATH_INDEX, path);
     assert_int_equal(remove(path), 0);
-    fixture->store = must_open(fixture->path, 0);
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    fixture_open(fixture);
     assert_int_equal(produce(fixture, 2, &duplicate), 2);
     assert_true(duplicate);
     assert_true(produce(fixture, 3, &duplicate) > 2);
@@ -431,8 +429,7 @@ static void records_of_aborted_transactions_go(void **state)
     write_batch(second, 5, "key 3", -1);
     store_file(fixture, STORE_PATH_INDEX, buffer);
     assert_int_equal(remove(buffer), 0);
-    fixture->store = must_open(fixture->path, 0);
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    fixture_open(fixture);
     int64_t before = file_size(first);
     must_clean(fixture, NOW);
     assert_int_equal(cleaned_to(fixture), 5);
@@ -677,8 +674,7 @@ static void killed_while_it_removes_what_is_below_the_log_start(void **state)
     must_clean(fixture, NOW);
     fixture_close(fixture);
     assert_int_equal(run_in_child(open_and_die, fixture), 128 + SIGKILL);
-    fixture->store = must_open(fixture->path, 0);
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    fixture_open(fixture);
     (void)check_clean(fixture);
     assert_int_equal(must_state(fixture->partition).log_start_offset, 5);
 }

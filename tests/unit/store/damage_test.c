@@ -14,34 +14,14 @@
 
 static int64_t batch_bytes;
 
-/* Ten records of one size, and a clean close; the store is opened again by open_again(). */
-static void leave_ten(struct fixture *fixture)
-{
-    char path[PATH_MAX];
-    char value[32];
-    for (int i = 0; i < 10; i++) {
-        (void)snprintf(value, sizeof(value), "record %d", i);
-        assert_int_equal(must_append_at(fixture->partition, value, FIXTURE_TIME + i), i);
-    }
-    fixture_close(fixture);
-    segment_path(fixture, "t", 0, 0, path);
-    batch_bytes = file_size(path) / 10;
-}
-
-static void open_again(struct fixture *fixture)
-{
-    fixture->store = must_open(fixture->path, 0);
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
-}
-
 /* Flip a byte of the fifth record's batch. */
 static void leave_ten_with_damage(struct fixture *fixture, int64_t in_batch)
 {
     char path[PATH_MAX];
-    leave_ten(fixture);
+    batch_bytes = fixture_leave_ten(fixture);
     segment_path(fixture, "t", 0, 0, path);
     file_flip(path, 5 * batch_bytes + in_batch);
-    open_again(fixture);
+    fixture_open(fixture);
 }
 
 static void assert_place(const struct beck_error *error)
@@ -147,12 +127,12 @@ static void without_an_index_damage_in_the_middle_stays_and_is_passed_over(void 
 {
     struct fixture *fixture = *state;
     char path[PATH_MAX];
-    leave_ten(fixture);
+    batch_bytes = fixture_leave_ten(fixture);
     segment_path(fixture, "t", 0, 0, path);
     file_flip(path, 5 * batch_bytes + 70);
     store_file(fixture, STORE_PATH_INDEX, path);
     assert_int_equal(remove(path), 0);
-    open_again(fixture);
+    fixture_open(fixture);
     assert_value(fixture->partition, 4, "record 4");
     assert_value(fixture->partition, 6, "record 6");
     assert_value(fixture->partition, 9, "record 9");
@@ -165,10 +145,10 @@ static void a_file_that_is_shorter_than_it_was_is_damage(void **state)
     struct fixture *fixture = *state;
     struct beck_recovery note;
     char path[PATH_MAX];
-    leave_ten(fixture);
+    batch_bytes = fixture_leave_ten(fixture);
     segment_path(fixture, "t", 0, 0, path);
     file_cut(path, 2 * batch_bytes + 5);
-    open_again(fixture);
+    fixture_open(fixture);
     assert_int_equal(beck_store_recovery(fixture->store, 0, &note, &fixture->error), 1);
     assert_int_equal(note.position, 8 * batch_bytes - 5);
     assert_int_equal(note.truncated_bytes, 0);
@@ -187,10 +167,10 @@ static void a_segment_that_is_gone_is_damage(void **state)
     struct fixture *fixture = *state;
     char path[PATH_MAX];
     char buffer[4096];
-    leave_ten(fixture);
+    batch_bytes = fixture_leave_ten(fixture);
     segment_path(fixture, "t", 0, 0, path);
     assert_int_equal(remove(path), 0);
-    open_again(fixture);
+    fixture_open(fixture);
     assert_int_equal(beck_read(fixture->partition, 0, buffer, sizeof(buffer), BECK_READ_UNCOMMITTED,
                                &fixture->error),
                      -EBADMSG);
@@ -300,7 +280,7 @@ static void a_damaged_list_of_segments_is_an_error_of_its_partition_alone(void *
     struct beck_partition_state now;
     leave_twelve_segments(fixture);
     spoil_index(fixture, "segments");
-    open_again(fixture);
+    fixture_open(fixture);
     must_append(fixture->partition, "fine", BECK_ACKS_LEADER);
     struct beck_partition *partition = must_open_partition(fixture->store, "long", 0);
     int r = beck_partition_state(partition, &now, &fixture->error);

@@ -25,8 +25,7 @@ static int64_t lose_power(struct fixture *f)
     run_and_kill(append_three, f);
     store_file(f, STORE_PATH_LIVE, path);
     assert_int_equal(unlink(path), 0);
-    f->store = must_open(f->path, 0);
-    f->partition = must_open_partition(f->store, "t", 0);
+    fixture_open(f);
     return must_state(f->partition).next_offset;
 }
 
@@ -150,8 +149,7 @@ static void lose_meta(struct fixture *f, bool index, int flipped)
                                             NULL, &totals, &f->error),
                           &f->error),
                      0);
-    f->store = must_open(f->path, 0);
-    f->partition = must_open_partition(f->store, "t", 0);
+    fixture_open(f);
     assert_true(must_state(f->partition).leader_epoch > 2);
     assert_epoch_end(f, 0, 0, first);
     assert_epoch_end(f, 1, 1, second);

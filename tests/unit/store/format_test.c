@@ -72,8 +72,7 @@ static void an_earlier_store_is_brought_up_by_writing(void **state)
 {
     struct fixture *fixture = *state;
     make_old(fixture);
-    fixture->store = must_open(fixture->path, 0);
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    fixture_open(fixture);
     assert_true(has_all(&fixture->store->meta, &meta_layout));
     assert_true(has_all(&fixture->store->index, &index_layout));
     assert_int_equal(must_append(fixture->partition, "new", BECK_ACKS_LEADER), 1);

@@ -360,8 +360,7 @@ static void what_was_acknowledged_survives_a_kill(void **state)
     struct fixture *fixture = *state;
     fixture_close(fixture);
     run_and_kill(commit_and_tell, fixture);
-    fixture->store = must_open(fixture->path, 0);
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    fixture_open(fixture);
     assert_int_equal(stored(fixture, "g", 0), 20);
     assert_int_equal(stored(fixture, "h", 0), 40);
     assert_true(must_state(fixture->partition).next_offset >= 40);

@@ -38,8 +38,7 @@ static void a_clean_close_leaves_a_copy_that_is_meta_mdb(void **state)
     store_file(fixture, STORE_PATH_META_COPY, copy);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(rename(copy, path), 0);
-    fixture->store = must_open(fixture->path, 0);
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    fixture_open(fixture);
     assert_value(fixture->partition, 0, "one");
     assert_int_equal(verify_count(fixture->store, NULL), 0);
 }
@@ -51,8 +50,7 @@ static void a_close_without_changes_makes_no_other(void **state)
     fixture_close(fixture);
     ino_t before = copy_inode(fixture);
     assert_int_not_equal(before, 0);
-    fixture->store = must_open(fixture->path, 0);
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    fixture_open(fixture);
     must_append(fixture->partition, "one", BECK_ACKS_LEADER);
     fixture_close(fixture);
     assert_int_equal(copy_inode(fixture), before);

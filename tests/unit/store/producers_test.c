@@ -566,8 +566,7 @@ static void model_run(struct fixture *f)
 
 static int model_in_child(struct fixture *f)
 {
-    f->store = must_open(f->path, 0);
-    f->partition = must_open_partition(f->store, "t", 0);
+    fixture_open(f);
     model_run(f);
     if (random_below(&model->random, 2))
         _exit(0); /* as if it had been killed */
@@ -581,8 +580,7 @@ static void lose(struct fixture *f, const char *file)
     fixture_close(f);
     store_file(f, file, path);
     assert_int_equal(unlink(path), 0);
-    f->store = must_open(f->path, 0);
-    f->partition = must_open_partition(f->store, "t", 0);
+    fixture_open(f);
 }
 
 static void model_happens(struct fixture *f)
@@ -607,8 +605,7 @@ static void model_alone(struct fixture *f)
 {
     fixture_close(f);
     assert_int_equal(run_in_child(model_in_child, f), 0);
-    f->store = must_open(f->path, 0);
-    f->partition = must_open_partition(f->store, "t", 0);
+    fixture_open(f);
 }
 
 static void producers_are_as_the_model_has_them(void **state)

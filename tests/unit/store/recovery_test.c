@@ -34,17 +34,11 @@ static void leave_five(struct fixture *fixture)
     run_and_kill(append_five, fixture);
 }
 
-static void open_again(struct fixture *fixture)
-{
-    fixture->store = must_open(fixture->path, 0);
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
-}
-
 static void assert_cut(struct fixture *fixture, int64_t records, uint64_t truncated)
 {
     struct beck_recovery entry;
     struct beck_error error;
-    open_again(fixture);
+    fixture_open(fixture);
     assert_int_equal(count_records(fixture->partition, 0), records);
     assert_int_equal(beck_store_recovery(fixture->store, 0, &entry, &error), 1);
     assert_string_equal(entry.topic, "t");
@@ -73,7 +67,7 @@ static void what_a_killed_process_appended_is_there(void **state)
     struct beck_recovery entry;
     struct beck_error error;
     leave_five(fixture);
-    open_again(fixture);
+    fixture_open(fixture);
     assert_int_equal(count_records(fixture->partition, 0), 5);
     assert_int_equal(beck_store_recovery(fixture->store, 0, &entry, &error), 0);
 }
@@ -82,7 +76,7 @@ static void a_kill_without_power_loss_changes_neither_epoch_nor_offsets(void **s
 {
     struct fixture *fixture = *state;
     leave_five(fixture);
-    open_again(fixture);
+    fixture_open(fixture);
     struct beck_partition_state now = must_state(fixture->partition);
     assert_int_equal(now.next_offset, 5);
     assert_int_equal(now.high_watermark, 5);
@@ -97,7 +91,7 @@ static void after_power_loss_epoch_and_offsets_jump(void **state)
     leave_five(fixture);
     store_file(fixture, STORE_PATH_LIVE, path);
     assert_int_equal(unlink(path), 0);
-    open_again(fixture);
+    fixture_open(fixture);
     struct beck_partition_state now = must_state(fixture->partition);
     assert_true(now.next_offset > 5);
     assert_int_equal(now.leader_epoch, 1);
@@ -128,13 +122,13 @@ static void a_record_behind_a_jump_survives_a_torn_end(void **state)
     leave_five(fixture);
     store_file(fixture, STORE_PATH_LIVE, path);
     assert_int_equal(unlink(path), 0);
-    open_again(fixture);
+    fixture_open(fixture);
     int64_t jumped = must_state(fixture->partition).next_offset;
     fixture_close(fixture);
     run_and_kill(append_one, fixture);
     segment_path(fixture, "t", 0, 0, log);
     file_append(log, zeros, sizeof(zeros));
-    open_again(fixture);
+    fixture_open(fixture);
     assert_value(fixture->partition, jumped, "jumped");
     assert_int_equal(count_records(fixture->partition, 0), 6);
 }
@@ -147,7 +141,7 @@ static void a_clean_close_needs_no_new_epoch_after_power_loss(void **state)
     fixture_close(fixture);
     store_file(fixture, STORE_PATH_LIVE, path);
     assert_int_equal(unlink(path), 0);
-    open_again(fixture);
+    fixture_open(fixture);
     assert_int_equal(must_state(fixture->partition).leader_epoch, 0);
     assert_int_equal(must_state(fixture->partition).next_offset, 1);
 }
@@ -166,7 +160,7 @@ static void an_empty_partition_can_be_read_after_power_loss(void **state)
     run_and_kill(leave_open, fixture);
     store_file(fixture, STORE_PATH_LIVE, path);
     assert_int_equal(unlink(path), 0);
-    open_again(fixture);
+    fixture_open(fixture);
     assert_int_equal(count_records(fixture->partition, 0), 0);
     char buffer[256];
     struct beck_error error;
@@ -187,7 +181,7 @@ static void offsets_that_were_skipped_do_not_wake_who_waits(void **state)
     leave_five(fixture);
     store_file(fixture, STORE_PATH_LIVE, path);
     assert_int_equal(unlink(path), 0);
-    open_again(fixture);
+    fixture_open(fixture);
     must(beck_read_range(fixture->partition, 5, 1000, BECK_READ_UNCOMMITTED, &range, &error),
          &error);
     assert_int_equal(range.size, 0);
@@ -327,7 +321,7 @@ static void a_lost_index_is_made_again(void **state)
     fixture_close(fixture);
     store_file(fixture, STORE_PATH_INDEX, path);
     assert_int_equal(unlink(path), 0);
-    open_again(fixture);
+    fixture_open(fixture);
     assert_int_equal(count_records(fixture->partition, 0), 50);
     assert_int_equal(must_state(fixture->partition).view_bytes, 50 * 20001);
     assert_int_equal(verify_count(fixture->store, NULL), 0);
@@ -347,7 +341,7 @@ static void a_flipped_base_offset_costs_no_other_record_where_the_index_is_lost(
     int64_t size = file_size(log);
     assert_int_equal(unlink(path), 0);
     file_flip(log, size / 10 * 5 + 5); /* offset 5 becomes one above 65,535 */
-    open_again(fixture);
+    fixture_open(fixture);
     assert_int_equal(file_size(log), size);
     assert_int_equal(count_records(fixture->partition, 6), 4);
     assert_int_equal(must_state(fixture->partition).next_offset, 10);
@@ -362,7 +356,7 @@ static void an_index_that_is_no_index_is_made_again(void **state)
     fixture_close(fixture);
     store_file(fixture, STORE_PATH_INDEX, path);
     file_write(path, garbage, sizeof(garbage));
-    open_again(fixture);
+    fixture_open(fixture);
     assert_value(fixture->partition, 0, "a");
     assert_int_equal(verify_count(fixture->store, NULL), 0);
 }
@@ -375,7 +369,7 @@ static void an_empty_index_file_is_made_again(void **state)
     fixture_close(fixture);
     store_file(fixture, STORE_PATH_INDEX, path);
     file_write(path, "", 0);
-    open_again(fixture);
+    fixture_open(fixture);
     assert_value(fixture->partition, 0, "a");
 }
 
@@ -387,7 +381,7 @@ static void check_live(struct fixture *fixture, const void *bytes, size_t size)
     fixture_close(fixture);
     store_file(fixture, STORE_PATH_LIVE, path);
     file_write(path, bytes, size);
-    open_again(fixture);
+    fixture_open(fixture);
     assert_value(fixture->partition, 0, "a");
     must_append(fixture->partition, "b", BECK_ACKS_LEADER);
     assert_int_equal(count_records(fixture->partition, 0), 2);

@@ -93,32 +93,18 @@ static int64_t one_batch;
 /* Ten records of one size and another topic, closed cleanly. */
 static void leave_ten(struct fixture *fixture)
 {
-    char path[PATH_MAX];
-    char value[32];
     must_create_topic(fixture->store, "other", 2, "max.message.bytes", "4242");
     struct beck_partition *other = must_open_partition(fixture->store, "other", 1);
     must_append(other, "other", BECK_ACKS_LEADER);
     beck_partition_close(other);
-    for (int i = 0; i < 10; i++) {
-        (void)snprintf(value, sizeof(value), "record %d", i);
-        assert_int_equal(must_append_at(fixture->partition, value, FIXTURE_TIME + i), i);
-    }
-    fixture_close(fixture);
-    segment_path(fixture, "t", 0, 0, path);
-    one_batch = file_size(path) / 10;
-}
-
-static void open_again(struct fixture *fixture)
-{
-    fixture->store = must_open(fixture->path, 0);
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    one_batch = fixture_leave_ten(fixture);
 }
 
 /* All ten records are there, nothing is damaged, and appending goes on behind them. */
 static void assert_ten(struct fixture *fixture)
 {
     char value[32];
-    open_again(fixture);
+    fixture_open(fixture);
     assert_int_equal(count_records(fixture->partition, 0), 10);
     for (int i = 0; i < 10; i++) {
         (void)snprintf(value, sizeof(value), "record %d", i);
@@ -168,7 +154,7 @@ static void a_store_whose_process_was_killed_needs_nothing(void **state)
     leave_ten(fixture);
     run_and_kill(append_and_die, fixture);
     assert_sound(fixture);
-    open_again(fixture);
+    fixture_open(fixture);
     assert_value(fixture->partition, 10, "published");
 }
 
@@ -242,10 +228,9 @@ static void a_damaged_list_of_segments_is_made_anew_for_its_partition_only(void 
     struct db_key key;
     MDB_txn *txn;
     fixture_close(fixture);
-    fixture->store = must_open(fixture->path, 0);
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    fixture_open(fixture);
     leave_ten(fixture);
-    open_again(fixture);
+    fixture_open(fixture);
     /* A checkpoint whose checksum is wrong. */
     key = db_key_partition(fixture->partition->topic.number, 0);
     MDB_val k = {.mv_size = key.size, .mv_data = key.bytes};
@@ -278,7 +263,7 @@ static void offsets_go_on_behind_all_when_the_index_is_lost(void **state)
     remove_store_file(fixture, STORE_PATH_INDEX);
     file_cut(path, 3 * one_batch); /* nobody knows of these any more */
     must(repair(fixture, BECK_REPAIR_EXECUTE), &fixture->error);
-    open_again(fixture);
+    fixture_open(fixture);
     assert_int_equal(count_records(fixture->partition, 0), 7);
     assert_true(must_append(fixture->partition, "next", BECK_ACKS_LEADER) >= 10);
     assert_true(must_state(fixture->partition).leader_epoch > 0);
@@ -368,7 +353,7 @@ static void the_copy_of_meta_is_brought_up_to_date(void **state)
     must(beck_store_info(fixture->store, &before, &fixture->error), &fixture->error);
     fixture_close(fixture);
     copy_meta(fixture);
-    open_again(fixture);
+    fixture_open(fixture);
     must(beck_topic_delete(fixture->store, "gone", &fixture->error), &fixture->error);
     leave_ten(fixture);
     remove_store_file(fixture, STORE_PATH_META);
@@ -424,12 +409,12 @@ static void committed_offsets_are_in_the_copy(void **state)
                                         .leader_epoch = -1,
                                         .expire_ms = -1};
     leave_ten(fixture);
-    open_again(fixture);
+    fixture_open(fixture);
     must(beck_offsets_commit(fixture->store, &commit, 1, &fixture->error), &fixture->error);
     fixture_close(fixture);
     remove_store_file(fixture, STORE_PATH_META);
     assert_repaired(fixture, 0, 1);
-    open_again(fixture);
+    fixture_open(fixture);
     assert_int_equal(
         must(beck_offset_fetch(fixture->store, "group", 5, "t", 0, &offset, &fixture->error),
              &fixture->error),
@@ -486,7 +471,7 @@ static void assert_dropped_fifth(struct fixture *fixture)
     (void)snprintf(kept + strlen(kept), 32, "@%lld", (long long)(5 * one_batch));
     assert_int_equal(file_size(kept), one_batch);
     assert_sound(fixture);
-    open_again(fixture);
+    fixture_open(fixture);
     assert_int_equal(count_records(fixture->partition, 0), 9);
     assert_value(fixture->partition, 4, "record 4");
     assert_value(fixture->partition, 6, "record 6");
@@ -536,7 +521,7 @@ static void the_last_records_dropped_are_no_offsets_for_others(void **state)
     file_flip(path, 9 * one_batch + 70);
     assert_repaired(fixture, BECK_REPAIR_DROP_DAMAGED, 1);
     assert_sound(fixture);
-    open_again(fixture);
+    fixture_open(fixture);
     assert_int_equal(count_records(fixture->partition, 0), 8);
     assert_int_equal(must_append(fixture->partition, "next", BECK_ACKS_LEADER), 10);
 }
@@ -632,7 +617,7 @@ static void damage_is_found_without_an_index_too(void **state)
     file_flip(path, 5 * one_batch + 70);
     assert_repaired(fixture, BECK_REPAIR_DROP_DAMAGED, 2);
     assert_sound(fixture);
-    open_again(fixture);
+    fixture_open(fixture);
     assert_int_equal(count_records(fixture->partition, 0), 9);
 }
 
@@ -747,7 +732,7 @@ static void what_was_cut_off_in_the_middle_can_be_done_again(void **state)
     }
     must(repair(fixture, BECK_REPAIR_EXECUTE | BECK_REPAIR_DROP_DAMAGED), &fixture->error);
     assert_sound(fixture);
-    open_again(fixture);
+    fixture_open(fixture);
     assert_int_equal(count_records(fixture->partition, 0), 9);
     assert_true(must_append(fixture->partition, "next", BECK_ACKS_LEADER) >= 10);
 }

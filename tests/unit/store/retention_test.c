@@ -12,15 +12,6 @@
 #include <time.h>
 #include <unistd.h>
 
-static int setup_small_segments(void **state)
-{
-    setup_store(state);
-    struct fixture *fixture = *state;
-    must_create_topic(fixture->store, "t", 1, "segment.bytes", "1048576");
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
-    return 0;
-}
-
 static void append_large(struct beck_partition *partition, unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
@@ -103,8 +94,7 @@ static void an_emptied_log_is_found_again_without_an_index(void **state)
     fixture_close(fixture);
     store_file(fixture, STORE_PATH_INDEX, path);
     assert_int_equal(unlink(path), 0);
-    fixture->store = must_open(fixture->path, 0);
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    fixture_open(fixture);
     assert_int_equal(
         beck_offset_of_max_time(fixture->partition, &offset, &timestamp_ms, &fixture->error), 0);
     assert_int_equal(must_append(fixture->partition, "on", BECK_ACKS_LEADER), 15);

@@ -17,15 +17,6 @@
 
 #define MIB ((size_t)1 << 20)
 
-static int setup_small_segments(void **state)
-{
-    setup_store(state);
-    struct fixture *fixture = *state;
-    must_create_topic(fixture->store, "t", 1, "segment.bytes", "1048576");
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
-    return 0;
-}
-
 /* Fill the first segment so that a batch of 600 bytes fits, and one of 2,000 does not. */
 static void fill_segment(struct beck_partition *partition)
 {
@@ -119,8 +110,7 @@ static void a_roll_that_failed_loses_nothing(void **state)
     must(beck_sync(fixture->partition, 12, &error), &error);
     fixture_close(fixture);
 
-    fixture->store = must_open(fixture->path, 0);
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    fixture_open(fixture);
     assert_value(fixture->partition, 11, "still here");
     assert_int_equal(count_records(fixture->partition, 0), 12);
     assert_int_equal(verify_count(fixture->store, NULL), 0);
@@ -172,8 +162,7 @@ static void a_writer_that_dies_in_a_roll_leaves_nothing_to_the_next_opening(void
     fill_segment(fixture->partition);
     fixture_close(fixture);
     run_and_kill(roll_and_die, fixture);
-    fixture->store = must_open(fixture->path, 0);
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    fixture_open(fixture);
     int64_t offset = must_append(fixture->partition, "next", BECK_ACKS_LEADER);
     assert_value(fixture->partition, offset, "next");
     fixture_reopen(fixture);

@@ -111,8 +111,7 @@ static void a_control_record_has_a_time(void **state)
     file_append(path, forge.bytes, forge.size);
     store_file(f, "index.mdb", path);
     assert_int_equal(unlink(path), 0);
-    f->store = must_open(f->path, 0);
-    f->partition = must_open_partition(f->store, "t", 0);
+    fixture_open(f);
     assert_max(f, 2, 50);
     assert_time(f, 31, 2, 50);
     assert_time(f, 51, -1, -1);

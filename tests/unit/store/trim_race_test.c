@@ -274,8 +274,7 @@ static void nobody_reads_a_wrong_byte(void **state)
                       atomic_load(&plan->read[i]), atomic_load(&plan->refused[i]));
         assert_true(atomic_load(&plan->read[i]) > 0);
     }
-    fixture->store = must_open(fixture->path, 0);
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    fixture_open(fixture);
     assert_true(must_state(fixture->partition).log_start_offset > 0);
     assert_int_equal(verify_count(fixture->store, NULL), 0);
 }

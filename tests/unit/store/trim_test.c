@@ -15,15 +15,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static int setup_small_segments(void **state)
-{
-    setup_store(state);
-    struct fixture *fixture = *state;
-    must_create_topic(fixture->store, "t", 1, "segment.bytes", "1048576");
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
-    return 0;
-}
-
 /* Append so many records of 100,000 bytes: ten fit into a segment. */
 static void append_large(struct beck_partition *partition, unsigned count)
 {
@@ -223,8 +214,7 @@ static void it_is_found_again_without_an_index(void **state)
     fixture_close(fixture);
     store_file(fixture, STORE_PATH_INDEX, path);
     assert_int_equal(unlink(path), 0);
-    fixture->store = must_open(fixture->path, 0);
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    fixture_open(fixture);
     assert_int_equal(must_state(fixture->partition).log_start_offset, 25);
     assert_int_equal(must_state(fixture->partition).view_bytes, view_bytes);
     assert_int_equal(count_records(fixture->partition, 25), 10);
@@ -244,8 +234,7 @@ static void a_kill_behind_it_loses_nothing_of_it(void **state)
     struct fixture *fixture = *state;
     fixture_close(fixture);
     run_and_kill(trim_and_die, fixture);
-    fixture->store = must_open(fixture->path, 0);
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    fixture_open(fixture);
     assert_int_equal(must_state(fixture->partition).log_start_offset, 25);
     assert_int_equal(count_records(fixture->partition, 25), 10);
     assert_int_equal(segment_count(fixture, "t", 0), 2);
@@ -278,8 +267,7 @@ static void files_that_a_kill_left_go_at_the_next_opening(void **state)
     fixture_close(fixture);
     assert_int_equal(run_in_child(trim_and_die_at_removal, fixture), 128 + SIGKILL);
     assert_int_equal(segment_count(fixture, "t", 0), 4);
-    fixture->store = must_open(fixture->path, 0);
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    fixture_open(fixture);
     assert_int_equal(segment_count(fixture, "t", 0), 2);
     assert_int_equal(count_records(fixture->partition, 25), 10);
     assert_int_equal(verify_count(fixture->store, NULL), 0);
@@ -297,8 +285,7 @@ static void a_first_segment_that_is_cut_short_stays_and_is_told(void **state)
     fixture_close(fixture);
     segment_path(fixture, "t", 0, 0, path);
     file_cut(path, file_size(path) / 10 * 7);
-    fixture->store = must_open(fixture->path, 0);
-    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    fixture_open(fixture);
     assert_int_equal(segment_count(fixture, "t", 0), 3);
     assert_true(verify_count(fixture->store, NULL) > 0);
 }
