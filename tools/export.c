@@ -91,6 +91,17 @@ static int print_batches(struct export *export, struct copy *copy, int32_t numbe
 
 /* ---- segments ----------------------------------------------------------------------------- */
 
+static void print_written(const struct export *export, const struct copy *copy, int32_t number,
+                          unsigned long long records)
+{
+    (void)printf("%llu record%s to %s/%s-%d", records, records == 1 ? "" : "s", export->to,
+                 export->as, (int)number);
+    if (copy->bounds.stable > copy->bounds.start)
+        (void)printf(", offsets %lld..%lld", (long long)copy->bounds.start,
+                     (long long)copy->bounds.stable - 1);
+    (void)putchar('\n');
+}
+
 static int write_batches(struct export *export, struct copy *copy, int32_t number)
 {
     struct kafka_writer *writer = NULL;
@@ -111,9 +122,7 @@ static int write_batches(struct export *export, struct copy *copy, int32_t numbe
         code = kafka_writer_finish(writer, copy->bounds.stable);
     (void)kafka_writer_free(writer);
     if (code == TOOL_OK)
-        (void)printf("%llu record%s to %s/%s-%d, offsets %lld..%lld\n", records,
-                     records == 1 ? "" : "s", export->to, export->as, (int)number,
-                     (long long)copy->bounds.start, (long long)copy->bounds.stable - 1);
+        print_written(export, copy, number, records);
     return code;
 }
 

@@ -195,6 +195,10 @@ def filters():
         equal(offsets('--from', '2023-11-14T22:13:25Z', '--to', '2023-11-14T23:13:27.5+01:00'), [5, 6, 7],
               'times in the forms of RFC 3339')
         equal(offsets('--from', '@1700000018000'), [18, 19], 'and in milliseconds')
+        place.topic('none', 1)
+        result = place('export', 'none', '--to-segments', place.path)
+        ok(result.code == 0 and result.out == f'0 records to {place.path}/none-0\n',
+           'of no records, none are named', result)
         place.topic('one', 1)
         must(place('produce', 'one', stdin='\n'.join('abcdefghij')))
         result = place('dump', 'one', '--from', '3', '--to', '6')

@@ -116,7 +116,7 @@ static int range_verify(struct range *range, struct beck_error *error)
         bool contradicts = good.position > from && header->base_offset < good.next_offset;
         if (contradicts || batch_next_offset(header) > range->next_offset) {
             good = contradicts ? sure : good;
-            r = report(error, -EBADMSG, "its offset does not fit between its neighbours'");
+            r = report(error, -EBADMSG, "the batch's offset does not fit between its neighbours'");
             report_place(error, NULL, -1, -1, (int64_t)good.position);
             break;
         }

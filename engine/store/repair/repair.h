@@ -7,9 +7,8 @@
  * index.mdb anew where they were lost.
  *
  * repair.c goes through the store, repair_meta.c makes meta.mdb anew, repair_partition.c looks at
- * files, repair_names.c at their names, repair_headers.c reads
- * headers, repair_side.c keeps what goes, repair_walk.c reads LMDB's
- * files.
+ * files, repair_names.c at their names, repair_headers.c reads what the headers of batches say,
+ * repair_side.c keeps what goes, repair_walk.c reads LMDB's files.
  */
 #ifndef STORE_REPAIR_H
 #define STORE_REPAIR_H
