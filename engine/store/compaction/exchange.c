@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Happy path, under the maintenance lock:
+ * Happy path, under the maintenance lock; first what the slot still has of the sources goes, which
+ * a checkpoint has left there that was killed behind its commit: the next one would put it back:
  *
  *     1. commit: the sources out of the catalogue, the new segment and its entries in, the intent
  *     2. the new file is renamed over the first source, and the folder synced
@@ -111,17 +112,32 @@ static int remove_sources(struct beck_store *store, const char *directory,
     return r < 0 ? report_errno(error, r, "cannot sync %s", directory) : 0;
 }
 
-/* ---- telling others ------------------------------------------------------------------------ */
+/* ---- the slot ------------------------------------------------------------------------------ */
+
+static void slot_lock(struct live_slot *slot)
+{
+    if (live_lock(&slot->append_mutex) == 1) {
+        live_slot_mend(slot);
+        atomic_fetch_or(&slot->flags, LIVE_TRUNCATE);
+    }
+}
+
+/* The sources, and all before them, are in the catalogue. */
+static void forget_rolled(struct beck_partition *partition, const struct cleaning_intent *intent)
+{
+    struct live_slot *slot = partition->slot;
+    slot_lock(slot);
+    if (!partition_is_deleted(partition))
+        live_rolled_forget(slot, intent->next_offset);
+    live_unlock(&slot->append_mutex);
+}
 
 /* Let everybody take the list of segments anew. */
 static void publish(struct beck_partition *partition, const struct cleaning_intent *intent,
                     const struct log_point *log_start, uint64_t log_start_bytes)
 {
     struct live_slot *slot = partition->slot;
-    if (live_lock(&slot->append_mutex) == 1) {
-        live_slot_mend(slot);
-        atomic_fetch_or(&slot->flags, LIVE_TRUNCATE);
-    }
+    slot_lock(slot);
     if (!partition_is_deleted(partition)) {
         struct live_tail tail = *live_tail_locked(slot);
         /* A checkpoint would take entries of the old files for those of the new one. */
@@ -246,8 +262,10 @@ int exchange_run(const struct exchange *exchange, struct beck_error *error)
     }
     (void)live_lock(lock);
     int r = partition_is_deleted(partition) ? report(error, -ESTALE, "the topic was deleted") : 0;
-    if (r == 0)
+    if (r == 0) {
+        forget_rolled(partition, intent);
         r = exchange_commit(exchange, intent, error);
+    }
     if (r == 0)
         r = carry_out(partition, intent, error);
     live_unlock(lock);

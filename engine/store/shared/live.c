@@ -436,6 +436,15 @@ void live_rolled_add(struct live_slot *slot, struct live_rolled *rolled)
     atomic_store(&slot->rolled_end, end + 1);
 }
 
+void live_rolled_forget(struct live_slot *slot, int64_t offset)
+{
+    uint32_t begin = atomic_load(&slot->rolled_begin);
+    uint32_t end = atomic_load(&slot->rolled_end);
+    while (begin != end && slot->rolled[begin % LIVE_ROLLED_MAX].base_offset < offset)
+        begin++;
+    atomic_store(&slot->rolled_begin, begin);
+}
+
 void live_slot_mend(struct live_slot *slot)
 {
     const struct live_tail *tail = live_tail_locked(slot);

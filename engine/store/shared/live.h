@@ -268,6 +268,9 @@ uint32_t live_ring_read(const struct live_slot *slot, struct index_entry to[LIVE
 /* Note a rolled segment, under append_mutex, where there is room for it. */
 bool live_rolled_has_room(const struct live_slot *slot);
 void live_rolled_add(struct live_slot *slot, struct live_rolled *rolled);
+/* Forget the rolled segments that begin below `offset`, which are in the catalogue; under the
+ * maintenance lock and append_mutex. */
+void live_rolled_forget(struct live_slot *slot, int64_t offset);
 /* Put right what an owner of append_mutex that died in the middle may have left, but the file. */
 void live_slot_mend(struct live_slot *slot);
 /* Copy the list; no lock needed. Returns the number. */

@@ -783,6 +783,25 @@ static void lose_intent(struct fixture *fixture,
     (void)check_clean(fixture);
 }
 
+/* Who was killed between a checkpoint's commit and its end has left rolled segments in the slot
+ * that are in the catalogue, too: once they are exchanged, no checkpoint may put them back. */
+static void what_a_killed_checkpoint_left_does_not_come_back(void **state)
+{
+    struct fixture *fixture = *state;
+    struct live_slot *slot;
+    uint32_t next_ms;
+    keyed_log_fill(keyed, fixture->partition, 3 * MIB, 0);
+    slot = fixture->partition->slot;
+    assert_true(atomic_load(&slot->rolled_end) >= 2);
+    atomic_store(&slot->rolled_begin, atomic_load(&slot->rolled_end) - 2);
+    must_clean(fixture, NOW);
+    assert_int_equal(atomic_load(&slot->rolled_begin), atomic_load(&slot->rolled_end));
+    (void)keyed_log_put(keyed, fixture->partition, 1, false);
+    must(beck_store_maintain(fixture->store, true, &next_ms, &fixture->error), &fixture->error);
+    (void)keyed_log_check(keyed, fixture->partition, cleaned_to(fixture));
+    assert_int_equal(verify_count(fixture->store, NULL), 0);
+}
+
 static void a_damaged_intent_costs_nothing_before_the_new_file_has_its_name(void **state)
 {
     lose_intent(*state, die_before_rename);
@@ -853,6 +872,7 @@ int main(void)
         TEST(a_segment_that_replaces_all_of_one_of_its_size_does),
         TEST(a_batch_that_keeps_its_size_loses_what_is_obsolete),
         TEST(the_view_is_right_before_the_exchange_is_told_of),
+        TEST(what_a_killed_checkpoint_left_does_not_come_back),
         TEST(a_damaged_intent_costs_nothing_before_the_new_file_has_its_name),
         TEST(a_damaged_intent_costs_nothing_after_the_new_file_has_its_name),
         TEST(stops_when_it_is_told_to),
