@@ -27,8 +27,12 @@ enum {
 struct lane {
     struct source_partition *partition;
     struct beck_record record;
-    int64_t end;      /* hand out nothing from here on */
-    uint64_t counted; /* records up to the end, where it was asked for the last ones */
+    int64_t end; /* hand out nothing from here on */
+    /* Where it was asked for the last ones: */
+    int64_t first;     /* of the partition */
+    int64_t start;     /* where it begins */
+    uint64_t counted;  /* records from there up to the end */
+    bool is_searching; /* there may be too few */
     int32_t number;
 };
 
@@ -86,51 +90,105 @@ struct merge *merge_free(struct merge *merge)
 
 /* ---- where to begin ----------------------------------------------------------------------- */
 
-/* Count the records from an offset up to the lane's end. A negative exit code: said. */
-static int64_t count_records(struct lane *lane, int64_t offset)
+/* ---- the last records --------------------------------------------------------------------- */
+
+/* Count the records from where the lane stands up to its end. A negative exit code: said. */
+static int64_t count_records(struct lane *lane)
 {
     struct beck_record record;
     struct beck_error error;
     int64_t count = 0;
     int result;
 
-    if (source_seek(lane->partition, offset, &error) < 0)
-        return -tool_failed_error(&error);
     while ((result = source_next(lane->partition, &record, &error)) > 0 &&
            record.offset < lane->end && !signals_caught())
         count++;
     return result < 0 ? -tool_failed_error(&error) : count;
 }
 
-/*
- * Go so many records back from the end. Offsets may be missing, after compaction say: so count, and
- * go further back where there are too few. Where there are too many in the end, the first of them
- * are read and left.
- */
-static int seek_last(struct lane *lane, int64_t first, int64_t wanted)
+/* Put all lanes that are to be looked at where they begin. All of them, before any is read: a
+ * cluster's are fetched side by side then. */
+static int seek_all(struct merge *merge)
+{
+    struct beck_error error;
+
+    for (uint32_t i = 0; i < merge->count; i++) {
+        struct lane *lane = &merge->lanes[i];
+        if (lane->is_searching && source_seek(lane->partition, lane->start, &error) < 0)
+            return tool_failed_error(&error);
+    }
+    return TOOL_OK;
+}
+
+/* Count what each lane has; those with too few are to begin further back. 1: there are such; 0; a
+ * negative exit code. */
+static int count_all(struct merge *merge, int64_t wanted, int64_t distance)
+{
+    int more = 0;
+
+    for (uint32_t i = 0; i < merge->count; i++) {
+        struct lane *lane = &merge->lanes[i];
+        if (!lane->is_searching)
+            continue;
+        int64_t count = count_records(lane);
+        if (count < 0)
+            return (int)count;
+        lane->counted = (uint64_t)count;
+        lane->is_searching = count < wanted && lane->start > lane->first;
+        if (lane->is_searching)
+            lane->start = lane->end - lane->first > distance ? lane->end - distance : lane->first;
+        more |= lane->is_searching;
+    }
+    return more;
+}
+
+/* Of the lanes with too many, read the first ones and leave them. */
+static int skip_all(struct merge *merge, int64_t wanted)
 {
     struct beck_record record;
     struct beck_error error;
-    int64_t distance = wanted;
-    int64_t offset;
-    int64_t count;
 
-    do {
-        offset = lane->end - first > distance ? lane->end - distance : first;
-        count = count_records(lane, offset);
-        if (count < 0)
-            return (int)-count;
-        distance = distance > INT64_MAX / 2 ? INT64_MAX : 2 * distance;
-    } while (count < wanted && offset > first && !signals_caught());
-    if (source_seek(lane->partition, offset, &error) < 0)
-        return tool_failed_error(&error);
-    for (; count > wanted; count--) {
-        if (source_next(lane->partition, &record, &error) < 0)
-            return tool_failed_error(&error);
+    for (uint32_t i = 0; i < merge->count; i++) {
+        struct lane *lane = &merge->lanes[i];
+        for (; lane->counted > (uint64_t)wanted; lane->counted--) {
+            if (source_next(lane->partition, &record, &error) < 0)
+                return tool_failed_error(&error);
+        }
     }
-    lane->counted = (uint64_t)count;
     return TOOL_OK;
 }
+
+/*
+ * Go so many records back from the end of each lane. Offsets may be missing, after compaction say:
+ * so count, and go further back where there are too few.
+ */
+static int seek_last(struct merge *merge, int64_t wanted)
+{
+    int64_t distance = wanted;
+    int more = 1;
+
+    for (uint32_t i = 0; i < merge->count; i++) {
+        struct lane *lane = &merge->lanes[i];
+        lane->start = lane->end - lane->first > distance ? lane->end - distance : lane->first;
+        lane->counted = 0;
+        lane->is_searching = lane->start < lane->end;
+    }
+    while (more > 0 && !signals_caught()) {
+        int code = seek_all(merge);
+        if (code != TOOL_OK)
+            return code;
+        distance = distance > INT64_MAX / 2 ? INT64_MAX : 2 * distance;
+        more = count_all(merge, wanted, distance);
+        if (more < 0)
+            return -more;
+    }
+    for (uint32_t i = 0; i < merge->count; i++)
+        merge->lanes[i].is_searching = true;
+    int code = seek_all(merge);
+    return code == TOOL_OK ? skip_all(merge, wanted) : code;
+}
+
+/* ---- other places ------------------------------------------------------------------------- */
 
 static int check_range(const struct lane *lane, int64_t offset, int64_t first, int64_t end)
 {
@@ -202,16 +260,13 @@ static int seek_lane(struct lane *lane, const struct merge_start *start,
     if (source_bounds(lane->partition, &bounds, &error) < 0)
         return tool_failed_error(&error);
     int64_t now = source_bounds_end(lane->partition, &bounds);
+    lane->first = bounds.start;
     int code = end_offset(lane, now, end ? end : &all, &lane->end);
-    if (code == TOOL_OK && start->from == MERGE_LAST)
-        code = seek_last(lane, bounds.start, start->number);
-    else if (code == TOOL_OK)
-        code = start_offset(lane, bounds.start, now, start, &offset);
-    if (code == TOOL_OK && start->from != MERGE_LAST &&
-        source_seek(lane->partition, offset, &error) < 0)
+    if (code != TOOL_OK || start->from == MERGE_LAST)
+        return code;
+    code = start_offset(lane, bounds.start, now, start, &offset);
+    if (code == TOOL_OK && source_seek(lane->partition, offset, &error) < 0)
         code = tool_failed_error(&error);
-    if (end == NULL)
-        lane->end = INT64_MAX;
     return code;
 }
 
@@ -316,7 +371,10 @@ int merge_seek(struct merge *merge, const struct merge_start *start, const struc
         if (code != TOOL_OK)
             return code;
     }
-    return -look_at_idle(merge);
+    int code = start->from == MERGE_LAST ? seek_last(merge, start->number) : TOOL_OK;
+    for (uint32_t i = 0; merge->follow && i < merge->count; i++)
+        merge->lanes[i].end = INT64_MAX;
+    return code != TOOL_OK ? code : -look_at_idle(merge);
 }
 
 int merge_next(struct merge *merge, struct beck_record *ret_record, int32_t *ret_partition)

@@ -9,6 +9,7 @@
 #include "cluster.h"
 #include "cluster_record.h"
 #include "report.h"
+#include "signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -266,7 +267,7 @@ static int cluster_next(struct source_partition *base, struct beck_record *ret_r
     for (;;) {
         partition->message = rd_kafka_consume(partition->topic, base->number,
                                               partition->at_end ? 0 : MESSAGE_WAIT_MS);
-        if (partition->message == NULL && partition->at_end)
+        if (partition->message == NULL && (partition->at_end || signals_caught()))
             return 0;
         if (partition->message == NULL)
             continue; /* the broker is slow, or gone for a while */
