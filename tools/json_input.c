@@ -252,7 +252,7 @@ static bool take_headers(struct json *json, struct headers *headers)
     if (take(json, ']'))
         return true;
     do {
-        if (!take(json, '[') || !take_string(json, &name) || !take(json, ',') ||
+        if (!take(json, '[') || !take_bytes(json, &name) || name.size < 0 || !take(json, ',') ||
             !take_bytes(json, &value) || !take(json, ']'))
             return fail(json, "a header is not [\"name\",value]");
         if (headers_add(headers, name.data, name.size, value.data, value.size) < 0)
