@@ -27,12 +27,13 @@ enum {
 struct lane {
     struct source_partition *partition;
     struct beck_record record;
-    int64_t end; /* hand out nothing from here on */
+    int64_t start; /* where it begins */
+    int64_t next;  /* nothing comes below that */
+    int64_t end;   /* hand out nothing from here on */
+    bool is_moved; /* it has to be put to its start */
     /* Where it was asked for the last ones: */
-    int64_t first;     /* of the partition */
-    int64_t start;     /* where it begins */
-    uint64_t counted;  /* records from there up to the end */
-    bool is_searching; /* there may be too few */
+    int64_t first;    /* of the partition */
+    uint64_t counted; /* records from the start up to the end */
     int32_t number;
 };
 
@@ -88,8 +89,6 @@ struct merge *merge_free(struct merge *merge)
     return NULL;
 }
 
-/* ---- where to begin ----------------------------------------------------------------------- */
-
 /* ---- the last records --------------------------------------------------------------------- */
 
 /* Count the records from where the lane stands up to its end. A negative exit code: said. */
@@ -106,15 +105,17 @@ static int64_t count_records(struct lane *lane)
     return result < 0 ? -tool_failed_error(&error) : count;
 }
 
-/* Put all lanes that are to be looked at where they begin. All of them, before any is read: a
- * cluster's are fetched side by side then. */
+/* Put all lanes that were moved where they begin. All of them, before any is read, and after all is
+ * known that had to be asked: a cluster's are fetched side by side then, and a broker that waits
+ * for more of one does not answer about others meanwhile. */
 static int seek_all(struct merge *merge)
 {
     struct beck_error error;
 
     for (uint32_t i = 0; i < merge->count; i++) {
         struct lane *lane = &merge->lanes[i];
-        if (lane->is_searching && source_seek(lane->partition, lane->start, &error) < 0)
+        lane->next = lane->start;
+        if (lane->is_moved && source_seek(lane->partition, lane->start, &error) < 0)
             return tool_failed_error(&error);
     }
     return TOOL_OK;
@@ -128,16 +129,16 @@ static int count_all(struct merge *merge, int64_t wanted, int64_t distance)
 
     for (uint32_t i = 0; i < merge->count; i++) {
         struct lane *lane = &merge->lanes[i];
-        if (!lane->is_searching)
+        if (!lane->is_moved)
             continue;
         int64_t count = count_records(lane);
         if (count < 0)
             return (int)count;
         lane->counted = (uint64_t)count;
-        lane->is_searching = count < wanted && lane->start > lane->first;
-        if (lane->is_searching)
+        lane->is_moved = count < wanted && lane->start > lane->first;
+        if (lane->is_moved)
             lane->start = lane->end - lane->first > distance ? lane->end - distance : lane->first;
-        more |= lane->is_searching;
+        more |= lane->is_moved;
     }
     return more;
 }
@@ -171,7 +172,7 @@ static int seek_last(struct merge *merge, int64_t wanted)
         struct lane *lane = &merge->lanes[i];
         lane->start = lane->end - lane->first > distance ? lane->end - distance : lane->first;
         lane->counted = 0;
-        lane->is_searching = lane->start < lane->end;
+        lane->is_moved = lane->start < lane->end;
     }
     while (more > 0 && !signals_caught()) {
         int code = seek_all(merge);
@@ -183,7 +184,7 @@ static int seek_last(struct merge *merge, int64_t wanted)
             return -more;
     }
     for (uint32_t i = 0; i < merge->count; i++)
-        merge->lanes[i].is_searching = true;
+        merge->lanes[i].is_moved = true;
     int code = seek_all(merge);
     return code == TOOL_OK ? skip_all(merge, wanted) : code;
 }
@@ -249,13 +250,13 @@ static int end_offset(const struct lane *lane, int64_t now, const struct merge_e
     return TOOL_OK;
 }
 
-static int seek_lane(struct lane *lane, const struct merge_start *start,
-                     const struct merge_end *end)
+/* Find out where a lane is to begin and to end. */
+static int place_lane(struct lane *lane, const struct merge_start *start,
+                      const struct merge_end *end)
 {
     const struct merge_end all = {.to = MERGE_TO_END};
     struct source_bounds bounds;
     struct beck_error error;
-    int64_t offset = 0;
 
     if (source_bounds(lane->partition, &bounds, &error) < 0)
         return tool_failed_error(&error);
@@ -264,9 +265,8 @@ static int seek_lane(struct lane *lane, const struct merge_start *start,
     int code = end_offset(lane, now, end ? end : &all, &lane->end);
     if (code != TOOL_OK || start->from == MERGE_LAST)
         return code;
-    code = start_offset(lane, bounds.start, now, start, &offset);
-    if (code == TOOL_OK && source_seek(lane->partition, offset, &error) < 0)
-        code = tool_failed_error(&error);
+    code = start_offset(lane, bounds.start, now, start, &lane->start);
+    lane->is_moved = end == NULL || lane->start < lane->end;
     return code;
 }
 
@@ -326,10 +326,15 @@ static int advance(struct lane *lane)
 {
     struct beck_error error;
 
+    if (lane->next >= lane->end)
+        return 0;
     int result = source_next(lane->partition, &lane->record, &error);
     if (result < 0)
         return -tool_failed_error(&error);
-    return result > 0 && lane->record.offset < lane->end ? 1 : 0;
+    if (result == 0)
+        return 0;
+    lane->next = lane->record.offset + 1;
+    return lane->record.offset < lane->end;
 }
 
 /* Look at the lanes that are at their end. Returns 0, or a negative exit code. */
@@ -367,11 +372,11 @@ int merge_seek(struct merge *merge, const struct merge_start *start, const struc
     merge->ready = 0;
     merge->handed_out = false;
     for (uint32_t i = 0; i < merge->count; i++) {
-        int code = seek_lane(&merge->lanes[i], start, end);
+        int code = place_lane(&merge->lanes[i], start, end);
         if (code != TOOL_OK)
             return code;
     }
-    int code = start->from == MERGE_LAST ? seek_last(merge, start->number) : TOOL_OK;
+    int code = start->from == MERGE_LAST ? seek_last(merge, start->number) : seek_all(merge);
     for (uint32_t i = 0; merge->follow && i < merge->count; i++)
         merge->lanes[i].end = INT64_MAX;
     return code != TOOL_OK ? code : -look_at_idle(merge);
