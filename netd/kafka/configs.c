@@ -105,6 +105,17 @@ static int add_synonyms(struct request *request,
     return 0;
 }
 
+/* What is set for the store is this broker's own to who names it, for he can take it back: clients
+ * that know no way to change one value write all of that source again. */
+static int8_t source_for(const struct description *description,
+                         const struct beck_config_entry *entry)
+{
+    bool names_it = description->asked->resource_type == RESOURCE_BROKER &&
+                    description->asked->resource_name.length > 0;
+    return names_it && entry->source == BECK_CONFIG_FROM_STORE ? SOURCE_DYNAMIC_BROKER
+                                                               : config_source_of(entry);
+}
+
 static int describe_entry(struct description *description, const struct beck_config_entry *entry,
                           const char *name)
 {
@@ -117,7 +128,7 @@ static int describe_entry(struct description *description, const struct beck_con
         return -ENOMEM;
     config->name = kafka_string_of(name);
     config->value = copy_of(request, entry->value);
-    config->config_source = config_source_of(entry);
+    config->config_source = source_for(description, entry);
     config->config_type = (int8_t)entry->type;
     if (body->include_documentation)
         config->documentation = kafka_string_of(entry->documentation);
@@ -469,7 +480,46 @@ static const char *store_name_of(const char *broker_name)
     return NULL;
 }
 
-static struct outcome alter_broker(const struct alteration *alteration)
+static bool is_changed(const struct alteration *alteration, const char *store_name)
+{
+    for (uint32_t i = 0; i < alteration->count; i++)
+        if (strcmp(alteration->changes[i].name, store_name) == 0)
+            return true;
+    return false;
+}
+
+/* What is to be replaced is what the broker has names for: that is reset where it is not named.
+ * What else the store has set stays. */
+static int reset_others(struct alteration *alteration)
+{
+    struct request *request = alteration->request;
+    struct beck_store *store = request->loop->broker->store;
+    struct beck_config_entry entry;
+    size_t room = alteration->count;
+    while (settings_entry_at(room - alteration->count))
+        room++;
+    struct beck_config_change *changes = kafka_arena_alloc(&request->arena, room, sizeof(*changes));
+    if (!changes)
+        return -ENOMEM;
+    uint32_t count = alteration->count;
+    memcpy(changes, alteration->changes, count * sizeof(*changes));
+    for (uint32_t i = 0; count < room && beck_store_config(store, i, &entry, NULL) == 1; i++) {
+        if (entry.source != BECK_CONFIG_FROM_STORE || !broker_name_of(entry.name) ||
+            is_changed(alteration, entry.name))
+            continue;
+        char *name = kafka_arena_printf(&request->arena, "%s", entry.name);
+        if (!name)
+            return -ENOMEM;
+        changes[count++] =
+            (struct beck_config_change){.name = name, .operation = BECK_CONFIG_RESET};
+    }
+    alteration->changes = changes;
+    alteration->count = count;
+    alteration->flags &= ~(unsigned)BECK_ALTER_REPLACE;
+    return 0;
+}
+
+static struct outcome alter_broker(struct alteration *alteration)
 {
     struct request *request = alteration->request;
     struct beck_error error = {.message = ""};
@@ -485,13 +535,15 @@ static struct outcome alter_broker(const struct alteration *alteration)
                          alteration->changes[i].name)};
         alteration->changes[i].name = name;
     }
-    int result = beck_store_alter(request->loop->broker->store, alteration->changes,
+    int result = alteration->flags & BECK_ALTER_REPLACE ? reset_others(alteration) : 0;
+    if (result == 0)
+        result = beck_store_alter(request->loop->broker->store, alteration->changes,
                                   alteration->count, alteration->flags, &error);
     return result < 0 ? refused(request, alter_code(result), error.message)
                       : (struct outcome){KAFKA_NONE, {0}};
 }
 
-static struct outcome alter_resource(const struct alteration *alteration)
+static struct outcome alter_resource(struct alteration *alteration)
 {
     struct request *request = alteration->request;
     struct beck_error error = {.message = ""};
@@ -510,7 +562,7 @@ static struct outcome alter_resource(const struct alteration *alteration)
 }
 
 /* The same, if there is memory for it: else all of the answer is none. */
-static void alter(const struct alteration *alteration, uint32_t resources, int16_t *ret_code,
+static void alter(struct alteration *alteration, uint32_t resources, int16_t *ret_code,
                   struct kafka_string *ret_message)
 {
     struct request *request = alteration->request;

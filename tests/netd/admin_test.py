@@ -57,7 +57,7 @@ def configs():
         broker = ConfigResource('broker', '1')
         equal(described(broker, 'num.partitions', 'log.retention.ms', 'inter.broker.protocol.version',
                         'delete.topic.enable'),
-              {'num.partitions': ('1', 5), 'log.retention.ms': ('3600000', 3),
+              {'num.partitions': ('1', 5), 'log.retention.ms': ('3600000', 2),
                'inter.broker.protocol.version': ('3.9-IV0', 4), 'delete.topic.enable': ('true', 5)},
               'the broker has a configuration, too')
 

@@ -123,6 +123,13 @@ def of_the_broker():
                'are changed')
         prints(both.by_broker('config', 'get', 'log.retention.ms'), '5000\n', 'and read')
         prints(both.served('config', 'get', 'retention.ms'), '5000\n', 'the store has it')
+        must(both.served('config', 'set', 'compression.gzip.level=3'))
+        prints(both.by_broker('config', 'set', 'log.segment.bytes=2000000'), 'set log.segment.bytes=2000000\n',
+               'a second one is changed')
+        prints(both.served('config', 'list'), 'compression.gzip.level=3 (store)\nretention.ms=5000 (store)\n'
+               'segment.bytes=2000000 (store)\n', 'and the others stay')
+        prints(both.by_broker('config', 'reset', 'log.segment.bytes'), 'reset log.segment.bytes\n', 'it is reset')
+        prints(both.served('config', 'get', 'retention.ms'), '5000\n', 'and the first stays')
         prints(both.by_broker('config', 'list', '--node', '1'), both.by_broker('config', 'list').out,
                'a broker by its number')
         prints(both.by_broker('config', 'reset', 'log.retention.ms'), 'reset log.retention.ms\n', 'reset')
