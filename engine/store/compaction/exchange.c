@@ -420,5 +420,8 @@ int exchange_recover(struct beck_store *store, MDB_txn *txn, const struct beck_t
     struct leftovers leftovers = {store, fd};
     r = io_list(io, fd, remove_leftover, &leftovers);
     (void)io->close(io, fd);
-    return r < 0 ? report_errno(error, r, "cannot tidy up %s", directory) : is_lost;
+    if (r < 0)
+        (void)report_errno(error, r, "cannot tidy up %s", directory);
+    /* What index.mdb knew is forgotten, whatever came of the left-overs. */
+    return is_lost ? 1 : r;
 }

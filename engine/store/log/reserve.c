@@ -11,7 +11,7 @@
 
 #include <errno.h>
 
-static int64_t behind(int64_t end)
+int64_t reserve_behind(int64_t end)
 {
     return end > INT64_MAX - CHECKPOINT_RESERVED_OFFSETS ? INT64_MAX
                                                          : end + CHECKPOINT_RESERVED_OFFSETS;
@@ -22,7 +22,8 @@ int64_t reserve_at(struct beck_partition *partition, MDB_txn *txn, int64_t end)
     struct index_checkpoint old;
     int r = index_checkpoint_get(&partition->store->index, txn, partition->topic.number,
                                  (uint32_t)partition->number, &old);
-    return r == 0 && old.reserved_offset > behind(end) ? old.reserved_offset : behind(end);
+    return r == 0 && old.reserved_offset > reserve_behind(end) ? old.reserved_offset
+                                                               : reserve_behind(end);
 }
 
 void reserve_publish(struct live_slot *slot, int64_t reserved_offset)

@@ -9,6 +9,8 @@
 
 #include "partition.h"
 
+/* What is set aside for a log that ends there, where nothing else is known. */
+int64_t reserve_behind(int64_t end);
 /* What a checkpoint at `end` is to set aside: never less than what is set aside already. */
 int64_t reserve_at(struct beck_partition *partition, MDB_txn *txn, int64_t end);
 /* index.mdb has it: let appends go so far. Under append_mutex. */

@@ -4,6 +4,7 @@
 
 #include "cleanup.h"
 #include "report.h"
+#include "reserve.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -64,6 +65,12 @@ int recovered_sync(struct beck_store *store, const struct beck_topic *topic, int
     return r < 0 ? report_errno(error, r, "cannot sync %s", directory) : 0;
 }
 
+int64_t recovered_reserved(const struct recovered *found)
+{
+    int64_t reserved = reserve_behind(found->tail.end.offset);
+    return found->reserved_offset > reserved ? found->reserved_offset : reserved;
+}
+
 int recovered_put(struct db *index, MDB_txn *txn, const struct beck_topic *topic, int32_t partition,
                   const struct recovered *found)
 {
@@ -73,7 +80,7 @@ int recovered_put(struct db *index, MDB_txn *txn, const struct beck_topic *topic
         .records_end = found->records_end,
         .max_timestamp_ms = found->tail.max_timestamp_ms,
         .append_ms = found->tail.append_ms,
-        .reserved_offset = found->tail.end.offset + CHECKPOINT_RESERVED_OFFSETS,
+        .reserved_offset = recovered_reserved(found),
     };
     int r = found->has_checkpoint ? 0 : index_forget(index, txn, topic->number, number);
     for (size_t i = 0; r == 0 && i < found->sealed_count; i++)

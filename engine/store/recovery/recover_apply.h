@@ -13,6 +13,8 @@ int recovered_cut(struct beck_store *store, const struct beck_topic *topic, int3
  * the last change to the files, or is NULL. */
 int recovered_sync(struct beck_store *store, const struct beck_topic *topic, int32_t partition,
                    const struct recovered *found, struct sync_many *many, struct beck_error *error);
+/* Below which offset all are set aside from now on. */
+int64_t recovered_reserved(const struct recovered *found);
 /* Put what was found, and a checkpoint at its end, into index.mdb. */
 int recovered_put(struct db *index, MDB_txn *txn, const struct beck_topic *topic, int32_t partition,
                   const struct recovered *found);

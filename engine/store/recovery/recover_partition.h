@@ -14,11 +14,12 @@
 /* What was found. Zero it; done with recovered_done(). */
 struct recovered {
     struct live_tail tail;
-    int64_t records_end;   /* offset after the last record */
-    bool has_checkpoint;   /* what index.mdb had was good, and is gone on from */
-    bool folder_is_synced; /* by who made the checkpoint, in whose segment the log still ends */
-    bool is_dirty;         /* there is more than the checkpoint says, or less */
-    bool is_failed;        /* the disk could not be read */
+    int64_t records_end;     /* offset after the last record */
+    bool has_checkpoint;     /* what index.mdb had was good, and is gone on from */
+    bool folder_is_synced;   /* by who made the checkpoint, in whose segment the log still ends */
+    bool is_dirty;           /* there is more than the checkpoint says, or less */
+    bool is_failed;          /* the disk could not be read */
+    int64_t reserved_offset; /* below it offsets may have been given out; 0: nobody knows */
 
     struct segment_record *sealed; /* segments that are not in the catalogue */
     size_t sealed_count;

@@ -18,6 +18,7 @@
 #include "recover_partition.h"
 #include "recover_start.h"
 #include "report.h"
+#include "reserve.h"
 #include "sync_many.h"
 #include "topics.h"
 
@@ -90,15 +91,10 @@ static bool nothing_lost(const struct recovery *recovery, const struct beck_topi
 static int jump(struct recovery *recovery, const struct beck_topic *topic, int32_t partition,
                 struct meta_partition *location, struct recovered *found)
 {
-    struct db *index = &recovery->store->index;
-    struct index_checkpoint checkpoint;
-    int64_t reserved = found->tail.end.offset + CHECKPOINT_RESERVED_OFFSETS;
-    if (found->has_checkpoint && index_checkpoint_get(index, recovery->index_txn, topic->number,
-                                                      (uint32_t)partition, &checkpoint) == 0)
-        reserved = checkpoint.reserved_offset;
-    /* More were given out than were set aside: nobody knows how many. */
+    int64_t reserved = found->reserved_offset;
+    /* Nobody knows how many were given out. */
     if (reserved <= found->tail.end.offset)
-        reserved = found->tail.end.offset + CHECKPOINT_RESERVED_OFFSETS;
+        reserved = reserve_behind(found->tail.end.offset);
     found->tail.end.offset = reserved;
     found->is_dirty = true;
     location->leader_epoch++;
@@ -108,6 +104,19 @@ static int jump(struct recovery *recovery, const struct beck_topic *topic, int32
                  : epochs_put(&recovery->store->meta, recovery->meta_txn, topic->number,
                               (uint32_t)partition, location->leader_epoch, reserved,
                               location->log_start_offset);
+}
+
+/* What was set aside is to be known also where the rest of what index.mdb has of the partition is
+ * damaged, or about to be forgotten. */
+static int64_t reserved_before(const struct recovery *recovery, const struct beck_topic *topic,
+                               int32_t partition)
+{
+    struct index_checkpoint checkpoint;
+    int r = recovery->index_txn
+                ? index_checkpoint_get(&recovery->store->index, recovery->index_txn, topic->number,
+                                       (uint32_t)partition, &checkpoint)
+                : -ENOENT;
+    return r == 0 ? checkpoint.reserved_offset : 0;
 }
 
 /* What is below the log start goes: of index.mdb now, its files once that is known for good.
@@ -251,6 +260,7 @@ static int recovery_partition(struct recovery *recovery, const struct beck_topic
         return 0; /* opening it says so; the others go on */
     if (location.slot >= atomic_load(&live_store(&store->live)->slots))
         return 0;
+    found.reserved_offset = reserved_before(recovery, topic, partition);
     /* Where that is refused, the intent stays, and who reads the segment finds the new file. */
     if (!store->read_only)
         r = exchange_recover(store, recovery->index_txn, topic, (uint32_t)partition, error);
@@ -277,7 +287,7 @@ static int recovery_partition(struct recovery *recovery, const struct beck_topic
     struct live_slot *slot = live_slot(&store->live, location.slot);
     r = live_slot_init(slot, topic, (uint32_t)partition, tail);
     if (r == 0) /* as the checkpoint at the end says */
-        atomic_store(&slot->reserved_offset, tail->end.offset + CHECKPOINT_RESERVED_OFFSETS);
+        atomic_store(&slot->reserved_offset, recovered_reserved(&found));
     if (r == 0 && found.is_failed)
         atomic_fetch_or(&slot->flags, LIVE_FAILED);
     if (r < 0)

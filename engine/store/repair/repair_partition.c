@@ -645,6 +645,7 @@ static int put_index(struct check *check, struct recovered *found)
     /* The log's end stays where it was: offsets below it were given out. */
     if (found->tail.end.offset < check->checkpoint.end.offset)
         found->tail.end.offset = check->checkpoint.end.offset;
+    found->reserved_offset = check->checkpoint.reserved_offset;
     found->tail.append_ms = check->checkpoint.append_ms;
     int r = db_begin(index, true, &txn, check->error);
     if (r == 0)

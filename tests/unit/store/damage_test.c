@@ -3,6 +3,7 @@
  * Damage that happened while nobody looked: reading it is an error that says where it is,
  * everything else goes on, and verification tells of it.
  */
+#include "reserve.h"
 #include "store.h"
 #include "store_fixture.h"
 
@@ -11,16 +12,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-static int64_t batch_bytes;
+static int64_t record_batch_bytes;
 
 /* Flip a byte of the fifth record's batch. */
 static void leave_ten_with_damage(struct fixture *fixture, int64_t in_batch)
 {
     char path[PATH_MAX];
-    batch_bytes = fixture_leave_ten(fixture);
+    record_batch_bytes = fixture_leave_ten(fixture);
     segment_path(fixture, "t", 0, 0, path);
-    file_flip(path, 5 * batch_bytes + in_batch);
+    file_flip(path, 5 * record_batch_bytes + in_batch);
     fixture_open(fixture);
 }
 
@@ -30,7 +32,7 @@ static void assert_place(const struct beck_error *error)
     assert_string_equal(error->topic, "t");
     assert_int_equal(error->partition, 0);
     assert_int_equal(error->offset, 5);
-    assert_int_equal(error->byte, 5 * batch_bytes);
+    assert_int_equal(error->byte, 5 * record_batch_bytes);
     assert_int_equal(strncmp(error->message, "topic t partition 0 offset 5 byte ", 34), 0);
 }
 
@@ -41,7 +43,7 @@ static void damage_is_never_cut_off(void **state)
     struct beck_recovery entry;
     leave_ten_with_damage(fixture, 70);
     segment_path(fixture, "t", 0, 0, path);
-    assert_int_equal(file_size(path), 10 * batch_bytes);
+    assert_int_equal(file_size(path), 10 * record_batch_bytes);
     assert_int_equal(beck_store_recovery(fixture->store, 0, &entry, &fixture->error), 0);
     assert_int_equal(must_append(fixture->partition, "eleventh", BECK_ACKS_LEADER), 10);
     assert_value(fixture->partition, 10, "eleventh");
@@ -74,14 +76,14 @@ static void batches_are_served_up_to_the_damage(void **state)
     leave_ten_with_damage(fixture, 70);
     assert_int_equal(beck_read(fixture->partition, 0, buffer, sizeof(buffer), BECK_READ_UNCOMMITTED,
                                &fixture->error),
-                     5 * batch_bytes);
+                     5 * record_batch_bytes);
     assert_int_equal(beck_read(fixture->partition, 5, buffer, sizeof(buffer), BECK_READ_UNCOMMITTED,
                                &fixture->error),
                      -EBADMSG);
     assert_place(&fixture->error);
     assert_int_equal(beck_read(fixture->partition, 6, buffer, sizeof(buffer), BECK_READ_UNCOMMITTED,
                                &fixture->error),
-                     4 * batch_bytes);
+                     4 * record_batch_bytes);
 }
 
 static void the_view_ends_in_an_error_at_the_damage(void **state)
@@ -108,7 +110,7 @@ static void verification_tells_of_it(void **state)
     assert_string_equal(damage.topic, "t");
     assert_int_equal(damage.partition, 0);
     assert_int_equal(damage.offset, 5);
-    assert_int_equal(damage.byte, 5 * batch_bytes);
+    assert_int_equal(damage.byte, 5 * record_batch_bytes);
     assert_non_null(strstr(damage.file, "/00000000000000000000.log"));
 }
 
@@ -127,9 +129,9 @@ static void without_an_index_damage_in_the_middle_stays_and_is_passed_over(void 
 {
     struct fixture *fixture = *state;
     char path[PATH_MAX];
-    batch_bytes = fixture_leave_ten(fixture);
+    record_batch_bytes = fixture_leave_ten(fixture);
     segment_path(fixture, "t", 0, 0, path);
-    file_flip(path, 5 * batch_bytes + 70);
+    file_flip(path, 5 * record_batch_bytes + 70);
     store_file(fixture, STORE_PATH_INDEX, path);
     assert_int_equal(remove(path), 0);
     fixture_open(fixture);
@@ -145,12 +147,12 @@ static void a_file_that_is_shorter_than_it_was_is_damage(void **state)
     struct fixture *fixture = *state;
     struct beck_recovery note;
     char path[PATH_MAX];
-    batch_bytes = fixture_leave_ten(fixture);
+    record_batch_bytes = fixture_leave_ten(fixture);
     segment_path(fixture, "t", 0, 0, path);
-    file_cut(path, 2 * batch_bytes + 5);
+    file_cut(path, 2 * record_batch_bytes + 5);
     fixture_open(fixture);
     assert_int_equal(beck_store_recovery(fixture->store, 0, &note, &fixture->error), 1);
-    assert_int_equal(note.position, 8 * batch_bytes - 5);
+    assert_int_equal(note.position, 8 * record_batch_bytes - 5);
     assert_int_equal(note.truncated_bytes, 0);
     assert_non_null(strstr(note.reason, "missing"));
     assert_int_equal(beck_store_recovery(fixture->store, 1, &note, &fixture->error), 0);
@@ -167,7 +169,7 @@ static void a_segment_that_is_gone_is_damage(void **state)
     struct fixture *fixture = *state;
     char path[PATH_MAX];
     char buffer[4096];
-    batch_bytes = fixture_leave_ten(fixture);
+    record_batch_bytes = fixture_leave_ten(fixture);
     segment_path(fixture, "t", 0, 0, path);
     assert_int_equal(remove(path), 0);
     fixture_open(fixture);
@@ -250,6 +252,28 @@ static void a_damaged_checkpoint_is_made_again(void **state)
     assert_int_equal(verify_count(fixture->store, NULL), 0);
 }
 
+/* Else offsets that somebody saw before power was lost were given out again. */
+static void offsets_stay_set_aside_where_the_list_of_segments_is_damaged(void **state)
+{
+    struct fixture *fixture = *state;
+    const int64_t far = (int64_t)1 << 40;
+    char path[PATH_MAX];
+    leave_twelve_segments(fixture);
+    fixture->store = must_open(fixture->path, 0);
+    struct beck_partition *partition = must_open_partition(fixture->store, "long", 0);
+    must(reserve_extend(partition, far, &fixture->error), &fixture->error);
+    beck_partition_close(partition);
+    fixture_close(fixture);
+    spoil_index(fixture, "segments");
+    store_file(fixture, STORE_PATH_LIVE, path);
+    assert_int_equal(unlink(path), 0);
+    fixture->store = must_open(fixture->path, 0);
+    partition = must_open_partition(fixture->store, "long", 0);
+    assert_true(must_state(partition).next_offset >= far);
+    assert_int_equal(count_records(partition, 0), 30);
+    beck_partition_close(partition);
+}
+
 static void without_checkpoints_a_read_only_opening_sees_all_segments_or_none(void **state)
 {
     struct fixture *fixture = *state;
@@ -308,6 +332,7 @@ int main(void)
         TEST(a_file_that_is_shorter_than_it_was_is_damage),
         TEST(a_segment_that_is_gone_is_damage),
         TEST(a_damaged_checkpoint_is_made_again),
+        TEST(offsets_stay_set_aside_where_the_list_of_segments_is_damaged),
         TEST(without_checkpoints_a_read_only_opening_sees_all_segments_or_none),
         TEST(damaged_index_entries_only_cost_time),
         TEST(a_damaged_list_of_segments_is_an_error_of_its_partition_alone),
