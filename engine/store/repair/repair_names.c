@@ -23,6 +23,7 @@ struct content {
     int64_t end;   /* behind the last offset that follows from it */
     uint64_t bytes;
     uint32_t crc; /* of the first batch */
+    bool is_sure; /* the second one goes on where the first ends: a base offset has no CRC */
     bool is_gone; /* renamed or moved aside */
 };
 
@@ -48,8 +49,10 @@ static int read_batches(struct repair_names *names, int fd, struct content *cont
     content->crc = batch.summary.header.crc;
     content->end = batch_next_offset(&batch.summary.header);
     scan_begin(scan, io, fd, SCAN_HEADERS, scan->position, content->bytes);
-    while ((r = scan_next(scan, &batch, NULL)) == 1) {
+    for (bool is_second = true; (r = scan_next(scan, &batch, NULL)) == 1; is_second = false) {
         const struct batch_header *header = &batch.summary.header;
+        if (is_second)
+            content->is_sure = header->base_offset == content->end;
         if (header->base_offset >= content->end &&
             header->base_offset - content->begin <= INT32_MAX)
             content->end = batch_next_offset(header);
@@ -222,7 +225,7 @@ static int by_content(struct repair_names *names, struct content *contents,
         if (own && own->begin == content->begin && own->crc == content->crc &&
             own->bytes >= content->bytes)
             r = move_aside(names, content, error);
-        else if (!own && is_wrong(contents, names->count, content) &&
+        else if (!own && content->is_sure && is_wrong(contents, names->count, content) &&
                  !overlaps(contents, names->count, content))
             r = rename_to(names, content, content->begin, error);
     }
