@@ -40,8 +40,11 @@ static bool is_covered(const struct sync_many *many, int fd)
 
 int sync_many_file(struct sync_many *many, const struct io *io, int fd)
 {
-    if (!is_covered(many, fd))
+    if (!is_covered(many, fd)) {
+        if (many)
+            many->has_others = true;
         return io->sync_data(io, fd);
+    }
     if (many->is_flushed) {
         int r = io->write_back(io, fd);
         if (r != -ENOSYS && r != -EPERM) /* a sandbox may not know the call */
@@ -54,5 +57,5 @@ int sync_many_file(struct sync_many *many, const struct io *io, int fd)
 
 bool sync_many_has_names(const struct sync_many *many)
 {
-    return many && many->is_written && many->is_flushed;
+    return many && many->is_written && many->is_flushed && !many->has_others;
 }

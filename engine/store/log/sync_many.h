@@ -16,6 +16,7 @@ struct sync_many {
     const struct io *io;
     dev_t device;
     bool is_written; /* all that was in the file system has been written back */
+    bool has_others; /* a file is on another file system, and so may be its folder */
     bool is_flushed; /* and the disk has said since that it keeps nothing in a cache */
 };
 
