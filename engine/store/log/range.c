@@ -120,7 +120,8 @@ static int range_verify(struct range *range, struct beck_error *error)
             report_place(error, NULL, -1, -1, (int64_t)good.position);
             break;
         }
-        bool is_next = header->base_offset == good.next_offset || !offset_is_known;
+        /* The first may have the offset that was asked for in its middle. */
+        bool is_next = header->base_offset <= good.next_offset || !offset_is_known;
         sure = good;
         good = (struct place){scan->position, batch_next_offset(header)};
         sure = is_next ? good : sure;

@@ -147,9 +147,9 @@ int partition_sync_mark(struct beck_partition *partition, struct sync_mark *ret_
 {
     const struct live_slot *slot = partition->slot;
     struct sync_mark mark = {.begin_ms = store_now_ms()};
-    /* Before the tail, which so has all that was counted. */
-    mark.bytes = atomic_load(&slot->unsynced_bytes);
+    /* In this order: who syncs meanwhile is noticed, and the tail has all that was counted. */
     mark.synced_offset = atomic_load(&slot->synced_offset);
+    mark.bytes = atomic_load(&slot->unsynced_bytes);
     int r = partition_tail(partition, &mark.tail, error);
     if (r == 0)
         *ret_mark = mark;

@@ -143,8 +143,12 @@ static void round_sync(struct checkpoint_round *round, struct beck_error *error)
     for (size_t i = 0; i < round->count; i++)
         round_keep(round, &marked, i, item_mark(&round->items[i], error));
     bool are_many = marked >= SYNC_MANY_LEAST;
-    if (are_many)
+    if (are_many) {
         sync_many_begin(&many, store->io, store->directory);
+        /* It may have lasted: what it was for is not to be thrown away. */
+        if (round->until_ms != INT64_MAX)
+            round->until_ms = store_monotonic_ms() + CHECKPOINT_RUN_MS;
+    }
     size_t done = 0;
     for (; done < marked && (done == 0 || !round_is_late(round)); done++)
         round_keep(round, &good, done,
@@ -317,7 +321,9 @@ int checkpoint_run(struct beck_store *store, bool all, struct beck_error *error)
         return 0;
     round->store = store;
     round->until_ms = all ? INT64_MAX : store_monotonic_ms() + CHECKPOINT_RUN_MS;
-    round->from = all || store->checkpoint_from >= slots ? 1 : store->checkpoint_from;
+    round->from = all || store->checkpoint_from < 1 || store->checkpoint_from >= slots
+                      ? 1
+                      : store->checkpoint_from;
     (void)store_is_dirty(store, &dirty_bytes);
     while (r == 0 && round->from < slots && !round_is_late(round)) {
         round_collect(round, all || dirty_bytes >= CHECKPOINT_STORE_BYTES);
