@@ -235,6 +235,8 @@ void connection_free(struct connection *connection)
         TAILQ_REMOVE(&connection->requests, request, link);
         request_orphan(request);
     }
+    /* What got ready since it ended. */
+    atomic_fetch_sub(&connection->loop->broker->output_bytes, connection->output_bytes);
     connection->loop->given_back_bytes +=
         connection->input.capacity + output_memory(&connection->output);
     count_input(connection->loop, -(ptrdiff_t)connection->input.capacity);

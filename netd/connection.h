@@ -23,7 +23,8 @@
  * be larger); more are left in the socket. */
 #define CONNECTION_REQUESTS      64
 #define CONNECTION_REQUEST_BYTES (4U << 20)
-/* Of them, those that workers have: they are few, and others wait for them, too. */
+/* Of them, those that workers have, or that only look and the first loop has: there are few
+ * workers, and one first loop, and others wait for them, too. */
 #define CONNECTION_WORKS 4
 /* Above this much that was not taken by the client, no further request is looked at. */
 #define CONNECTION_OUTPUT_BYTES  (1U << 20)
@@ -61,7 +62,7 @@ struct connection {
     struct output output;
     struct request_list requests; /* by arrival */
     unsigned request_count;
-    unsigned work_count;  /* of them, those that workers have */
+    unsigned work_count;  /* of them, those that count for CONNECTION_WORKS */
     size_t request_bytes; /* of their decoded bodies */
     size_t ready_bytes;   /* of answers that are not encoded */
     size_t output_bytes;  /* all for answers, as counted in the broker */

@@ -85,16 +85,22 @@ void request_unhold(struct request *request)
         request_ready(request);
 }
 
-/* On a worker. What it made is counted at once: until the loop comes to it, others make more. */
+/* What was made is counted at once: until the loop comes to it, others make more. */
+static void count_made(struct request *request)
+{
+    size_t more = request->arena.used_bytes - request->made_bytes;
+    request->made_bytes += more;
+    atomic_fetch_add(&request->loop->broker->output_bytes, more);
+}
+
+/* On a worker. */
 static void work_run(struct work *work)
 {
     struct request *request = (struct request *)((char *)work - offsetof(struct request, work));
     if (request->looks && atomic_load(&request->is_orphan))
         return;
     request->work_run(request);
-    size_t more = request->arena.used_bytes - request->made_bytes;
-    request->made_bytes += more;
-    atomic_fetch_add(&request->loop->broker->output_bytes, more);
+    count_made(request);
 }
 
 static void work_done(struct work *work)
@@ -113,15 +119,21 @@ static bool answers_are_too_many(const struct broker *broker)
     return atomic_load(&broker->output_bytes) > (size_t)broker->config->queued_max_response_bytes;
 }
 
+/* Until it is ready; see request_ready(). */
+static void count_work(struct request *request)
+{
+    if (!request->works && request->connection)
+        request->connection->work_count++;
+    request->works = true;
+}
+
 void request_submit(struct request *request, void (*run)(struct request *request))
 {
     request->work.run = work_run;
     request->work.done = work_done;
     request->work_run = run;
     request_hold(request);
-    if (!request->works && request->connection)
-        request->connection->work_count++;
-    request->works = true;
+    count_work(request);
     if (request->looks && answers_are_too_many(request->loop->broker))
         TAILQ_INSERT_TAIL(&request->loop->delayed, &request->work, link);
     else
@@ -138,9 +150,14 @@ void requests_go_on(struct loop *loop)
     }
 }
 
+/* On the first loop. */
 static void call_arrived(struct work *work)
 {
     struct request *request = (struct request *)((char *)work - offsetof(struct request, call));
+    if (request->looks && atomic_load(&request->is_orphan)) {
+        request_return(request);
+        return;
+    }
     request->work_run(request);
 }
 
@@ -151,12 +168,15 @@ void request_call(struct request *request, void (*run)(struct request *request))
     request->call.done = call_arrived;
     request->work.done = work_done;
     request_hold(request);
+    if (request->looks) /* the others may wait long, for members or for a commit */
+        count_work(request);
     inbox_expect(&request->loop->inbox);
     inbox_post(&first->inbox, &request->call);
 }
 
 void request_return(struct request *request)
 {
+    count_made(request);
     inbox_return(&request->loop->inbox, &request->work);
 }
 

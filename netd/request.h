@@ -45,13 +45,13 @@ struct request {
     bool ready;
     bool silent;           /* there will be no answer: produce with acks=0 */
     bool looks;            /* it need not be done for a client that is gone, and may wait */
-    bool works;            /* it was given to a worker, and is counted by its connection */
-    atomic_bool is_orphan; /* for a worker: the connection ended */
+    bool works;            /* others have it, as connection->work_count says */
+    atomic_bool is_orphan; /* for others' threads: the connection ended */
     unsigned holds;        /* works and waits that refer to it; see request_unhold() */
     struct kafka_arena arena;
     size_t body_bytes;  /* of the arena, when the body was decoded */
     size_t ready_bytes; /* when it was ready */
-    size_t made_bytes;  /* by a worker, as counted in the broker until it is ready */
+    size_t made_bytes;  /* elsewhere, as counted in the broker until it is ready */
     void *body;         /* the API's request struct */
     void *response;     /* the API's response struct */
     void *context;      /* the handler's own */
@@ -95,7 +95,7 @@ void requests_go_on(struct loop *loop);
 
 /* Has `run` called on the first loop, where the groups are; from there request_return() is called
  * once, then or later, and the request is ready. Until then the first loop may use the arena, body
- * and response, nothing else. */
+ * and response, nothing else. One that only looks is not called for a client that is gone. */
 void request_call(struct request *request, void (*run)(struct request *request));
 void request_return(struct request *request);
 
