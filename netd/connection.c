@@ -33,10 +33,19 @@ static bool has_output_room(const struct connection *connection)
            writer->attachments_count < CONNECTION_OUTPUT_RANGES;
 }
 
+/* Where workers are few it is less than CONNECTION_WORKS: one is left to the other connections. */
+static unsigned most_works(const struct connection *connection)
+{
+    size_t workers = connection->loop->broker->workers.later_max;
+    if (workers > CONNECTION_WORKS)
+        return CONNECTION_WORKS;
+    return workers > 1 ? (unsigned)workers - 1 : 1;
+}
+
 static bool has_room(const struct connection *connection)
 {
     return connection->request_count < CONNECTION_REQUESTS &&
-           connection->work_count < CONNECTION_WORKS &&
+           connection->work_count < most_works(connection) &&
            connection->request_bytes < CONNECTION_REQUEST_BYTES && has_output_room(connection);
 }
 

@@ -222,4 +222,20 @@ def half_closed():
         healthy(daemon, 'others go on')
 
 
-run(half_closed, per_address, answer_memory, slow_reader, ends_promptly, storm, slow_loris)
+def many_questions():
+    """One that asks much more at once than is done for it at a time."""
+    none = raw.array([])
+    questions = ((raw.METADATA, 0, none), (16, 0, b''), (15, 0, raw.array([raw.string('g')])))
+    for threads in 1, 2, 8:
+        with Daemon('--set', f'num.io.threads={threads}') as daemon:
+            with Raw(daemon.port) as client:
+                client.create('t')
+                asked = [client.send(*questions[i % 3]) for i in range(300)]
+                equal([client.receive()[0] for _ in asked], asked, f'all is answered in order by {threads}')
+            with Raw(daemon.port) as client:
+                for i in range(300):
+                    client.send(*questions[i % 3])
+            healthy(daemon, 'others go on when one leaves without its answers')
+
+
+run(half_closed, many_questions, per_address, answer_memory, slow_reader, ends_promptly, storm, slow_loris)
