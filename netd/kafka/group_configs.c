@@ -93,6 +93,22 @@ static int16_t check_range(struct group_alteration *alteration, size_t index, in
                              : "consumer.min.session.timeout.ms and max");
 }
 
+/* What holds for the group then, with the broker's values where it has none. */
+static int16_t check_order(struct group_alteration *alteration, const struct group_config *config)
+{
+    int32_t values[ENTRIES];
+    for (size_t i = 0; i < ENTRIES; i++) {
+        int32_t own = group_config_value(config, i);
+        values[i] = own > 0
+                        ? own
+                        : group_config_default(&alteration->all->request->loop->broker->groups, i);
+    }
+    if (values[1] > values[0])
+        return KAFKA_NONE;
+    return refuse(alteration, KAFKA_INVALID_CONFIG, "%s must be greater than %s", entries[1].name,
+                  entries[0].name);
+}
+
 static int16_t check(struct group_alteration *alteration, const struct group_config *config)
 {
     const struct request *request = alteration->all->request;
@@ -104,6 +120,8 @@ static int16_t check(struct group_alteration *alteration, const struct group_con
         code = check_range(alteration, 1, config->session_timeout_ms,
                            broker->group_consumer_min_session_timeout_ms,
                            broker->group_consumer_max_session_timeout_ms);
+    if (code == KAFKA_NONE)
+        code = check_order(alteration, config);
     return code;
 }
 
