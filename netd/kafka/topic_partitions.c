@@ -14,6 +14,7 @@
 #include "kafka/handlers.h"
 #include "kafka/operations.h"
 #include "kafka/topic_text.h"
+#include "log.h"
 #include "loop.h"
 
 /* Kafka's max.request.partition.size.limit. */
@@ -182,20 +183,6 @@ static int add_asked(struct listing *listing, const char **names, uint32_t count
     return result;
 }
 
-static int add_every(struct listing *listing, const char *from)
-{
-    struct beck_store *store = listing->request->loop->broker->store;
-    struct beck_topic topic = {.name = ""};
-    int result = 0;
-    if (beck_topic_name_valid(from) && beck_topic_find(store, from, &topic, NULL) >= 0)
-        result = add_topic(listing, &topic);
-    else if (strlen(from) < sizeof(topic.name))
-        memcpy(topic.name, from, strlen(from) + 1);
-    while (result == 0 && beck_topic_next(store, topic.name, &topic, NULL) == 1)
-        result = add_topic(listing, &topic);
-    return result;
-}
-
 /* As Kafka does with a cursor that leads nowhere: the error stands at each topic that was asked
  * for.
  */
@@ -209,6 +196,37 @@ static int refuse(struct listing *listing)
         answer->error_code = KAFKA_INVALID_REQUEST;
     }
     return 0;
+}
+
+/* The topic that the cursor names, or else the first behind it: 1; 0: there is none. */
+static int find_from(struct beck_store *store, const char *from, struct beck_topic *ret_topic,
+                     struct beck_error *error)
+{
+    int result = -ENOENT;
+    if (beck_topic_name_valid(from))
+        result = beck_topic_find(store, from, ret_topic, error);
+    if (result == -ENOENT)
+        return beck_topic_next(store, from, ret_topic, error);
+    return result < 0 ? result : 1;
+}
+
+static int add_every(struct listing *listing, const char *from)
+{
+    struct beck_store *store = listing->request->loop->broker->store;
+    struct beck_topic topic;
+    struct beck_error error;
+    if (strlen(from) > BECK_TOPIC_NAME_BYTES)
+        return refuse(listing);
+    int found = find_from(store, from, &topic, &error);
+    while (found > 0) {
+        int result = add_topic(listing, &topic);
+        if (result != 0)
+            return result;
+        found = beck_topic_next(store, topic.name, &topic, &error);
+    }
+    if (found < 0)
+        log_error("the topics cannot be listed: %s", error.message);
+    return found;
 }
 
 static int fill(struct listing *listing)
