@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "kafka/errors.h"
 #include "kafka/handlers.h"
@@ -46,20 +47,27 @@ void init_producer_id_handle(struct request *request)
 
 /* ---- DescribeProducers ---- */
 
-static int16_t describe_producers_of(struct request *request, struct beck_partition *partition,
+/* What one request needs for all its partitions. */
+struct looking {
+    struct request *request;
+    struct beck_producer *list; /* BECK_PARTITION_PRODUCERS_MAX */
+    const char *topic;          /* of the partition that was looked at last, and its answer */
+    const struct kafka_describe_producers_response_partition *answer;
+};
+
+static int16_t describe_producers_of(struct looking *looking, struct beck_partition *partition,
                                      struct kafka_describe_producers_response_partition *answer)
 {
+    const struct beck_producer *list = looking->list;
     struct beck_error error;
     uint32_t count = 0;
-    struct beck_producer *list = calloc(BECK_PARTITION_PRODUCERS_MAX, sizeof(*list));
-    int result = list ? beck_partition_producers(partition, list, BECK_PARTITION_PRODUCERS_MAX,
-                                                 &count, &error)
-                      : -ENOMEM;
+    int result = beck_partition_producers(partition, looking->list, BECK_PARTITION_PRODUCERS_MAX,
+                                          &count, &error);
     if (count > BECK_PARTITION_PRODUCERS_MAX)
         count = BECK_PARTITION_PRODUCERS_MAX;
     if (result >= 0)
         answer->active_producers =
-            kafka_describe_producers_response_producer_array(&request->arena, count);
+            kafka_describe_producers_response_producer_array(&looking->request->arena, count);
     if (result >= 0 && !answer->active_producers)
         result = -ENOMEM;
     for (uint32_t i = 0; result >= 0 && i < count; i++) {
@@ -71,23 +79,66 @@ static int16_t describe_producers_of(struct request *request, struct beck_partit
         one->coordinator_epoch = -1; /* no transaction of it was ever ended */
         answer->active_producers_count++;
     }
-    free(list);
     return kafka_error_of(result);
 }
 
-static void describe_producers_at(struct request *request, const char *topic, int32_t number,
+/* It takes its own memory: what the answer takes is bounded by the arena. */
+static void copy_answer(struct kafka_arena *arena,
+                        const struct kafka_describe_producers_response_partition *from,
+                        struct kafka_describe_producers_response_partition *to)
+{
+    uint32_t count = from->active_producers_count;
+    to->partition_index = from->partition_index;
+    to->error_code = from->error_code;
+    if (count == 0)
+        return;
+    to->active_producers = kafka_describe_producers_response_producer_array(arena, count);
+    if (to->active_producers) {
+        memcpy(to->active_producers, from->active_producers, count * sizeof(*to->active_producers));
+        to->active_producers_count = count;
+    } else {
+        to->error_code = kafka_error_of(-ENOMEM);
+    }
+}
+
+static void describe_producers_at(struct looking *looking, const char *topic, int32_t number,
                                   struct kafka_describe_producers_response_partition *answer)
 {
+    const struct kafka_describe_producers_response_partition *last = looking->answer;
     struct beck_partition *partition;
     struct beck_error error;
-    int result =
-        beck_partition_open(request->loop->broker->store, topic, number, &partition, &error);
+    if (last && last->partition_index == number && strcmp(looking->topic, topic) == 0) {
+        copy_answer(&looking->request->arena, last, answer);
+        return;
+    }
+    int result = beck_partition_open(looking->request->loop->broker->store, topic, number,
+                                     &partition, &error);
     answer->partition_index = number;
     answer->error_code = kafka_error_of(result);
+    looking->topic = topic;
+    looking->answer = answer;
     if (result < 0)
         return;
-    answer->error_code = describe_producers_of(request, partition, answer);
+    answer->error_code = describe_producers_of(looking, partition, answer);
     beck_partition_close(partition);
+}
+
+/* All partitions of one topic, as far as somebody waits for them. */
+static bool describe_producers_in(struct looking *looking,
+                                  const struct kafka_describe_producers_request_topic *asked,
+                                  struct kafka_describe_producers_response_topic *topic)
+{
+    struct request *request = looking->request;
+    const char *name = topic_text(&request->arena, asked->name);
+    uint32_t count = asked->partition_indexes_count;
+    topic->name = asked->name;
+    topic->partitions = kafka_describe_producers_response_partition_array(&request->arena, count);
+    if (!name || !topic->partitions)
+        return false;
+    topic->partitions_count = count;
+    for (uint32_t i = 0; i < count && !atomic_load(&request->is_orphan); i++)
+        describe_producers_at(looking, name, asked->partition_indexes[i], &topic->partitions[i]);
+    return true;
 }
 
 /* On a worker: it may read the log. */
@@ -95,23 +146,18 @@ static void describe_producers(struct request *request)
 {
     const struct kafka_describe_producers_request *body = request->body;
     struct kafka_describe_producers_response *response = request->response;
-    struct kafka_arena *arena = &request->arena;
-    response->topics = kafka_describe_producers_response_topic_array(arena, body->topics_count);
-    for (uint32_t i = 0; response->topics && i < body->topics_count; i++) {
-        const char *name = topic_text(arena, body->topics[i].name);
-        uint32_t count = body->topics[i].partition_indexes_count;
-        struct kafka_describe_producers_response_topic *topic = &response->topics[i];
-        topic->name = body->topics[i].name;
-        topic->partitions = kafka_describe_producers_response_partition_array(arena, count);
-        topic->partitions_count = count;
-        response->topics_count++;
-        for (uint32_t p = 0; name && topic->partitions && p < count; p++)
-            describe_producers_at(request, name, body->topics[i].partition_indexes[p],
-                                  &topic->partitions[p]);
-        if (!name || !topic->partitions)
-            response->topics = NULL;
-    }
-    if (!response->topics)
+    struct looking looking = {
+        .request = request,
+        .list = calloc(BECK_PARTITION_PRODUCERS_MAX, sizeof(*looking.list)),
+    };
+    response->topics =
+        kafka_describe_producers_response_topic_array(&request->arena, body->topics_count);
+    response->topics_count = body->topics_count;
+    bool fine = looking.list && response->topics;
+    for (uint32_t i = 0; fine && i < body->topics_count; i++)
+        fine = describe_producers_in(&looking, &body->topics[i], &response->topics[i]);
+    free(looking.list);
+    if (!fine)
         request->response = NULL;
 }
 

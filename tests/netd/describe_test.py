@@ -67,16 +67,18 @@ def topic_partitions():
         equal(describe_topics(client, 't2', cursor=('t', 2)), ([(42, 't2', [])], None),
               'but no topic that is not asked for: error 42')
         equal(describe_topics(client, cursor=('t', -1)), ([], None), 'nor a negative partition')
+        equal(describe_topics(client, cursor=('s' * 249, 0))[0], [t, t2], 'a name may be as long as this')
+        equal(describe_topics(client, cursor=('s' * 250, 0)), ([], None), 'and no longer')
 
 
 def producers():
     with Daemon() as daemon, Raw(daemon.port) as client:
         client.create('t', partitions=2)
 
-        def described(topic, number):
+        def described(topic, *numbers):
             reader = client.call(61, 0, compact_array([
-                compact_string(topic) + compact_array([struct.pack('>i', number)]) + b'\0']) + b'\0',
-                flexible=True)
+                compact_string(topic) + compact_array([struct.pack('>i', number) for number in numbers])
+                + b'\0']) + b'\0', flexible=True)
             reader.take('i')
 
             def producer():
@@ -96,12 +98,14 @@ def producers():
                 return reader.compact_string(), reader.compact_array(part), reader.tags()
             name, parts, _ = reader.compact_array(one)[0]
             equal(name, topic, 'the topic')
-            return parts[0]
+            return parts[0] if len(numbers) == 1 else parts
         equal(described('t', 0), (0, 0, []), 'no producers')
         client.produce('t', batch(b'a', b'b', producer=(7, 2, 0)))
         client.produce('t', batch(b'c', producer=(7, 2, 2)))
         equal(described('t', 0), (0, 0, [(7, 2, 2, -1, -1)]), 'a producer with its epoch and sequence')
         equal(described('t', 1), (1, 0, []), 'is not one of another partition')
+        equal(described('t', 0, 0, 1, 0), [found := described('t', 0), found, (1, 0, []), found],
+              'one that is named again is told again')
         equal(described('t', 2), (2, 3, []), 'no such partition: error 3')
         equal(described('none', 0), (0, 3, []), 'no such topic: error 3')
 
@@ -203,11 +207,14 @@ def group_configs():
     """Of a group: kept with it, and used for its members of the new protocol."""
     interval, session = 'consumer.heartbeat.interval.ms', 'consumer.session.timeout.ms'
 
-    def alter(client, name, *changes, validate=False):
+    def answer(client, name, *changes, validate=False):
         reader = client.call(44, 0, array([b'\x20' + string(name) + array([
             string(n) + struct.pack('>b', op) + string(v) for n, op, v in changes])]) + struct.pack('>?', validate))
         reader.take('i')
-        return reader.array(lambda: (reader.take('h'), reader.string(), reader.take('b'), reader.string()))[0][0]
+        return reader.array(lambda: (reader.take('h'), reader.string(), reader.take('b'), reader.string()))[0]
+
+    def alter(client, name, *changes, validate=False):
+        return answer(client, name, *changes, validate=validate)[0]
 
     def describe(client, name):
         reader = client.call(32, 1, array([b'\x20' + string(name) + struct.pack('>i', -1)]) + b'\1')
@@ -260,6 +267,13 @@ def group_configs():
             equal(reader.take('iih')[2], 0, 'AlterConfigs')
             equal(describe(client, 'g')[1], {interval: ('8000', 8), session: ('45000', 5)}, 'sets all anew')
             equal(beat(client, 'g'), (0, 8000), 'and is heard of at the next beat')
+    with Daemon('--set', 'group.consumer.min.session.timeout.ms=6000') as daemon, Raw(daemon.port) as client:
+        equal(alter(client, 'g', (session, 0, '8000')), 0, 'above the interval that holds by default')
+        for number in '8000', '9000':
+            equal(answer(client, 'g', (interval, 0, number))[:2], (40, f'{session} must be greater than {interval}'),
+                  f'no interval of {number} beside that')
+        equal(alter(client, 'g', (interval, 0, '7999')), 0, 'but one below')
+        equal(alter(client, 'g', (interval, 0, '9000'), (session, 0, '9001')), 0, 'both are looked at together')
 
 
 run(group_configs, sources, quotas, topic_partitions, producers, operations, leader_epochs)
