@@ -68,7 +68,7 @@ int damaged_segment_next(struct damaged_segment *segment, struct segment_step *r
         result = segment_file_next(segment->file, ret_step, error);
     while (result == 1 && batch_next_offset(&ret_step->summary.header) <= segment->passed);
     /* Behind its end may be bytes of an append that is under way. */
-    if ((result == 1 || result == -EBADMSG) && ret_step->position < segment->bytes)
+    if (result != 0 && ret_step->position < segment->bytes)
         return result;
     damaged_segment_done(segment);
     return 0;

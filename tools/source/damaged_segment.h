@@ -24,7 +24,7 @@ int damaged_segment_begin(struct damaged_segment *segment, struct beck_store *st
                           struct beck_partition *partition, int64_t offset, int64_t byte,
                           uint64_t *ret_skipped);
 
-/* As segment_file_next(); at the end, and where it cannot be read, the file is closed: 0. */
+/* As segment_file_next(); at the end the file is closed: 0. */
 int damaged_segment_next(struct damaged_segment *segment, struct segment_step *ret_step,
                          struct beck_error *error);
 

@@ -239,10 +239,13 @@ static int check_hole(struct segment_file *file, const struct batch_header *head
         return 0;
     int result = window_at(file, next, BATCH_HEADER_BYTES, &at);
     int64_t base_offset = result == 0 ? (int64_t)load_be64(at) : 0;
-    if (result < 0 || base_offset >= batch_next_offset(header))
-        return result;
-    result = is_batch(file, next, &found);
-    if (result == 0 && found)
+    if (result == 0 && base_offset >= batch_next_offset(header))
+        return 0;
+    if (result == 0)
+        result = is_batch(file, next, &found);
+    if (result < 0)
+        return report_errno(error, result, "cannot read");
+    if (found)
         result = report(error, -EBADMSG, "base offset %lld, and %lld comes next",
                         (long long)header->base_offset, (long long)base_offset);
     return result;

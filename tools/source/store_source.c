@@ -226,12 +226,12 @@ static int next_behind(struct store_partition *partition, struct source_batch *r
     if (result == 1)
         *ret_batch = (struct source_batch){
             .header = step.summary.header, .bytes = step.batch, .position = step.position};
-    if (result == -EBADMSG) {
+    if (result == -EBADMSG)
         *ret_damage = (struct source_damage){
             .offset = error->offset, .position = (int64_t)step.position, .skipped = step.size};
+    if (result < 0)
         report_place(error, partition->topic, partition->base.number, error->offset,
                      (int64_t)step.position);
-    }
     return result;
 }
 
