@@ -21,8 +21,8 @@ has 'and names topic, partition, offset and byte' "$(cat "$work/error")" \
     'topic t partition 0.*offset 4.*byte|topic t partition 0.*byte.*offset 4'
 is 'cat gives what is before it' "$(cat "$M/t/0" 2>"$work/error")" "$(seq -f 'record number %g' 1 4)"
 has 'and ends with an error' "$(cat "$work/error")" 'Input/output error'
-is 'a Kafka client gets nothing damaged' \
-    "$(timeout 5 kcat -C -b "$B" -t t -o beginning -e -q -X check.crcs=true 2>/dev/null | grep -c Xecord)" 0
+is 'so does a Kafka client that checks nothing itself' \
+    "$(timeout 5 kcat -C -b "$B" -t t -o beginning -e -q -u 2>/dev/null)" "$(seq -f 'record number %g' 1 4)"
 is 'what is behind it can be read' "$(beck consume t -o 5)" "$(seq -f 'record number %g' 6 10)"
 
 done_here

@@ -16,7 +16,6 @@ is 'in order, over a restart' "$(beck consume t)" "$(seq 1 300)"
 # librdkafka's murmur2 is made after Java's.
 beck topic create u -p 3 >/dev/null
 for key in user-42 a '' Zürich 0123456789; do
-    printf '%s:v\n' "$key" | kcat -P -b "$B" -t t -K: -X partitioner=murmur2
     printf '%s:v\n' "$key" | kcat -P -b "$B" -t u -K: -X partitioner=murmur2
     wanted=$(kcat -C -b "$B" -t u -o beginning -e -q -f '%p %k\n' | tail -n 1)
     beck produce u -k "$key" by-beck >/dev/null

@@ -27,7 +27,7 @@ same() {
 same cat cat
 same 'tail -n +1' tail -n +1
 same less less -f
-same 'sort -c, then all' sort --merge
+same sort sort --merge
 is 'head' "$(head -n 3 "$log")" "$(head -n 3 "$work/plain")"
 is grep "$(grep -c '7 of the log' "$log")" "$(grep -c '7 of the log' "$work/plain")"
 has 'tail -n' "$(tail -n 1 "$log")" '^more [0-9]+$'
