@@ -174,21 +174,10 @@ static int run_sender(struct bench *bench, struct sender *sender)
 
 static int bench_produce(struct bench *bench)
 {
-    const struct tool *tool = bench->tool;
     struct beck_store *store = NULL;
     struct sender *sender = NULL;
-    struct beck_topic topic;
-    int code;
 
-    if (tool->brokers != NULL) {
-        code = sender_of_cluster(tool, bench->topic, &bench->options, &sender);
-    } else {
-        code = tool_open(tool, TOOL_WRITE, &store);
-        if (code == TOOL_OK)
-            code = tool_find_topic(store, bench->topic, &topic);
-        if (code == TOOL_OK)
-            code = sender_of_store(store, &topic, &bench->options, &sender);
-    }
+    int code = sender_open(bench->tool, bench->topic, &bench->options, &store, &sender);
     if (code == TOOL_OK)
         code = run_sender(bench, sender);
     (void)sender_free(sender);

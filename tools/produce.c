@@ -298,32 +298,16 @@ static int send_all(const struct produce *produce, struct sender *sender)
     return lines ? produce_lines(produce, sender) : produce_arguments(produce, sender);
 }
 
-static int produce_to_store(const struct tool *tool, const struct produce *produce)
+static int produce_to(const struct tool *tool, const struct produce *produce)
 {
     struct beck_store *store = NULL;
     struct sender *sender = NULL;
-    struct beck_topic topic;
 
-    int code = tool_open(tool, TOOL_WRITE, &store);
-    if (code == TOOL_OK)
-        code = tool_find_topic(store, produce->topic, &topic);
-    if (code == TOOL_OK)
-        code = sender_of_store(store, &topic, &produce->options, &sender);
+    int code = sender_open(tool, produce->topic, &produce->options, &store, &sender);
     if (code == TOOL_OK)
         code = send_all(produce, sender);
     (void)sender_free(sender);
     (void)beck_store_close(store);
-    return code;
-}
-
-static int produce_to_cluster(const struct tool *tool, const struct produce *produce)
-{
-    struct sender *sender = NULL;
-
-    int code = sender_of_cluster(tool, produce->topic, &produce->options, &sender);
-    if (code == TOOL_OK)
-        code = send_all(produce, sender);
-    (void)sender_free(sender);
     return code;
 }
 
@@ -336,8 +320,7 @@ static int run(struct tool *tool, int argc, char **argv)
         return tool_failed("not enough memory");
     int code = parse_command_line(tool, &produce, argc, argv);
     if (code < 0)
-        code = tool->brokers != NULL ? produce_to_cluster(tool, &produce)
-                                     : produce_to_store(tool, &produce);
+        code = produce_to(tool, &produce);
     headers_done(&produce.headers);
     free(produce.files);
     return code;

@@ -20,6 +20,20 @@ int sender_init(struct sender *sender, const struct sender_ops *ops, const char 
     return 0;
 }
 
+int sender_open(const struct tool *tool, const char *topic, const struct sender_options *options,
+                struct beck_store **ret_store, struct sender **ret_sender)
+{
+    struct beck_topic found;
+
+    *ret_store = NULL;
+    if (tool->brokers != NULL)
+        return sender_of_cluster(tool, topic, options, ret_sender);
+    int code = tool_open(tool, TOOL_WRITE, ret_store);
+    if (code == TOOL_OK)
+        code = tool_find_topic(*ret_store, topic, &found);
+    return code == TOOL_OK ? sender_of_store(*ret_store, &found, options, ret_sender) : code;
+}
+
 struct sender *sender_free(struct sender *sender)
 {
     if (sender == NULL)

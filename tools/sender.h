@@ -61,6 +61,10 @@ int sender_of_store(struct beck_store *store, const struct beck_topic *topic,
 /* Into a topic of the cluster that -b named; `tool` outlives it. */
 int sender_of_cluster(const struct tool *tool, const char *topic,
                       const struct sender_options *options, struct sender **ret_sender);
+/* Into a topic of the cluster that -b named, or else of the store, which `*ret_store` becomes: to
+ * be closed when the sender is free, whatever this returns. NULL for a cluster. */
+int sender_open(const struct tool *tool, const char *topic, const struct sender_options *options,
+                struct beck_store **ret_store, struct sender **ret_sender);
 struct sender *sender_free(struct sender *sender);
 
 /* For implementations: take over the topic, and make the lanes. -ENOMEM. */
