@@ -92,6 +92,8 @@ const char *beck_version(void);
 #define BECK_GROUP_PROTOCOL_BYTES  255           /* the longest protocol type of one */
 #define BECK_GROUP_STATE_BYTES     (1024 * 1024) /* what its coordinator may keep of one */
 #define BECK_OFFSET_METADATA_BYTES 32767         /* what offset.metadata.max.bytes may be set to */
+#define BECK_QUOTA_NAME_BYTES      255           /* the longest name of whom a quota is for */
+#define BECK_QUOTAS_MAX            10000         /* quotas in one store */
 
 /* ---- errors ------------------------------------------------------------------------------- */
 
@@ -1106,6 +1108,73 @@ int beck_group_next(struct beck_store *store, struct beck_group *group, struct b
  * -EEXIST: another group's name has the same hash. -EROFS, -ENOSPC, -EIO. */
 int beck_group_delete(struct beck_store *store, const char *group, size_t group_size,
                       struct beck_error *error);
+
+/* ---- client quotas ------------------------------------------------------------------------ */
+
+/*
+ * How much the clients of a broker may do. The store keeps it for whoever serves them, and limits
+ * nobody itself. A quota is for a user, a client id, a user with a client id, or an address; each
+ * by its name, or for all that have no quota by theirs. It has a limit for one kind of use or for
+ * several. There are BECK_QUOTAS_MAX at most.
+ */
+
+/* By what clients are told apart. */
+enum beck_quota_part {
+    BECK_QUOTA_USER,
+    BECK_QUOTA_CLIENT_ID,
+    BECK_QUOTA_IP, /* stands alone; the name is a text that the store does not look into */
+    BECK_QUOTA_PARTS,
+};
+
+enum beck_quota_match {
+    BECK_QUOTA_NOT_GIVEN, /* whatever it is; the part says nothing */
+    BECK_QUOTA_DEFAULT,   /* whoever has no quota by name */
+    BECK_QUOTA_NAMED,
+};
+
+/* What is limited. */
+enum beck_quota_kind {
+    BECK_QUOTA_PRODUCER_BYTE_RATE,       /* bytes a second */
+    BECK_QUOTA_CONSUMER_BYTE_RATE,       /* bytes a second */
+    BECK_QUOTA_REQUEST_PERCENTAGE,       /* of one thread's time */
+    BECK_QUOTA_CONTROLLER_MUTATION_RATE, /* partitions a second that are made or deleted */
+    BECK_QUOTA_CONNECTION_CREATION_RATE, /* connections a second */
+    BECK_QUOTA_KINDS,
+};
+
+struct beck_quota_name {
+    enum beck_quota_match match;
+    size_t size; /* 1 to BECK_QUOTA_NAME_BYTES where it is named, else 0 */
+    char bytes[BECK_QUOTA_NAME_BYTES + 1]; /* any; a NUL behind them */
+};
+
+/* About 850 bytes large. */
+struct beck_quota {
+    uint8_t hash[16]; /* of whom it is for: where a walk is; zeroed, before the first */
+    struct beck_quota_name parts[BECK_QUOTA_PARTS];
+    uint32_t set;                    /* 1 << kind for each that is limited */
+    double values[BECK_QUOTA_KINDS]; /* above 0; of those that are set */
+};
+
+/*
+ * Store quotas, each instead of the one for the same clients; one that sets nothing takes that away
+ * (and none is no error). All of them in one durable commit, or none: they survive power loss when
+ * this returns. `hash` is not looked at. Waits for the disk.
+ *
+ * -EINVAL: one that is for nobody, for an address and something else, whose name has no such size,
+ * that sets a kind that there is not, or a value that is not above 0. -EMSGSIZE: there would be
+ * more than BECK_QUOTAS_MAX. -EEXIST: another quota has the same hash (XXH3-128). -EROFS, -ENOSPC,
+ * -ENOMEM, -EIO, -EBUSY (see beck_offsets_commit()).
+ */
+int beck_quotas_put(struct beck_store *store, const struct beck_quota *quotas, size_t count,
+                    struct beck_error *error);
+
+/*
+ * The next quota behind `quota`, in no order that means anything; begin with a zeroed one. Returns
+ * 1, or 0 behind the last. -EBADMSG: that one is damaged; only its `hash` is set, so that calling
+ * again goes on behind it.
+ */
+int beck_quota_next(struct beck_store *store, struct beck_quota *quota, struct beck_error *error);
 
 /* ---- waiting ------------------------------------------------------------------------------ */
 

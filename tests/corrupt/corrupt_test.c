@@ -56,7 +56,13 @@ static void append_small(struct fixture *fixture)
 
 static void make_small_store(struct fixture *fixture)
 {
+    static const struct beck_quota quota = {
+        .parts[BECK_QUOTA_CLIENT_ID] = {.match = BECK_QUOTA_DEFAULT},
+        .set = 1U << BECK_QUOTA_PRODUCER_BYTE_RATE,
+        .values[BECK_QUOTA_PRODUCER_BYTE_RATE] = 1000.0,
+    };
     append_small(fixture);
+    must(beck_quotas_put(fixture->store, &quota, 1, &fixture->error), &fixture->error);
     fixture_close(fixture);
 }
 

@@ -14,6 +14,7 @@
 #include "index.h"
 #include "meta.h"
 #include "meta_groups.h"
+#include "meta_quotas.h"
 #include "producers.h"
 
 #include "bytes.h"
@@ -109,10 +110,22 @@ static const struct place places[] = {
     {&index_, INDEX_PRODUCERS, VALUE_PRODUCER, VALUE_PRODUCERS},
     {&index_, INDEX_CLEANINGS, VALUE_CLEANING, VALUE_CLEANING},
     {&index_, INDEX_CLEANED, VALUE_CLEANED, VALUE_CLEANED},
+    {&meta, META_QUOTAS, VALUE_QUOTA, VALUE_QUOTA},
 };
 #define PLACES (sizeof(places) / sizeof(places[0]))
 
 static const uint8_t topic_id[BECK_ID_BYTES] = {1, 2, 3};
+
+/* That of a quota for the client id "c". */
+static struct db_key quota_key(void)
+{
+    struct beck_quota quota = {.set = 0};
+    uint8_t hash[QUOTA_HASH_BYTES];
+    quota.parts[BECK_QUOTA_CLIENT_ID] =
+        (struct beck_quota_name){.match = BECK_QUOTA_NAMED, .size = 1, .bytes = "c"};
+    meta_quota_hash(&quota, hash);
+    return db_key_bytes(hash, sizeof(hash));
+}
 
 /* The key that is looked for. */
 static struct db_key usual_key(const struct place *place, bool other)
@@ -141,6 +154,8 @@ static struct db_key usual_key(const struct place *place, bool other)
         store_be32(key.bytes + 8, 1);
         key.size = 12;
         return key;
+    case VALUE_QUOTA:
+        return quota_key();
     case VALUE_STATE:
         return db_key_bytes("state", 5);
     case VALUE_SEGMENT:
@@ -279,6 +294,19 @@ static void read_groups(MDB_txn *txn)
     (void)meta_groups_check(&meta, txn, tell, NULL);
 }
 
+static void read_quotas(MDB_txn *txn)
+{
+    struct beck_quota quota;
+    uint8_t hash[QUOTA_HASH_BYTES] = {0};
+    int r;
+    while ((r = meta_quota_next(&meta, txn, hash, &quota)) == 1 || r == -EBADMSG)
+        if (r == 1) {
+            must(!meta_quota_wrong(&quota));
+            add(&quota, sizeof(quota));
+        }
+    (void)meta_quotas_check(&meta, txn, tell, NULL);
+}
+
 static int visit_segment(void *context, const struct segment_record *segment)
 {
     must(segment->next_offset >= segment->base_offset);
@@ -350,6 +378,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     read_topics(txns[0]);
     read_partitions(txns[0]);
     read_groups(txns[0]);
+    read_quotas(txns[0]);
     read_index(txns[1]);
     read_producers(txns[1]);
     mdb_txn_abort(txns[1]);

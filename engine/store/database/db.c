@@ -342,6 +342,45 @@ int db_walk(MDB_txn *txn, MDB_dbi dbi, const struct db_key *prefix,
     return r == -ENOENT ? 0 : r;
 }
 
+int db_next_of_size(MDB_txn *txn, MDB_dbi dbi, const struct db_key *after, MDB_val *ret_key,
+                    MDB_val *ret_value)
+{
+    MDB_cursor *cursor;
+    MDB_val key = {.mv_size = after->size, .mv_data = (void *)(uintptr_t)after->bytes};
+    int r = db_cursor(txn, dbi, &cursor);
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    r = db_errno(mdb_cursor_get(cursor, &key, ret_value, MDB_SET_RANGE));
+    while (r == 0 &&
+           (key.mv_size != after->size || memcmp(key.mv_data, after->bytes, after->size) == 0))
+        r = db_errno(mdb_cursor_get(cursor, &key, ret_value, MDB_NEXT));
+    mdb_cursor_close(cursor);
+    if (r == 0)
+        *ret_key = key;
+    /* Not -EBADMSG: that says that there is a next one, and which. */
+    return r == 0 ? 1 : r == -ENOENT ? 0 : r == -EBADMSG ? -EIO : r;
+}
+
+int db_check_keys(MDB_txn *txn, MDB_dbi dbi, size_t size, const char *what,
+                  int (*tell)(void *context, const char *what), void *context)
+{
+    MDB_cursor *cursor;
+    MDB_val key;
+    MDB_val value;
+    int r = db_cursor(txn, dbi, &cursor);
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    r = db_errno(mdb_cursor_get(cursor, &key, &value, MDB_FIRST));
+    while (r == 0) {
+        if (key.mv_size != size)
+            r = tell(context, what);
+        if (r == 0)
+            r = db_errno(mdb_cursor_get(cursor, &key, &value, MDB_NEXT));
+    }
+    mdb_cursor_close(cursor);
+    return r == -ENOENT ? 0 : r;
+}
+
 int db_delete(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_size)
 {
     MDB_val k = {.mv_size = key_size, .mv_data = (void *)(uintptr_t)key};

@@ -101,6 +101,12 @@ int db_cursor(MDB_txn *txn, MDB_dbi dbi, MDB_cursor **ret_cursor);
 /* Call `visit` with each pair whose key begins so, in order, until it returns non-zero. */
 int db_walk(MDB_txn *txn, MDB_dbi dbi, const struct db_key *prefix,
             int (*visit)(void *context, const MDB_val *key, const MDB_val *value), void *context);
+/* The first pair behind a key whose own key has that size; others are passed over. 1 or 0. */
+int db_next_of_size(MDB_txn *txn, MDB_dbi dbi, const struct db_key *after, MDB_val *ret_key,
+                    MDB_val *ret_value);
+/* Call `tell` with `what` for each key of another size, until it returns non-zero. */
+int db_check_keys(MDB_txn *txn, MDB_dbi dbi, size_t size, const char *what,
+                  int (*tell)(void *context, const char *what), void *context);
 /* 0 also where there is none. */
 int db_delete(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_size);
 /* Delete all keys that begin so. */

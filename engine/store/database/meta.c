@@ -24,7 +24,7 @@ static const char *const databases[META_DATABASES] = {
     [META_STORE] = "store",           [META_TOPICS] = "topics", [META_TOPIC_IDS] = "topic_ids",
     [META_PARTITIONS] = "partitions", [META_SLOTS] = "slots",   [META_RECOVERIES] = "recoveries",
     [META_DELETED] = "deleted",       [META_GROUPS] = "groups", [META_OFFSETS] = "offsets",
-    [META_EPOCHS] = "epochs",
+    [META_EPOCHS] = "epochs",         [META_QUOTAS] = "quotas",
 };
 
 const struct db_layout meta_layout = {databases, META_DATABASES, META_REQUIRED};

@@ -121,26 +121,6 @@ int meta_offset_delete(struct db *meta, MDB_txn *txn, const uint8_t hash[GROUP_H
     return db_delete(txn, meta->dbis[META_OFFSETS], key.bytes, key.size);
 }
 
-/* The first entry of a database behind a key, whose own key has that size. 1 or 0. */
-static int next_of_size(MDB_txn *txn, MDB_dbi dbi, const struct db_key *after, MDB_val *ret_key,
-                        MDB_val *ret_value)
-{
-    MDB_cursor *cursor;
-    MDB_val key = {.mv_size = after->size, .mv_data = (void *)(uintptr_t)after->bytes};
-    int r = db_cursor(txn, dbi, &cursor);
-    if (r < 0)
-        return r == -ENOENT ? 0 : r;
-    r = db_errno(mdb_cursor_get(cursor, &key, ret_value, MDB_SET_RANGE));
-    while (r == 0 &&
-           (key.mv_size != after->size || memcmp(key.mv_data, after->bytes, after->size) == 0))
-        r = db_errno(mdb_cursor_get(cursor, &key, ret_value, MDB_NEXT));
-    mdb_cursor_close(cursor);
-    if (r == 0)
-        *ret_key = key;
-    /* Not -EBADMSG: that says that there is a next one, and which. */
-    return r == 0 ? 1 : r == -ENOENT ? 0 : r == -EBADMSG ? -EIO : r;
-}
-
 int meta_offset_next(struct db *meta, MDB_txn *txn, uint8_t hash[GROUP_HASH_BYTES],
                      struct offset_place *place, struct meta_offset *ret_offset)
 {
@@ -148,7 +128,7 @@ int meta_offset_next(struct db *meta, MDB_txn *txn, uint8_t hash[GROUP_HASH_BYTE
     MDB_val key;
     MDB_val value;
     struct unpacker u;
-    int r = next_of_size(txn, meta->dbis[META_OFFSETS], &after, &key, &value);
+    int r = db_next_of_size(txn, meta->dbis[META_OFFSETS], &after, &key, &value);
     if (r != 1)
         return r;
     offset_key_read(&key, hash, place);
@@ -214,7 +194,7 @@ int meta_group_next(struct db *meta, MDB_txn *txn, uint8_t hash[GROUP_HASH_BYTES
     MDB_val key;
     MDB_val value;
     struct unpacker u;
-    int r = next_of_size(txn, meta->dbis[META_GROUPS], &after, &key, &value);
+    int r = db_next_of_size(txn, meta->dbis[META_GROUPS], &after, &key, &value);
     if (r != 1)
         return r;
     memcpy(hash, key.mv_data, GROUP_HASH_BYTES);
@@ -283,36 +263,16 @@ static int check_offsets(struct db *meta, MDB_txn *txn,
     }
 }
 
-/* How many keys of a database are of another size than its keys have. */
-static int check_keys(struct db *meta, MDB_txn *txn, enum meta_database database, size_t size,
-                      int (*tell)(void *context, const char *what), void *context)
-{
-    MDB_cursor *cursor;
-    MDB_val key;
-    MDB_val value;
-    int r = db_cursor(txn, meta->dbis[database], &cursor);
-    if (r < 0)
-        return r == -ENOENT ? 0 : r;
-    r = db_errno(mdb_cursor_get(cursor, &key, &value, MDB_FIRST));
-    while (r == 0) {
-        if (key.mv_size != size)
-            r = tell(context, database == META_OFFSETS ? "the key of a committed offset is damaged"
-                                                       : "the key of a group is damaged");
-        if (r == 0)
-            r = db_errno(mdb_cursor_get(cursor, &key, &value, MDB_NEXT));
-    }
-    mdb_cursor_close(cursor);
-    return r == -ENOENT ? 0 : r;
-}
-
 int meta_groups_check(struct db *meta, MDB_txn *txn, int (*tell)(void *context, const char *what),
                       void *context)
 {
     uint8_t hash[GROUP_HASH_BYTES] = {0};
     struct meta_group group;
-    int r = check_keys(meta, txn, META_GROUPS, GROUP_HASH_BYTES, tell, context);
+    int r = db_check_keys(txn, meta->dbis[META_GROUPS], GROUP_HASH_BYTES,
+                          "the key of a group is damaged", tell, context);
     if (r == 0)
-        r = check_keys(meta, txn, META_OFFSETS, OFFSET_KEY_BYTES, tell, context);
+        r = db_check_keys(txn, meta->dbis[META_OFFSETS], OFFSET_KEY_BYTES,
+                          "the key of a committed offset is damaged", tell, context);
     while (r == 0) {
         int next = meta_group_next(meta, txn, hash, &group);
         if (next == 0)

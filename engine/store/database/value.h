@@ -28,6 +28,7 @@ enum value_type {
     VALUE_OFFSET = 9,
     VALUE_EPOCH = 10,
     VALUE_FEATURES = 11,
+    VALUE_QUOTA = 12,
     VALUE_STATE = 16,
     VALUE_CHECKPOINT = 17,
     VALUE_SEGMENT = 18,

@@ -14,6 +14,7 @@
 #include "create.h"
 #include "epochs.h"
 #include "meta_groups.h"
+#include "meta_quotas.h"
 #include "report.h"
 
 #include <errno.h>
@@ -350,7 +351,7 @@ static void check_numbers(struct records *records)
                         records->known[i].number);
 }
 
-static int tell_group(void *context, const char *what)
+static int tell_what(void *context, const char *what)
 {
     const struct records *records = context;
     verify_tell(records->worker, STORE_PATH_META, -1, -1, "%s", what);
@@ -377,15 +378,17 @@ static int check_records(struct records *records)
     if (r == 0 && !records->is_incomplete)
         r = each_pair(records, META_SLOTS, check_slot);
     if (r == 0)
-        r = meta_groups_check(records->meta, records->txn, tell_group, records);
+        r = meta_groups_check(records->meta, records->txn, tell_what, records);
+    if (r == 0)
+        r = meta_quotas_check(records->meta, records->txn, tell_what, records);
     return r;
 }
 
 int verify_records(struct verify_worker *worker)
 {
-    static const uint32_t meta_others = 1U << META_TOPICS | 1U << META_TOPIC_IDS |
-                                        1U << META_PARTITIONS | 1U << META_SLOTS |
-                                        1U << META_GROUPS | 1U << META_OFFSETS | 1U << META_EPOCHS;
+    static const uint32_t meta_others =
+        1U << META_TOPICS | 1U << META_TOPIC_IDS | 1U << META_PARTITIONS | 1U << META_SLOTS |
+        1U << META_GROUPS | 1U << META_OFFSETS | 1U << META_EPOCHS | 1U << META_QUOTAS;
     static const uint32_t index_others =
         1U << INDEX_CHECKPOINTS | 1U << INDEX_SEGMENTS | 1U << INDEX_ENTRIES;
     _cleanup_free_ struct records *records = calloc(1, sizeof(*records));

@@ -423,6 +423,29 @@ static void committed_offsets_are_in_the_copy(void **state)
     assert_int_equal(verify_count(fixture->store, NULL), 0);
 }
 
+static void client_quotas_are_in_the_copy(void **state)
+{
+    struct fixture *fixture = *state;
+    struct beck_quota found = {.set = 0};
+    const struct beck_quota quota = {
+        .parts[BECK_QUOTA_USER] = {.match = BECK_QUOTA_DEFAULT},
+        .set = 1U << BECK_QUOTA_CONSUMER_BYTE_RATE,
+        .values[BECK_QUOTA_CONSUMER_BYTE_RATE] = 7.0,
+    };
+    leave_ten(fixture);
+    fixture_open(fixture);
+    must(beck_quotas_put(fixture->store, &quota, 1, &fixture->error), &fixture->error);
+    fixture_close(fixture);
+    remove_store_file(fixture, STORE_PATH_META);
+    assert_repaired(fixture, 0, 1);
+    fixture_open(fixture);
+    assert_int_equal(
+        must(beck_quota_next(fixture->store, &found, &fixture->error), &fixture->error), 1);
+    assert_int_equal(found.parts[BECK_QUOTA_USER].match, BECK_QUOTA_DEFAULT);
+    assert_int_equal(found.set, quota.set);
+    assert_int_equal(verify_count(fixture->store, NULL), 0);
+}
+
 /* ---- segments ------------------------------------------------------------------------------- */
 
 static void a_torn_end_is_kept_and_cut_off(void **state)
@@ -758,6 +781,7 @@ int main(void)
         TEST(the_copy_of_meta_is_brought_up_to_date),
         TEST(one_damaged_record_of_meta_costs_no_other),
         TEST(committed_offsets_are_in_the_copy),
+        TEST(client_quotas_are_in_the_copy),
         TEST(a_torn_end_is_kept_and_cut_off),
         TEST(damage_in_the_middle_stays_unless_it_is_to_be_dropped),
         TEST(damage_in_the_middle_is_dropped_and_kept),
