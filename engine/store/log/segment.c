@@ -53,9 +53,10 @@ int segment_name_parse(const char *name, int64_t *ret_base_offset)
 {
     int64_t base_offset = 0;
     for (int i = 0; i < 20; i++) {
-        if (name[i] < '0' || name[i] > '9' || base_offset > INT64_MAX / 100)
+        if (name[i] < '0' || name[i] > '9' ||
+            __builtin_mul_overflow(base_offset, 10, &base_offset) ||
+            __builtin_add_overflow(base_offset, name[i] - '0', &base_offset))
             return -EINVAL;
-        base_offset = base_offset * 10 + (name[i] - '0');
     }
     if (strcmp(name + 20, ".log") != 0)
         return -EINVAL;
