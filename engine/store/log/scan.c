@@ -166,7 +166,7 @@ static bool may_be_batch(const uint8_t *bytes, int64_t offset, uint64_t left)
     int32_t count = (int32_t)load_be32(bytes + 57);
     return bytes[16] == BATCH_MAGIC && base >= offset && base - offset <= INT32_MAX &&
            load_be16(bytes + 21) < 2 * BATCH_DELETE_HORIZON && last_delta >= 0 && count >= 0 &&
-           count <= last_delta + 1 && length >= BATCH_HEADER_BYTES - BATCH_LENGTH_END &&
+           count - 1 <= last_delta && length >= BATCH_HEADER_BYTES - BATCH_LENGTH_END &&
            (uint64_t)length + BATCH_LENGTH_END <= left;
 }
 

@@ -90,7 +90,8 @@ static int producer_unpack(struct unpacker *u, int64_t id, struct producer *ret_
     producer.next_offset = (int64_t)unpack_u64(u);
     producer.seen_ms = (int64_t)unpack_u64(u);
     producer.batch_count = unpack_u8(u);
-    bool good = id >= 0 && epoch <= INT16_MAX && producer.batch_count <= PRODUCER_BATCHES;
+    bool good = id >= 0 && epoch <= INT16_MAX && producer.next_offset >= 0 &&
+                producer.batch_count <= PRODUCER_BATCHES;
     int64_t offset = 0;
     for (unsigned i = 0; good && i < producer.batch_count; i++) {
         struct producer_batch *batch = &producer.batches[i];

@@ -148,10 +148,12 @@ static int64_t next_due_ms(const struct look *look, size_t gone)
         most = segment_ms;
     int64_t due = look->now_ms + (most > RETENTION_LEAST_MS ? most : RETENTION_LEAST_MS);
     if (gone < look->count && look->retention_ms >= 0) {
-        int64_t oldest = time_of(look, &look->segments[gone]);
-        int64_t left = look->retention_ms - (look->now_ms - oldest) + 1;
-        if (left > 0 && left < due - look->now_ms)
-            due = look->now_ms + left;
+        int64_t age_ms = look->now_ms - time_of(look, &look->segments[gone]);
+        /* A record of the future is no older than one of now; and a limit may be the largest number
+         * that there is. */
+        int64_t left = look->retention_ms - (age_ms > 0 ? age_ms : 0);
+        if (left >= 0 && left < due - look->now_ms)
+            due = look->now_ms + left + 1;
     }
     return due;
 }

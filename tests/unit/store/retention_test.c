@@ -153,6 +153,16 @@ static void records_of_the_future_stay(void **state)
     assert_int_equal(log_start(fixture), 0);
 }
 
+static void no_time_is_too_long(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t now_ms = (int64_t)time(NULL) * 1000;
+    must_append_at(fixture->partition, "future", now_ms + 86400000);
+    set(fixture, "retention.ms", "9223372036854775807");
+    maintain(fixture);
+    assert_int_equal(log_start(fixture), 0);
+}
+
 static void the_store_s_default_applies(void **state)
 {
     struct fixture *fixture = *state;
@@ -255,6 +265,7 @@ int main(void)
         TEST(segments_of_old_records_go),
         TEST(a_log_whose_records_are_all_old_is_emptied),
         TEST(records_of_the_future_stay),
+        TEST(no_time_is_too_long),
         TEST(the_store_s_default_applies),
         TEST(a_compacted_topic_keeps_its_records),
         TEST(an_idle_segment_is_rolled_at_its_age),
