@@ -218,7 +218,7 @@ BECK_PUBLIC int beck_producer_id_new(struct beck_store *store, int64_t *ret_prod
     int r = store_check_writable(store, error);
     if (r < 0)
         return r;
-    CHECK(pthread_mutex_lock(&store->mutex) == 0);
+    CHECK(pthread_mutex_lock(&store->producer_ids_mutex) == 0);
     if (store->producer_id_next == store->producer_id_end) {
         int64_t first = 0;
         r = producer_ids_reserve(store, &first, error);
@@ -229,7 +229,7 @@ BECK_PUBLIC int beck_producer_id_new(struct beck_store *store, int64_t *ret_prod
     }
     if (r == 0)
         *ret_producer_id = store->producer_id_next++;
-    CHECK(pthread_mutex_unlock(&store->mutex) == 0);
+    CHECK(pthread_mutex_unlock(&store->producer_ids_mutex) == 0);
     return r;
 }
 

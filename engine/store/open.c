@@ -269,6 +269,7 @@ static void store_free(struct beck_store *store)
     if (store->directory >= 0)
         (void)store->io->close(store->io, store->directory);
     combine_done(&store->combine);
+    (void)pthread_mutex_destroy(&store->producer_ids_mutex);
     (void)pthread_mutex_destroy(&store->mutex);
     retention_done(store);
     free(store->partitions);
@@ -300,6 +301,7 @@ static int store_new(const char *path, unsigned flags, const struct io *io, int 
     store->references = 1;
     atomic_init(&store->meta_copy_due_ms, store_monotonic_ms() + META_COPY_FIRST_MS);
     CHECK(pthread_mutex_init(&store->mutex, NULL) == 0);
+    CHECK(pthread_mutex_init(&store->producer_ids_mutex, NULL) == 0);
     combine_init(&store->combine);
     segment_files_init(&store->files, io, directory, store->read_only);
     waiter_init(&store->waiter, io, directory, -1);

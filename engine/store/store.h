@@ -101,10 +101,12 @@ struct beck_store {
 
     pthread_mutex_t mutex;              /* for what follows; nothing else is locked under it */
     struct beck_partition **partitions; /* by slot; those that are open */
-    int64_t producer_id_next;           /* of our block */
-    int64_t producer_id_end;
     bool is_broker;
     bool is_cleaning;
+
+    pthread_mutex_t producer_ids_mutex; /* for these two; waits for meta.mdb's write lock */
+    int64_t producer_id_next;           /* of our block */
+    int64_t producer_id_end;
 
     struct seal_refused seal_refused[SEAL_REFUSED_MAX]; /* who is_cleaning has them */
     struct compact_refused compact_refused[COMPACT_REFUSED_MAX];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* beck.h: topics, their names, numbers, configuration and owners; ids of producers; roles. */
+/* beck.h: topics, their names, numbers, configuration and owners; roles. */
 #include "store_fixture.h"
 
 #include <errno.h>
@@ -281,20 +281,6 @@ static void a_store_tells_of_itself(void **state)
     assert_false(info.read_only);
 }
 
-static void a_producer_id_is_given_once(void **state)
-{
-    struct fixture *fixture = *state;
-    int64_t last = -1;
-    for (int i = 0; i < 2500; i++) {
-        int64_t id = -1;
-        must(beck_producer_id_new(fixture->store, &id, &fixture->error), &fixture->error);
-        assert_true(id > last);
-        last = id;
-        if (i % 600 == 0)
-            fixture_reopen(fixture);
-    }
-}
-
 static int try_role(struct fixture *fixture)
 {
     struct beck_store *store = must_open(fixture->path, 0);
@@ -371,7 +357,6 @@ int main(void)
         TEST(a_topic_with_records_is_not_deleted_as_empty),
         TEST(no_acknowledged_record_goes_with_an_empty_topic),
         TEST(a_store_tells_of_itself),
-        TEST(a_producer_id_is_given_once),
         TEST(one_process_is_the_broker),
         TEST(keys_stay_with_their_partition_and_others_take_turns),
         TEST(the_view_and_records_can_be_read_in_turns),
