@@ -33,9 +33,10 @@
  *     -EEXIST           a store or topic of that name exists
  *     -EINVAL           an argument, name or record that can never be right
  *     -EROFS            the store was opened read-only
- *     -EBUSY            another process holds the role asked for, or was stopped with what is
- * needed -EILSEQ           a producer's sequence is out of order -EKEYEXPIRED      a producer's
- * epoch is over -ETIME            a record's timestamp is too far from the clock for its topic
+ *     -EBUSY            another process holds the role asked for, or what is needed
+ *     -EILSEQ           a producer's sequence is out of order
+ *     -EKEYEXPIRED      a producer's epoch is over
+ *     -ETIME            a record's timestamp is too far from the clock for its topic
  *     -ENOKEY           a record without a key, for a topic that is compacted
  *     -EIO              a disk refused; the partition takes no more appends until it was read anew
  *     -ENODEV           the handle crossed a fork(2), or the store's file system cannot serve it
