@@ -358,7 +358,7 @@ BECK_PUBLIC int beck_partition_wait(struct beck_partition *partition, int64_t of
                                     struct beck_error *error)
 {
     struct waiter *waiter = &partition->store->waiter;
-    int64_t deadline_ms = timeout_ms < 0 ? -1 : store_monotonic_ms() + timeout_ms;
+    int64_t deadline_ms = timeout_ms < 0 ? -1 : waiter_now_ms() + timeout_ms;
     int r = store_check(partition->store, error);
     if (r < 0)
         return r;
@@ -371,7 +371,7 @@ BECK_PUBLIC int beck_partition_wait(struct beck_partition *partition, int64_t of
             return r;
         if (tail_bound(&tail, isolation)->offset > offset)
             return 1;
-        if (deadline_ms >= 0 && store_monotonic_ms() >= deadline_ms)
+        if (deadline_ms >= 0 && waiter_now_ms() >= deadline_ms)
             return 0;
         r = waiter_wait(waiter, rings, deadline_ms);
         if (r < 0)

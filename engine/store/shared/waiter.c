@@ -180,7 +180,7 @@ uint64_t waiter_rings(struct waiter *waiter)
     return rings;
 }
 
-static int64_t monotonic_ms(void)
+int64_t waiter_now_ms(void)
 {
     struct timespec now;
     CHECK(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
@@ -193,7 +193,7 @@ static int waiter_poll(struct waiter *waiter, int64_t deadline_ms)
     enum { NO_DOORBELL_MS = 10 };
     struct pollfd item = {.fd = atomic_load(&waiter->lent) ? -1 : waiter_fd(waiter),
                           .events = POLLIN};
-    int64_t left = deadline_ms < 0 ? -1 : deadline_ms - monotonic_ms();
+    int64_t left = deadline_ms < 0 ? -1 : deadline_ms - waiter_now_ms();
     if (deadline_ms >= 0 && left < 0)
         left = 0;
     if (item.fd < 0 && (left < 0 || left > NO_DOORBELL_MS))
@@ -233,7 +233,7 @@ int waiter_wait(struct waiter *waiter, uint64_t rings, int64_t deadline_ms)
                                      .tv_nsec = (long)(deadline_ms % 1000) * 1000000};
             (void)pthread_cond_timedwait(&waiter->rung, &waiter->mutex, &until);
         }
-        if (r == 0 && waiter->rings == rings && deadline_ms >= 0 && monotonic_ms() >= deadline_ms)
+        if (r == 0 && waiter->rings == rings && deadline_ms >= 0 && waiter_now_ms() >= deadline_ms)
             break;
     }
     if (r == 0)

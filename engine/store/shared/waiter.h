@@ -46,6 +46,8 @@ void waiter_ring(struct waiter *waiter, _Atomic uint64_t *mask);
 /* Empty our FIFO. */
 void waiter_clear(struct waiter *waiter);
 
+/* The clock of deadlines. By a coarse one, a wait would be over and not over for some ms. */
+int64_t waiter_now_ms(void);
 /* Where the count of rings stands; take it before looking at what is waited for. */
 uint64_t waiter_rings(struct waiter *waiter);
 /* Wait for a ring beyond `rings`, or until `deadline_ms` (monotonic; -1: none). Returns 1, 0 when

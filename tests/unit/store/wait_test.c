@@ -19,6 +19,18 @@
 #include <time.h>
 #include <unistd.h>
 
+/* How often somebody slept. */
+int __real_poll(struct pollfd *items, nfds_t count, int timeout_ms);
+int __wrap_poll(struct pollfd *items, nfds_t count, int timeout_ms);
+
+static _Atomic unsigned polls;
+
+int __wrap_poll(struct pollfd *items, nfds_t count, int timeout_ms)
+{
+    polls++;
+    return __real_poll(items, count, timeout_ms);
+}
+
 static int64_t now_ms(void)
 {
     struct timespec now;
@@ -74,6 +86,16 @@ static void a_wait_ends_with_its_time(void **state)
     int64_t begin = now_ms();
     assert_int_equal(wait_for(fixture, 0, 60), 0);
     assert_true(now_ms() - begin >= 55);
+}
+
+static void the_end_of_the_time_is_slept_up_to(void **state)
+{
+    struct fixture *fixture = *state;
+    enum { WAITS = 10 };
+    polls = 0;
+    for (int i = 0; i < WAITS; i++)
+        assert_int_equal(wait_for(fixture, 0, 10), 0);
+    assert_true(polls <= 3 * WAITS);
 }
 
 static void no_time_at_all_only_looks(void **state)
@@ -373,6 +395,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_is_there_needs_no_wait),
         TEST(a_wait_ends_with_its_time),
+        TEST(the_end_of_the_time_is_slept_up_to),
         TEST(no_time_at_all_only_looks),
         TEST(an_append_of_another_process_ends_a_wait),
         TEST(a_wait_goes_on_until_what_was_appended_is_visible),
