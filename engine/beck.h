@@ -1182,8 +1182,10 @@ int beck_quota_next(struct beck_store *store, struct beck_quota *quota, struct b
 /*
  * Wait until a reader of that isolation could read `offset`, or the topic was deleted, or the time
  * is over. Returns 1 when there is something (or -ESTALE), 0 when the time is over. -1 ms: no
- * limit. Does not poll, unless BECK_WAITING_PROCESSES_MAX processes wait already or the store is
- * read-only. -EINTR: a signal came.
+ * limit. Who has read up to the end waits for the end that beck_partition_state() told before: the
+ * offset behind the last record may be below it, and then there is nothing to wait for. Does not
+ * poll, unless BECK_WAITING_PROCESSES_MAX processes wait already or the store is read-only. -EINTR:
+ * a signal came.
  */
 int beck_partition_wait(struct beck_partition *partition, int64_t offset,
                         enum beck_isolation isolation, int timeout_ms, struct beck_error *error);

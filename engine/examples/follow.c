@@ -49,15 +49,18 @@ int main(int argc, char **argv)
         beck_partition_state(partition, &state, &error) < 0 ||
         beck_reader_seek(reader, state.log_start_offset, &error) < 0)
         errx(1, "%s", error.message);
-    int64_t next = state.log_start_offset;
+    /* The end is looked at before what is in front of it is read: then nothing comes in between. It
+     * may be above the offset behind the last record, as where the last ones were compacted. */
+    int64_t end = state.last_stable_offset;
     while (left != 0) {
         int r = beck_reader_next(reader, &record, &error);
         if (r == 1) {
             print_record(&record);
-            next = record.offset + 1;
             left--;
-        } else if (r == 0) { /* the end, for now */
-            r = beck_partition_wait(partition, next, BECK_READ_COMMITTED, -1, &error);
+        } else if (r == 0) {
+            r = beck_partition_wait(partition, end, BECK_READ_COMMITTED, -1, &error);
+            if (r == 1 && (r = beck_partition_state(partition, &state, &error)) == 0)
+                end = state.last_stable_offset;
         }
         if (r < 0)
             errx(1, "%s", error.message);
