@@ -183,7 +183,11 @@ int db_copy(struct db *db, const char *directory, const char *name, struct beck_
     }
     if (r == 0)
         r = sync_file(path);
-    return r < 0 ? report_errno(error, r, "%s: cannot be copied to %s", db->name, path) : 0;
+    if (r == 0)
+        return 0;
+    /* On a full disk, half a copy would take the rest of the room. */
+    (void)unlink(path);
+    return report_errno(error, r, "%s: cannot be copied to %s", db->name, path);
 }
 
 void db_reserve(struct db *db)

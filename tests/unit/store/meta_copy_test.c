@@ -5,8 +5,10 @@
 #include "store_fixture.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -93,6 +95,24 @@ static void while_the_store_is_open_it_is_made_daily(void **state)
     assert_int_not_equal(copy_inode(fixture), before);
 }
 
+/* A limit stands for the disk that is full. */
+static void a_copy_that_does_not_fit_leaves_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    struct rlimit before;
+    char path[PATH_MAX];
+    store_file(fixture, STORE_PATH_META_COPY ".new", path);
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    const struct rlimit little = {.rlim_cur = 16384, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
+    int r = meta_copy_make(fixture->store, &fixture->error);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_true(r < 0);
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(copy_inode(fixture), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_partition, teardown)
 
 int main(void)
@@ -102,6 +122,7 @@ int main(void)
         TEST(a_close_without_changes_makes_no_other),
         TEST(a_changed_meta_mdb_is_copied_at_the_next_close),
         TEST(while_the_store_is_open_it_is_made_daily),
+        TEST(a_copy_that_does_not_fit_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
