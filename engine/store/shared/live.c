@@ -337,6 +337,8 @@ void live_tail_publish(struct live_slot *slot, struct live_tail *tail)
 {
     uint32_t generation = atomic_load_explicit(&slot->generation, memory_order_relaxed) + 1;
     tail->checksum = tail_checksum(tail);
+    /* Who meets a word of this copy is to see that the generation moved to the other one before. */
+    atomic_thread_fence(memory_order_release);
     words_store(&slot->tails[generation & 1], tail, sizeof(*tail));
     atomic_store_explicit(&slot->generation, generation, memory_order_release);
 }
