@@ -18,11 +18,11 @@ struct damaged_segment {
 };
 
 /* Have what is behind the damage that reading `offset` met, at `byte` of its segment; -1: it is not
- * known, or there is no file. `ret_skipped`: the bytes that are passed over at once. 0, or the
- * library's error. */
+ * known, or there is no file. `ret_skipped`: the bytes that are passed over at once. 0; the
+ * library's error; or why the file cannot be read, which is no damage. */
 int damaged_segment_begin(struct damaged_segment *segment, struct beck_store *store,
                           struct beck_partition *partition, int64_t offset, int64_t byte,
-                          uint64_t *ret_skipped);
+                          uint64_t *ret_skipped, struct beck_error *error);
 
 /* As segment_file_next(); at the end the file is closed: 0. */
 int damaged_segment_next(struct damaged_segment *segment, struct segment_step *ret_step,

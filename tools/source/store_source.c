@@ -202,19 +202,27 @@ static int fill_buffer(struct store_partition *partition, const struct beck_rang
     return 0;
 }
 
-/* Go on behind damage: in its segment where that can be read, else with the next. */
-static void go_behind(struct store_partition *partition, int64_t offset, int64_t byte,
-                      struct source_damage *ret_damage)
+/* Go on behind damage, which `error` tells: in its segment where that has something, else with the
+ * next. Returns -EBADMSG; else what the disk said, and stays where it is. */
+static int go_behind(struct store_partition *partition, int64_t offset,
+                     struct source_damage *ret_damage, struct beck_error *error)
 {
     const struct store_source *source = (const struct store_source *)partition->base.source;
+    struct beck_error why;
     uint64_t skipped = 0;
+    int64_t byte = error->byte;
 
     int result = damaged_segment_begin(&partition->damaged, source->store, partition->partition,
-                                       offset, byte, &skipped);
+                                       offset, byte, &skipped, &why);
+    if (result < 0 && result != -EBADMSG) {
+        *error = why;
+        return result;
+    }
     *ret_damage =
         (struct source_damage){.offset = offset, .position = byte, .skipped = (size_t)skipped};
     partition->next_offset = partition->damaged.end_offset;
     partition->ended = result < 0 || partition->next_offset <= offset;
+    return -EBADMSG;
 }
 
 static int next_behind(struct store_partition *partition, struct source_batch *ret_batch,
@@ -245,7 +253,7 @@ static int next_range(struct store_partition *partition, struct source_damage *r
     int result = beck_read_range(partition->partition, offset, RANGE_BYTES, BECK_READ_UNCOMMITTED,
                                  &range, error);
     if (result == -EBADMSG)
-        go_behind(partition, offset, error->byte, ret_damage);
+        result = go_behind(partition, offset, ret_damage, error);
     if (result < 0)
         return result;
     if (range.size > 0)
