@@ -46,14 +46,12 @@ int index_clean_put(struct db *index, MDB_txn *txn, bool clean)
 
 /* ---- checkpoints --------------------------------------------------------------------------- */
 
-int index_checkpoint_get(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,
-                         struct index_checkpoint *ret_checkpoint)
+int index_checkpoint_read(const void *key, size_t key_size, const void *value, size_t size,
+                          struct index_checkpoint *ret_checkpoint)
 {
-    struct db_key key = db_key_partition(topic_number, partition);
     struct index_checkpoint c;
     struct unpacker u;
-    int r = db_get_value(txn, index->dbis[INDEX_CHECKPOINTS], key.bytes, key.size, VALUE_CHECKPOINT,
-                         &u);
+    int r = unpack_begin(&u, value, size, VALUE_CHECKPOINT, key, key_size);
     if (r < 0)
         return r;
     c.end.offset = (int64_t)unpack_u64(&u);
@@ -71,6 +69,18 @@ int index_checkpoint_get(struct db *index, MDB_txn *txn, uint32_t topic_number, 
     if (r == 0)
         *ret_checkpoint = c;
     return r;
+}
+
+int index_checkpoint_get(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,
+                         struct index_checkpoint *ret_checkpoint)
+{
+    struct db_key key = db_key_partition(topic_number, partition);
+    const MDB_val name = {.mv_size = key.size, .mv_data = key.bytes};
+    MDB_val value;
+    int r = db_get(txn, index->dbis[INDEX_CHECKPOINTS], &name, &value);
+    return r < 0 ? r
+                 : index_checkpoint_read(key.bytes, key.size, value.mv_data, value.mv_size,
+                                         ret_checkpoint);
 }
 
 int index_checkpoint_put(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,

@@ -67,6 +67,9 @@ static inline struct segment_record segment_record_of(const struct live_rolled *
 int index_clean_get(struct db *index, MDB_txn *txn, bool *ret_clean);
 int index_clean_put(struct db *index, MDB_txn *txn, bool clean);
 
+/* One that was found as a pair. -EBADMSG, -EPROTONOSUPPORT. */
+int index_checkpoint_read(const void *key, size_t key_size, const void *value, size_t size,
+                          struct index_checkpoint *ret_checkpoint);
 int index_checkpoint_get(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,
                          struct index_checkpoint *ret_checkpoint);
 int index_checkpoint_put(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,

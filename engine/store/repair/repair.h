@@ -8,7 +8,8 @@
  *
  * repair.c goes through the store, repair_meta.c makes meta.mdb anew, repair_partition.c looks at
  * files, repair_names.c at their names, repair_headers.c reads what the headers of batches say,
- * repair_side.c keeps what goes, repair_walk.c reads LMDB's files.
+ * repair_ends.c what index.mdb says of logs' ends, repair_side.c keeps what goes, repair_walk.c
+ * reads LMDB's files.
  */
 #ifndef STORE_REPAIR_H
 #define STORE_REPAIR_H
@@ -70,7 +71,7 @@ struct repair_epoch {
 /* What the headers in a partition's files say (repair_headers.c), at the most. */
 struct repair_headers {
     int64_t first_offset;        /* of the first file, by its name; 0: there is none */
-    int64_t end_offset;          /* behind the last batch; 0: there is none */
+    int64_t end_offset;          /* behind the last batch, and where the last file begins */
     int64_t producer_id;         /* -1: none */
     int32_t leader_epoch;        /* -1: none */
     struct repair_epoch *epochs; /* rising */
@@ -80,7 +81,25 @@ struct repair_headers {
 void repair_headers_done(struct repair_headers *headers);
 
 int repair_headers(struct repair *repair, const struct beck_topic *topic, int32_t partition,
-                   struct repair_headers *ret_headers);
+                   struct repair_headers *ret_headers, struct beck_error *error);
+
+/* What index.mdb says of where a partition's log ends (repair_ends.c). */
+struct repair_end {
+    uint8_t key[8]; /* topic number and partition */
+    int64_t end_offset;
+    int64_t reserved_offset;
+};
+struct repair_ends {
+    struct repair_end *ends; /* rising */
+    size_t count;
+};
+
+/* Gather them, from whatever of index.mdb can be read. */
+int repair_ends(struct repair *repair, struct repair_ends *ret_ends);
+void repair_ends_done(struct repair_ends *ends);
+/* NULL: nothing is known. */
+const struct repair_end *repair_ends_find(const struct repair_ends *ends, uint32_t topic_number,
+                                          uint32_t partition);
 
 /* Find and carry out what one partition needs. `*broken_index`: its part of index.mdb has damaged
  * values. */

@@ -51,6 +51,8 @@ struct rebuild {
     uint32_t from_files;
     uint32_t next_topic_number;
     int64_t next_producer_id;
+    struct repair_ends ends;
+    bool is_told; /* `error` says already what went wrong */
     struct beck_error *error;
 };
 
@@ -304,15 +306,22 @@ static int put_epoch(struct rebuild *rebuild, const struct beck_topic *topic, ui
                       epoch->start_offset, log_start);
 }
 
-/* The history of leader epochs, from the batches where nothing else has it. */
+/* The history of leader epochs, from the batches where nothing else has it. The newest one, of
+ * which no batch speaks, begins behind all there is: those that are damaged, too. */
 static int put_epochs(struct rebuild *rebuild, const struct beck_topic *topic, uint32_t number,
                       const struct repair_headers *headers, const struct meta_partition *record)
 {
+    const struct repair_end *known = repair_ends_find(&rebuild->ends, topic->number, number);
+    struct repair_epoch newest = {record->leader_epoch, headers->end_offset};
     int r = 0;
+    /* Nothing was appended from the reserved offset on: who says so has a wrong base offset. */
+    if (known &&
+        (known->end_offset > newest.start_offset || known->reserved_offset < newest.start_offset))
+        newest.start_offset = known->end_offset;
     for (size_t i = 0; r == 0 && i < headers->epoch_count; i++)
-        if (headers->epochs[i].epoch < record->leader_epoch)
+        if (headers->epochs[i].epoch <= record->leader_epoch)
             r = put_epoch(rebuild, topic, number, &headers->epochs[i], record->log_start_offset);
-    return r;
+    return r < 0 ? r : put_epoch(rebuild, topic, number, &newest, record->log_start_offset);
 }
 
 /* Where nobody knows for sure what a partition has given out, a new epoch begins. */
@@ -325,28 +334,35 @@ static void raise_record(const struct repair_headers *headers, struct meta_parti
         record->log_start_offset = headers->first_offset;
 }
 
+/* What only the batches say, where not all of a partition is known from meta.mdb itself. */
+static int fix_from_batches(struct rebuild *rebuild, const struct beck_topic *topic,
+                            uint32_t number, bool trusted, struct meta_partition *record)
+{
+    struct repair_headers headers;
+    int r = repair_headers(rebuild->repair, topic, (int32_t)number, &headers, rebuild->error);
+    if (r < 0) {
+        rebuild->is_told = true;
+        return r;
+    }
+    if (!trusted)
+        raise_record(&headers, record);
+    r = put_epochs(rebuild, topic, number, &headers, record);
+    if (headers.producer_id >= rebuild->next_producer_id && headers.producer_id < INT64_MAX / 2)
+        rebuild->next_producer_id = headers.producer_id + 1;
+    repair_headers_done(&headers);
+    return r;
+}
+
 static int fix_partition(struct rebuild *rebuild, const struct beck_topic *topic, uint32_t number)
 {
     struct db_key key = db_key_partition(topic->number, number);
     struct meta_partition record = {0};
-    struct repair_headers headers = {.leader_epoch = -1, .producer_id = -1};
     bool known =
         meta_partition_get(rebuild->meta, rebuild->txn, topic->number, number, &record) == 0;
     bool trusted = known && is_trusted(rebuild, META_PARTITIONS, key.bytes, key.size);
     int r = trusted && rebuild->has_store && epochs_are_trusted(rebuild)
                 ? 0
-                : repair_headers(rebuild->repair, topic, (int32_t)number, &headers);
-    if (r < 0)
-        return r;
-    if (!trusted)
-        raise_record(&headers, &record);
-    const struct repair_epoch newest = {record.leader_epoch, headers.end_offset};
-    r = put_epochs(rebuild, topic, number, &headers, &record);
-    if (r == 0 && !trusted)
-        r = put_epoch(rebuild, topic, number, &newest, record.log_start_offset);
-    if (headers.producer_id >= rebuild->next_producer_id && headers.producer_id < INT64_MAX / 2)
-        rebuild->next_producer_id = headers.producer_id + 1;
-    repair_headers_done(&headers);
+                : fix_from_batches(rebuild, topic, number, trusted, &record);
     if (r == 0)
         r = free_slot(rebuild, known ? record.slot : 0, &record.slot);
     return r < 0 ? r
@@ -428,7 +444,9 @@ static int open_in_memory(struct rebuild *rebuild)
 static int gather(struct rebuild *rebuild)
 {
     struct repair *repair = rebuild->repair;
-    int r = db_begin(rebuild->meta, true, &rebuild->txn, rebuild->error);
+    int r = repair_ends(repair, &rebuild->ends);
+    if (r == 0)
+        r = db_begin(rebuild->meta, true, &rebuild->txn, rebuild->error);
     if (r == 0)
         r = repair_walk(repair->store.path, STORE_PATH_META, &meta_layout, repair->map_bytes, true,
                         take_own, rebuild, &rebuild->walk);
@@ -451,7 +469,7 @@ static int gather(struct rebuild *rebuild)
         r = fix_store(rebuild);
     if (r < 0) {
         db_abortp(&rebuild->txn);
-        return r == -EPROTONOSUPPORT
+        return r == -EPROTONOSUPPORT || rebuild->is_told
                    ? r
                    : report_errno(rebuild->error, r, "meta.mdb cannot be made anew");
     }
@@ -566,6 +584,7 @@ int repair_meta(struct repair *repair, struct beck_error *error)
     rebuild->next_topic_number = 1;
     rebuild->next_producer_id = 1;
     r = make_anew(rebuild);
+    repair_ends_done(&rebuild->ends);
     free(rebuild->bad);
     return r;
 }

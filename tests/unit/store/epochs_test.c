@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The history of leader epochs: each begins behind all offsets that were given out before it. */
+#include "bytes.h"
 #include "epochs.h"
+#include "fault_io.h"
+#include "repair.h"
 #include "store.h"
 #include "store_fixture.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static void append_three(struct fixture *f, struct beck_store *store)
@@ -180,6 +185,119 @@ static void one_wrong_epoch_is_not_believed(void **state)
     }
 }
 
+/* ---- behind damage -------------------------------------------------------------------------- */
+
+static int repair_with(struct fixture *f, const struct io *io)
+{
+    struct beck_repair_totals totals;
+    return repair_store(f->path, BECK_REPAIR_EXECUTE, &fixture_options, NULL, NULL, io, &totals,
+                        &f->error);
+}
+
+/* A batch's header of nine is damaged, in three epochs of three, and meta.mdb lost. Returns the
+ * offset after the last record. */
+static int64_t damage_header(struct fixture *f, int batch, bool index)
+{
+    char path[PATH_MAX];
+    (void)lose_power(f);
+    (void)lose_power(f);
+    for (int i = 0; i < 3; i++)
+        must_append(f->partition, "v", BECK_ACKS_LEADER);
+    int64_t end = must_state(f->partition).next_offset;
+    fixture_close(f);
+    segment_path(f, "t", 0, 0, path);
+    file_flip(path, batch * (file_size(path) / 9) + 16);
+    remove_file(f, STORE_PATH_META);
+    remove_file(f, STORE_PATH_META_COPY);
+    if (index)
+        remove_file(f, STORE_PATH_INDEX);
+    return end;
+}
+
+static void assert_epoch_two_ends(struct fixture *f, int64_t end)
+{
+    assert_true(must(repair_with(f, &io_system), &f->error) >= 0);
+    fixture_open(f);
+    assert_true(must_state(f->partition).leader_epoch > 2);
+    assert_epoch_end(f, 2, 2, end);
+}
+
+static void no_epoch_begins_below_what_is_behind_damage(void **state)
+{
+    struct fixture *f = *state;
+    assert_epoch_two_ends(f, damage_header(f, 1, false));
+}
+
+static void no_epoch_begins_below_what_is_behind_damage_without_the_index(void **state)
+{
+    struct fixture *f = *state;
+    assert_epoch_two_ends(f, damage_header(f, 7, true));
+}
+
+static void no_epoch_begins_below_damage_that_ends_the_log(void **state)
+{
+    struct fixture *f = *state;
+    assert_epoch_two_ends(f, damage_header(f, 8, false));
+}
+
+/* The last file that was opened is no segment, or cannot be read. */
+static int refuse_reads(struct fault_io *fault, const struct fault_what *what)
+{
+    bool *is_segment = fault->context;
+    if (what->call == FAULT_OPEN)
+        *is_segment = fault_is(what, FAULT_OPEN, ".log");
+    return what->call == FAULT_READ && *is_segment ? -EIO : 0;
+}
+
+static void history_is_not_made_of_half_of_the_batches(void **state)
+{
+    struct fixture *f = *state;
+    struct fault_io fault;
+    bool is_segment = false;
+    int64_t end = damage_header(f, 1, false);
+    fault_io_init(&fault);
+    fault.hook = refuse_reads;
+    fault.context = &is_segment;
+    assert_int_equal(repair_with(f, &fault.io), -EIO);
+    assert_non_null(strstr(f->error.message, ".log: cannot be read"));
+    assert_epoch_two_ends(f, end);
+}
+
+/* The value of an epoch's record, wherever it is. */
+static void damage_epoch(struct fixture *f, int64_t start_offset)
+{
+    char path[PATH_MAX];
+    uint8_t value[10] = {VALUE_EPOCH, 1};
+    size_t size;
+    store_le64(value + 2, (uint64_t)start_offset);
+    store_file(f, STORE_PATH_META, path);
+    char *bytes = file_read(path, &size);
+    for (size_t i = 0; i + sizeof(value) <= size; i++)
+        if (memcmp(bytes + i, value, sizeof(value)) == 0)
+            bytes[i + 2] ^= 1;
+    file_write(path, bytes, size);
+    free(bytes);
+}
+
+/* Also where the partition's own record is undamaged, and so its epoch stays. */
+static void the_begin_of_the_newest_epoch_is_found_again(void **state)
+{
+    struct fixture *f = *state;
+    int64_t first = lose_power(f);
+    for (int appended = 0; appended < 2; appended++) {
+        if (appended)
+            must_append(f->partition, "v", BECK_ACKS_LEADER);
+        fixture_close(f);
+        damage_epoch(f, first);
+        remove_file(f, STORE_PATH_META_COPY);
+        assert_int_equal(must(repair_with(f, &io_system), &f->error), 0);
+        fixture_open(f);
+        assert_int_equal(must_state(f->partition).leader_epoch, 1);
+        assert_epoch_end(f, 0, 0, first);
+        assert_epoch_end(f, 1, 1, first + appended);
+    }
+}
+
 static void a_deleted_topic_leaves_no_history(void **state)
 {
     struct fixture *f = *state;
@@ -228,6 +346,11 @@ int main(void)
         TEST(history_is_found_again_in_the_batches),
         TEST(history_is_found_again_without_the_index),
         TEST(one_wrong_epoch_is_not_believed),
+        TEST(no_epoch_begins_below_what_is_behind_damage),
+        TEST(no_epoch_begins_below_what_is_behind_damage_without_the_index),
+        TEST(no_epoch_begins_below_damage_that_ends_the_log),
+        TEST(history_is_not_made_of_half_of_the_batches),
+        TEST(the_begin_of_the_newest_epoch_is_found_again),
         TEST(a_deleted_topic_leaves_no_history),
         TEST(the_oldest_of_too_many_epochs_are_forgotten),
         TEST(epochs_below_the_log_start_are_forgotten),
