@@ -237,7 +237,8 @@ struct strays {
     size_t count;
 };
 
-static bool topic_is_known(struct repair *repair, const char *name)
+/* Returns 1, or 0. */
+static int topic_is_known(struct repair *repair, const char *name)
 {
     _cleanup_txn_ MDB_txn *txn = NULL;
     struct db *meta = &repair->store.meta;
@@ -245,20 +246,25 @@ static bool topic_is_known(struct repair *repair, const char *name)
     uint8_t id[BECK_ID_BYTES];
     const MDB_val key = {.mv_size = sizeof(id), .mv_data = id};
     MDB_val value;
-    return store_topic_id_parse(name, id) == 0 && db_begin(meta, false, &txn, NULL) == 0 &&
-           (meta_topic_name_of_id(meta, txn, id, topic) == 0 ||
-            db_get(txn, meta->dbis[META_DELETED], &key, &value) == 0);
+    if (store_topic_id_parse(name, id) < 0)
+        return 0;
+    int r = db_begin(meta, false, &txn, NULL);
+    if (r == 0)
+        r = meta_topic_name_of_id(meta, txn, id, topic);
+    if (r == -ENOENT)
+        r = db_get(txn, meta->dbis[META_DELETED], &key, &value);
+    return r == -ENOENT ? 0 : r < 0 ? r : 1;
 }
 
-/* Does a name belong there? */
-static bool belongs(const struct strays *strays, const char *name)
+/* Does a name belong there? Returns 1, or 0. */
+static int belongs(const struct strays *strays, const char *name)
 {
     char number[12];
     char *end;
     if (!strays->topic)
         return topic_is_known(strays->repair, name);
     if (strcmp(name, "topic") == 0)
-        return true;
+        return 1;
     unsigned long partition = strtoul(name, &end, 10);
     (void)snprintf(number, sizeof(number), "%lu", partition);
     return strcmp(number, name) == 0 && partition < strays->topic->partition_count;
@@ -267,8 +273,9 @@ static bool belongs(const struct strays *strays, const char *name)
 static int note_stray(void *context, const char *name)
 {
     struct strays *strays = context;
-    if (belongs(strays, name))
-        return 0;
+    int r = belongs(strays, name);
+    if (r != 0)
+        return r < 0 ? r : 0;
     char(*grown)[256] = reallocarray(strays->names, strays->count + 1, sizeof(*grown));
     if (!grown)
         return -ENOMEM;
@@ -315,6 +322,8 @@ static int check_topic_file(struct repair *repair, const struct meta_topic *topi
         file->topic.partition_count >= topic->topic.partition_count)
         return 0;
     (void)snprintf(path, sizeof(path), "%s/topic", folder);
+    if (found < 0 && found != -ENOENT && found != -EBADMSG && found != -ENOTDIR)
+        return report_errno(error, found, "%s: cannot be read", path);
     struct beck_repair_step step = repair_step(BECK_REPAIR_MAKE, path);
     (void)snprintf(step.topic, sizeof(step.topic), "%s", topic->topic.name);
     int r = repair_executes(repair) ? topic_file_write(&repair->store, topic) : 0;

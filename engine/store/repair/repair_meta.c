@@ -167,14 +167,36 @@ static int fix_store(struct rebuild *rebuild)
 
 /* ---- topics --------------------------------------------------------------------------------- */
 
-static bool has_folder(struct rebuild *rebuild, const struct beck_topic *topic)
+/* What the disk refuses to tell is not taken for what is not there. */
+static int cannot_be_read(struct rebuild *rebuild, int r, const char *folder, const char *name)
+{
+    rebuild->is_told = true;
+    return report_errno(rebuild->error, r, "%s%s: cannot be read", folder, name);
+}
+
+/* Returns 1, or 0. */
+static int has_folder(struct rebuild *rebuild, const struct beck_topic *topic)
 {
     struct beck_store *store = &rebuild->repair->store;
     char path[STORE_TOPIC_PATH_BYTES];
     store_topic_path(path, topic->id, -1);
     _cleanup_close_ int fd =
         store->io->open(store->io, store->directory, path, O_RDONLY | O_DIRECTORY, 0);
-    return fd >= 0;
+    if (fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP)
+        return 0;
+    return fd < 0 ? cannot_be_read(rebuild, fd, path, "") : 1;
+}
+
+/* The file in a topic's folder. Returns 1; 0: it is damaged, or not there. */
+static int read_topic_file(struct rebuild *rebuild, const uint8_t id[BECK_ID_BYTES],
+                           struct meta_topic *ret_topic)
+{
+    char folder[STORE_TOPIC_PATH_BYTES];
+    int r = topic_file_read(&rebuild->repair->store, id, ret_topic);
+    if (r == -ENOENT || r == -ENOTDIR || r == -EBADMSG)
+        return 0;
+    store_topic_path(folder, id, -1);
+    return r < 0 ? cannot_be_read(rebuild, r, folder, "/topic") : 1;
 }
 
 static bool topic_is_trusted(const struct rebuild *rebuild, const char *name)
@@ -188,10 +210,14 @@ static int fix_known_topic(struct rebuild *rebuild, struct meta_topic *topic,
                            struct meta_topic *file)
 {
     if (!topic_is_trusted(rebuild, topic->topic.name)) {
-        if (!has_folder(rebuild, &topic->topic))
+        int r = has_folder(rebuild, &topic->topic);
+        if (r == 0)
             return meta_topic_delete(rebuild->meta, rebuild->txn, &topic->topic);
-        if (topic_file_read(&rebuild->repair->store, topic->topic.id, file) == 0 &&
-            strcmp(file->topic.name, topic->topic.name) == 0) {
+        if (r == 1)
+            r = read_topic_file(rebuild, topic->topic.id, file);
+        if (r < 0)
+            return r;
+        if (r == 1 && strcmp(file->topic.name, topic->topic.name) == 0) {
             topic->configs = file->configs;
             if (file->topic.partition_count > topic->topic.partition_count)
                 topic->topic.partition_count = file->topic.partition_count;
@@ -232,14 +258,16 @@ static int add_topic(struct rebuild *rebuild, const uint8_t id[BECK_ID_BYTES])
     if (!file || !other)
         return -ENOMEM;
     if (meta_topic_name_of_id(rebuild->meta, rebuild->txn, id, name) == 0 ||
-        is_deleted(rebuild, id) || topic_file_read(&rebuild->repair->store, id, file) < 0 ||
-        topic_is_trusted(rebuild, file->topic.name))
+        is_deleted(rebuild, id))
         return 0;
+    int r = read_topic_file(rebuild, id, file);
+    if (r <= 0 || topic_is_trusted(rebuild, file->topic.name))
+        return r < 0 ? r : 0;
     /* Of two that have the same name, the one before was deleted and not removed yet. */
     if (meta_topic_get(rebuild->meta, rebuild->txn, file->topic.name, other) == 0) {
         if (other->topic.number > file->topic.number)
             return 0;
-        int r = meta_topic_delete(rebuild->meta, rebuild->txn, &other->topic);
+        r = meta_topic_delete(rebuild->meta, rebuild->txn, &other->topic);
         if (r < 0)
             return r;
     }

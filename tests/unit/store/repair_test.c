@@ -3,7 +3,9 @@
  * Repair: each thing that may be lost or damaged is told of, nothing is touched by looking, and
  * what was there before is there again. What goes is kept; offsets are never used again.
  */
+#include "fault_io.h"
 #include "partition.h"
+#include "repair.h"
 #include "store.h"
 #include "store_fixture.h"
 
@@ -446,6 +448,58 @@ static void client_quotas_are_in_the_copy(void **state)
     assert_int_equal(verify_count(fixture->store, NULL), 0);
 }
 
+/* ---- what the disk refuses ------------------------------------------------------------------ */
+
+/* Opening any file or folder whose name ends so fails. */
+static int refuse_open(struct fault_io *fault, const struct fault_what *what)
+{
+    return fault_is(what, FAULT_OPEN, fault->context) ? -EIO : 0;
+}
+
+/* The store that a repair of could not read something is as it was, and can be repaired later. */
+static void assert_refused(struct fixture *fixture, const char *name)
+{
+    struct fault_io fault;
+    fault_io_init(&fault);
+    fault.hook = refuse_open;
+    fault.context = (void *)(uintptr_t)name;
+    assert_int_equal(repair_store(fixture->path, BECK_REPAIR_EXECUTE, &fixture_options, note_step,
+                                  NULL, &fault.io, &totals, &fixture->error),
+                     -EIO);
+    assert_non_null(strstr(fixture->error.message, name));
+    assert_int_equal(totals.done, 0);
+    must(repair(fixture, BECK_REPAIR_EXECUTE), &fixture->error);
+    assert_ten(fixture);
+    assert_topics(fixture);
+}
+
+static void a_topic_whose_file_cannot_be_read_is_not_forgotten(void **state)
+{
+    struct fixture *fixture = *state;
+    leave_ten(fixture);
+    remove_store_file(fixture, STORE_PATH_META);
+    remove_store_file(fixture, STORE_PATH_META_COPY);
+    assert_refused(fixture, "/topic");
+}
+
+static void a_topic_whose_folder_cannot_be_opened_is_not_forgotten(void **state)
+{
+    struct fixture *fixture = *state;
+    char folder[PATH_MAX];
+    leave_ten(fixture);
+    partition_folder(fixture, "other", 0, folder);
+    *strrchr(folder, '/') = '\0';
+    remove_store_file(fixture, STORE_PATH_META);
+    assert_refused(fixture, strrchr(folder, '/') + 1);
+}
+
+static void a_topics_file_that_cannot_be_read_is_not_replaced(void **state)
+{
+    struct fixture *fixture = *state;
+    leave_ten(fixture);
+    assert_refused(fixture, "/topic");
+}
+
 /* ---- segments ------------------------------------------------------------------------------- */
 
 static void a_torn_end_is_kept_and_cut_off(void **state)
@@ -782,6 +836,9 @@ int main(void)
         TEST(one_damaged_record_of_meta_costs_no_other),
         TEST(committed_offsets_are_in_the_copy),
         TEST(client_quotas_are_in_the_copy),
+        TEST(a_topic_whose_file_cannot_be_read_is_not_forgotten),
+        TEST(a_topic_whose_folder_cannot_be_opened_is_not_forgotten),
+        TEST(a_topics_file_that_cannot_be_read_is_not_replaced),
         TEST(a_torn_end_is_kept_and_cut_off),
         TEST(damage_in_the_middle_stays_unless_it_is_to_be_dropped),
         TEST(damage_in_the_middle_is_dropped_and_kept),
