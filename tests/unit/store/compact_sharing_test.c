@@ -4,15 +4,11 @@
  * Each of them holds what it reads against itself: a value follows from its key and its first
  * bytes, a time from the offset.
  */
-#include "append.h"
 #include "batch.h"
-#include "clean.h"
-#include "compact.h"
+#include "compact_fixture.h"
 #include "compression.h"
-#include "keyed_log.h"
 #include "lookup.h"
 #include "record.h"
-#include "store.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -26,10 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MIB    (1u << 20)
 #define ROUNDS 8
-
-static struct keyed_log *const keyed = &keyed_log;
 
 /* Shared with the children: is the work over, and how often did each get to the end? */
 static struct shared {
@@ -37,18 +30,11 @@ static struct shared {
     atomic_uint turns[4];
 } * shared;
 
-static int setup_compacted(void **state)
+static int setup_shared(void **state)
 {
-    const struct beck_config configs[] = {{"cleanup.policy", "compact"},
-                                          {"segment.bytes", "1048576"},
-                                          {"min.cleanable.dirty.ratio", "0"}};
-    const struct beck_topic_options options = {.configs = configs, .config_count = 3};
-    struct beck_topic topic;
     setup_store(state);
-    struct fixture *fixture = *state;
-    must(beck_topic_create(fixture->store, "t", &options, &topic, &fixture->error),
-         &fixture->error);
-    fixture_close(fixture);
+    create_topic(*state, "compact", NULL, NULL);
+    fixture_close(*state);
     shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_ptr_not_equal(shared, MAP_FAILED);
     return 0;
@@ -365,15 +351,15 @@ static void who_sleeps_in_a_search_takes_no_entries_of_another_file(void **state
     segment_unref(segment);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup_compacted, end)
+#define TEST_SHARED(name) cmocka_unit_test_setup_teardown(name, setup_shared, end)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(other_processes_read_on),
-        TEST(other_threads_read_on),
-        TEST(who_slept_through_several_exchanges_reads_what_is_there),
-        TEST(who_sleeps_in_a_search_takes_no_entries_of_another_file),
+        TEST_SHARED(other_processes_read_on),
+        TEST_SHARED(other_threads_read_on),
+        TEST_SHARED(who_slept_through_several_exchanges_reads_what_is_there),
+        TEST_SHARED(who_sleeps_in_a_search_takes_no_entries_of_another_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
