@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Groups of the new consumer protocol with members of the classic one, and from one to the other.
+ */
+#include "consumer_pair.h"
+
+#include <string.h>
+
+#include "group/assign.h"
+
+/* Metadata and an assignment of version 1, of topic "t". */
+static const char wants_t[] = "\0\1"
+                              "\0\0\0\1"
+                              "\0\1t"
+                              "\xff\xff\xff\xff"
+                              "\0\0\0\0";
+static const char has_all[] = "\0\1"
+                              "\0\0\0\1"
+                              "\0\1t"
+                              "\0\0\0\4"
+                              "\0\0\0\0"
+                              "\0\0\0\1"
+                              "\0\0\0\2"
+                              "\0\0\0\3"
+                              "\xff\xff\xff\xff";
+
+static void classic_group_of_one(struct pair *pair, struct actor *actor)
+{
+    *actor = actor_new(&pair->world, "c");
+    actor->wants = wants_t;
+    actor->wants_bytes = sizeof(wants_t) - 1;
+    actor_join(actor);
+    assert_int_equal(actor->error, KAFKA_NONE);
+    actor_sync_own(actor, has_all, sizeof(has_all) - 1);
+    world_saved(&pair->world, 0);
+}
+
+static void an_empty_group_takes_either_protocol(void **state)
+{
+    struct pair *pair = *state;
+    struct actor actor = actor_new(&pair->world, "c");
+    member_joined(&pair->x);
+    member_leave(&pair->x, CONSUMER_EPOCH_LEAVE);
+    world_saved(&pair->world, 0);
+    actor_join(&actor);
+    assert_string_equal(group_type_name(world_group(&pair->world)), "classic");
+    (void)actor_leave(&actor);
+    world_saved(&pair->world, 0);
+    member_joined(&pair->x);
+    assert_string_equal(group_type_name(world_group(&pair->world)), "consumer");
+    assert_string_equal(pair->x.has, "t0 t1 t2 t3");
+}
+
+static void a_classic_member_joins_new_ones(void **state)
+{
+    struct pair *pair = *state;
+    struct actor actor = actor_new(&pair->world, "c");
+    actor.wants = wants_t;
+    actor.wants_bytes = sizeof(wants_t) - 1;
+    member_joined(&pair->x);
+    actor_join(&actor);
+    world_saved(&pair->world, 0);
+    assert_int_equal(actor.error, KAFKA_NONE);
+    assert_int_equal(actor.generation, 2);
+    actor_sync(&actor, NULL);
+    assert_int_equal(actor.error, KAFKA_NONE);
+    assert_memory_equal(actor.assignment, "\0\1\0\0\0\0", 6); /* nothing is free yet */
+    member_beat(&pair->x);
+    world_saved(&pair->world, 0);
+    assert_int_equal(actor_heartbeat(&actor), KAFKA_NONE);
+    member_settle(&pair->x);
+    assert_int_equal(actor_heartbeat(&actor), KAFKA_REBALANCE_IN_PROGRESS);
+    actor_join(&actor);
+    world_saved(&pair->world, 0);
+    actor_sync(&actor, NULL);
+    assert_memory_equal(actor.assignment, "\0\1\0\0\0\1\0\1t\0\0\0\2\0\0\0\2\0\0\0\3", 21);
+    assert_int_equal(actor_heartbeat(&actor), KAFKA_NONE);
+    assert_string_equal(state_name(pair), "Stable");
+}
+
+static void a_classic_group_takes_a_new_member(void **state)
+{
+    struct pair *pair = *state;
+    struct actor actor;
+    classic_group_of_one(pair, &actor);
+    member_joined(&pair->x);
+    assert_string_equal(group_type_name(world_group(&pair->world)), "consumer");
+    assert_int_equal(actor_heartbeat(&actor), KAFKA_REBALANCE_IN_PROGRESS);
+    actor_join(&actor);
+    world_saved(&pair->world, 0);
+    assert_int_equal(actor.error, KAFKA_NONE);
+    assert_int_equal(actor.generation, 2);
+    assert_string_equal(actor.protocol, "a");
+    member_beat(&pair->x);
+    world_saved(&pair->world, 0);
+    assert_int_equal(strlen(pair->x.has), strlen("t0 t1"));
+}
+
+/* Cooperative members keep what they have while they rebalance. */
+static void what_a_classic_member_has_in_a_rebalance_is_not_given_on(void **state)
+{
+    struct pair *pair = *state;
+    struct actor actor;
+    classic_group_of_one(pair, &actor);
+    static const char has[] = "\0\1"
+                              "\0\0\0\1"
+                              "\0\1t"
+                              "\xff\xff\xff\xff"
+                              "\0\0\0\1"
+                              "\0\1t"
+                              "\0\0\0\4"
+                              "\0\0\0\0"
+                              "\0\0\0\1"
+                              "\0\0\0\2"
+                              "\0\0\0\3";
+    actor.wants = has;
+    actor.wants_bytes = sizeof(has) - 1;
+    actor_join(&actor);
+    assert_int_equal(world_state(&pair->world), GROUP_COMPLETING);
+    member_joined(&pair->x);
+    assert_string_equal(pair->x.has, "");
+    actor_join(&actor); /* it has all of it still */
+    world_settle(&pair->world);
+    actor_sync(&actor, NULL); /* and is told to keep half */
+    member_beat(&pair->x);
+    assert_string_equal(pair->x.has, "");
+}
+
+static void a_group_that_may_not_be_converted_stays(void **state)
+{
+    struct pair *pair = *state;
+    struct actor actor;
+    pair->world.coordinator.settings.may_upgrade = false;
+    classic_group_of_one(pair, &actor);
+    member_join(&pair->x);
+    assert_int_equal(pair->x.error, KAFKA_GROUP_ID_NOT_FOUND);
+    assert_int_equal(actor_heartbeat(&actor), KAFKA_NONE);
+}
+
+static void metadata_that_nobody_can_read_keep_a_group_as_it_is(void **state)
+{
+    struct pair *pair = *state;
+    struct actor actor = actor_new(&pair->world, "c"); /* "w" */
+    actor_join(&actor);
+    actor_sync(&actor, &actor, "one", NULL);
+    world_saved(&pair->world, 0);
+    member_join(&pair->x);
+    assert_int_equal(pair->x.error, KAFKA_GROUP_ID_NOT_FOUND);
+    assert_int_equal(actor_heartbeat(&actor), KAFKA_NONE);
+    assert_int_equal(world_state(&pair->world), GROUP_STABLE);
+}
+
+static void the_last_new_member_leaves_a_classic_group(void **state)
+{
+    struct pair *pair = *state;
+    struct actor actor = actor_new(&pair->world, "c");
+    actor.wants = wants_t;
+    actor.wants_bytes = sizeof(wants_t) - 1;
+    member_joined(&pair->x);
+    actor_join(&actor);
+    world_saved(&pair->world, 0);
+    actor_sync(&actor, NULL);
+    member_leave(&pair->x, CONSUMER_EPOCH_LEAVE);
+    world_saved(&pair->world, 0);
+    assert_int_equal(pair->x.error, KAFKA_NONE);
+    assert_string_equal(group_type_name(world_group(&pair->world)), "classic");
+    actor.generation = world_group(&pair->world)->generation;
+    assert_int_equal(actor_heartbeat(&actor), KAFKA_REBALANCE_IN_PROGRESS);
+    int32_t before = actor.generation;
+    actor_join(&actor);
+    assert_int_equal(actor.error, KAFKA_NONE);
+    assert_int_equal(actor.generation, before + 1);
+    assert_string_equal(actor.leader, actor.id);
+}
+
+static void a_silent_new_member_leaves_a_classic_group(void **state)
+{
+    struct pair *pair = *state;
+    struct actor actor = actor_new(&pair->world, "c");
+    actor.wants = wants_t;
+    actor.wants_bytes = sizeof(wants_t) - 1;
+    member_joined(&pair->x);
+    actor_join(&actor);
+    world_saved(&pair->world, 0);
+    actor_sync(&actor, NULL);
+    for (int64_t ms = 0; ms < SESSION_NEW_MS; ms += SESSION_MS / 2) {
+        (void)actor_heartbeat(&actor);
+        world_pass(&pair->world, SESSION_MS / 2);
+    }
+    world_saved(&pair->world, 0);
+    assert_string_equal(group_type_name(world_group(&pair->world)), "classic");
+}
+
+static void a_silent_classic_member_is_out(void **state)
+{
+    struct pair *pair = *state;
+    struct actor actor = actor_new(&pair->world, "c");
+    actor.wants = wants_t;
+    actor.wants_bytes = sizeof(wants_t) - 1;
+    member_joined(&pair->x);
+    actor_join(&actor);
+    world_saved(&pair->world, 0);
+    actor_sync(&actor, NULL);
+    world_pass(&pair->world, SESSION_MS);
+    assert_int_equal(actor_heartbeat(&actor), KAFKA_UNKNOWN_MEMBER_ID);
+    assert_int_equal(world_group(&pair->world)->consumer->member_count, 1);
+}
+
+static void a_mixed_group_survives(void **state)
+{
+    struct pair *pair = *state;
+    struct actor actor = actor_new(&pair->world, "c");
+    actor.wants = wants_t;
+    actor.wants_bytes = sizeof(wants_t) - 1;
+    member_joined(&pair->x);
+    actor_join(&actor);
+    world_saved(&pair->world, 0);
+    actor_sync(&actor, NULL);
+    member_leave(&pair->x, CONSUMER_EPOCH_LEAVE);
+    world_settle(&pair->world);
+    member_joined(&pair->x); /* a classic group now, which it joins */
+    actor_join(&actor);
+    world_settle(&pair->world);
+    world_restart(&pair->world);
+    assert_int_equal(world_group(&pair->world)->consumer->classic_count, 1);
+    actor_sync(&actor, NULL);
+    assert_int_equal(actor.error, KAFKA_NONE);
+    assert_memory_equal(actor.assignment, "\0\1\0\0\0\1\0\1t", 9);
+    assert_int_equal(actor_heartbeat(&actor), KAFKA_NONE);
+}
+
+static void a_classic_member_notices_new_partitions(void **state)
+{
+    struct pair *pair = *state;
+    struct actor actor;
+    classic_group_of_one(pair, &actor);
+    member_joined(&pair->x);
+    actor_join(&actor);
+    world_settle(&pair->world);
+    actor_sync(&actor, NULL);
+    assert_int_equal(actor_heartbeat(&actor), KAFKA_NONE);
+    world_topic(&pair->world, "t", 8);
+    assert_int_equal(actor_heartbeat(&actor), KAFKA_REBALANCE_IN_PROGRESS);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(an_empty_group_takes_either_protocol),
+        TEST(a_classic_member_joins_new_ones),
+        TEST(a_classic_group_takes_a_new_member),
+        TEST(what_a_classic_member_has_in_a_rebalance_is_not_given_on),
+        TEST(a_group_that_may_not_be_converted_stays),
+        TEST(metadata_that_nobody_can_read_keep_a_group_as_it_is),
+        TEST(the_last_new_member_leaves_a_classic_group),
+        TEST(a_silent_new_member_leaves_a_classic_group),
+        TEST(a_silent_classic_member_is_out),
+        TEST(a_mixed_group_survives),
+        TEST(a_classic_member_notices_new_partitions),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
