@@ -27,6 +27,7 @@
  *
  *     -EBADMSG          damaged data: in the store, or in a batch that was handed in
  *     -ESTALE           a position that was trimmed, or a partition that was deleted
+ *     -ERANGE           an offset outside of the log
  *     -EMSGSIZE         a record, batch or count that is above a named limit
  *     -EPROTONOSUPPORT  a store, file or batch in a newer format than this library knows
  *     -ENOENT           no such store, topic or partition
@@ -39,6 +40,7 @@
  *     -ETIME            a record's timestamp is too far from the clock for its topic
  *     -ENOKEY           a record without a key, for a topic that is compacted
  *     -EIO              a disk refused; the partition takes no more appends until it was read anew
+ *     -ENOSPC           the disk is full; going on works when there is room again
  *     -ENODEV           the handle crossed a fork(2), or the store's file system cannot serve it
  *
  * A function that takes a `struct beck_error *` (which may be NULL) fills it when it fails: one
@@ -145,23 +147,26 @@ struct beck_store_options {
 
 /*
  * Make a store in `path`, a directory that is missing or empty, and sync it: it survives power loss
- * when this returns 0. -EINVAL: a configuration. -EEXIST: there is a store. -ENOTEMPTY: there is
- * something else.
+ * when this returns 0. -EINVAL: a configuration, or no path. -EEXIST: there is a store. -ENOTEMPTY:
+ * there is something else. -EBADMSG: there is a store that has lost its meta.mdb. -ENODEV: on a
+ * network file system. -EACCES, -ENOSPC.
  */
 int beck_store_create(const char *path, const struct beck_store_options *options,
                       struct beck_error *error);
 
 /*
- * Open the store in `path`. A store that is open in this process already is shared: each open needs
- * its beck_store_close(). Where no other process has the store open, what an earlier one left
- * behind is recovered first: from the last checkpoint on, every batch's CRC is checked, a torn tail
- * is cut off, and beck_store_recovery() tells what was done.
+ * Open the store in `path`. A store that is open in this process already is shared, as it was
+ * opened first: each open needs its beck_store_close(). Where no other process has the store open,
+ * what an earlier one left behind is recovered first: from the last checkpoint on, every batch's
+ * CRC is checked, a torn tail is cut off, and beck_store_recovery() tells what was done.
  *
  * -ENOENT: no directory, or no store in it. -ENOTDIR. -EPROTONOSUPPORT: made by a newer beck, of
  * which this one understands nothing, or not enough to write (the message says that it can be
- * opened read-only then).
- * -ENODEV: on a network file system, or open in another pid namespace. -EACCES. -EBADMSG: meta.mdb
- * is damaged or missing (see beck_store_repair()). -ENOSPC: no room for the slots.
+ * opened read-only then); or one of another version has the store open. -EINVAL: no path, or flags
+ * that do not go together. -EBUSY: this process has it open read-only, and it is to be written to;
+ * or LMDB's files have grown beyond `map_bytes`. -ENODEV: on a network file system, or open in
+ * another pid namespace. -EACCES. -EBADMSG: meta.mdb is damaged or missing (see
+ * beck_store_repair()). -ENOSPC: no room for the slots.
  */
 int beck_store_open(const char *path, unsigned flags, const struct beck_store_options *options,
                     struct beck_store **ret_store, struct beck_error *error);
@@ -210,14 +215,17 @@ int beck_store_recovery_forget(struct beck_store *store, struct beck_error *erro
 
 /*
  * Take the broker role, which one process at a time may hold, until beck_store_close() or the
- * process's death. -EBUSY: another process has it; the message names its pid.
+ * process's death. -EBUSY: another process has it, or this one has already; the message names its
+ * pid. -EROFS.
  */
 int beck_store_become_broker(struct beck_store *store, struct beck_error *error);
 
 /*
- * Do what is due: checkpoints (sync, then commit positions and index entries to index.mdb). Returns
- * 0 and the time until something is next due. Cheap when nothing is due; else it waits for the
- * disk, so call it from where that hurts nobody. After some seconds it leaves the rest to the next
+ * Do what is due: checkpoints (sync, then commit positions and index entries to index.mdb);
+ * retention; expiry of offsets, groups and producers; a copy of meta.mdb each day. Returns 0, and
+ * in how many milliseconds to call it again. Cheap when nothing is due; else it waits for the disk,
+ * so call it from where that hurts nobody. What fails does not keep the rest from being done; the
+ * first failure is the answer. -EROFS. After some seconds it leaves the rest to the next
  * call, which it wants soon; but one wait for the disk may take longer, as where other programs
  * have much to write on the same file system. When another process is at it already, returns at
  * once. Where a process was stopped in the middle of reading index.mdb, which grows with each
@@ -237,12 +245,12 @@ int beck_store_maintain(struct beck_store *store, bool all, uint32_t *ret_next_m
  *
  * Holds up nobody; returns when there is no more to do, or soon after `stop` (may be
  * NULL), which is asked each 50 ms or so, returned true; and at once where another process or
- * thread is at it. The time until it is next worth a call goes to `ret_next_ms`. Call it from a
- * thread of its own, or when there is time.
+ * thread is at it. In how many milliseconds it is next worth a call goes to `ret_next_ms`. Call it
+ * from a thread of its own, or when there is time.
  *
  * -EBADMSG, -EIO: a segment could not be read whole; the error names it. It has no digest, or its
  * partition is not compacted, and is passed over for an hour: the next call goes on with the
- * others. -EROFS. -ENOSPC. -ENOMEM.
+ * others. -ENOSPC: there is no room for the new segment; the same. -EROFS. -ENOMEM.
  */
 int beck_store_clean(struct beck_store *store, bool (*stop)(void *context), void *context,
                      uint32_t *ret_next_ms, struct beck_error *error);
@@ -383,7 +391,8 @@ int beck_store_backup(struct beck_store *store, const char *directory,
 
 /*
  * A producer id that this store never gave out before (KIP-98). Ids come from durable blocks of
- * 1,000: after a crash some are skipped, none repeats.
+ * 1,000, one a process: the first of a block waits for the disk; after a crash some are skipped,
+ * none repeats. -EROFS, -ENOSPC.
  */
 int beck_producer_id_new(struct beck_store *store, int64_t *ret_producer_id,
                          struct beck_error *error);
@@ -415,8 +424,10 @@ struct beck_topic {
 bool beck_topic_name_valid(const char *name);
 
 /*
- * Make a topic; it survives power loss when this returns. -EINVAL: name, a configuration's name or
- * value. -EEXIST. -EMSGSIZE: more partitions than BECK_PARTITIONS_MAX in the store. -ENOSPC.
+ * Make a topic; it survives power loss when this returns. `ret_topic` (may be NULL) is left as it
+ * is where options say `validate_only`. -EINVAL: name, a configuration's name or value. -EEXIST.
+ * -EMSGSIZE: more partitions than BECK_PARTITIONS_MAX in the store, or more than 4,096 bytes of
+ * configuration. -EROFS. -ENOSPC.
  */
 int beck_topic_create(struct beck_store *store, const char *name,
                       const struct beck_topic_options *options, struct beck_topic *ret_topic,
@@ -424,7 +435,7 @@ int beck_topic_create(struct beck_store *store, const char *name,
 
 /*
  * Delete a topic and its data; it stays deleted after power loss when this returns. Handles to its
- * partitions, here and in other processes, answer -ESTALE from then on. -ENOENT.
+ * partitions, here and in other processes, answer -ESTALE from then on. -ENOENT. -EROFS. -ENOSPC.
  */
 int beck_topic_delete(struct beck_store *store, const char *name, struct beck_error *error);
 
@@ -455,7 +466,8 @@ int beck_topic_leader_epochs(struct beck_store *store, const struct beck_topic *
 int beck_topic_next(struct beck_store *store, const char *after, struct beck_topic *ret_topic,
                     struct beck_error *error);
 
-/* Set owner, group and permission bits. (uid_t)-1, (gid_t)-1 or (mode_t)-1 leave one as it is. */
+/* Set owner, group and permission bits; they survive power loss when this returns. (uid_t)-1,
+ * (gid_t)-1 or (mode_t)-1 leave one as it is. -ENOENT. -EROFS. -ENOSPC. */
 int beck_topic_set_access(struct beck_store *store, const char *name, uid_t uid, gid_t gid,
                           mode_t mode, struct beck_error *error);
 
@@ -482,7 +494,8 @@ uint64_t beck_store_generation(struct beck_store *store);
 
 /*
  * Which partition of `partition_count` a record belongs to when its producer named none: by murmur2
- * of the key as Kafka's Java producer does; where the key is NULL, round-robin over all processes.
+ * of the key as Kafka's Java producer does; where the key is NULL, round-robin over all processes
+ * (0, where the store was opened read-only).
  */
 uint32_t beck_partition_for_key(struct beck_store *store, const void *key, int32_t key_size,
                                 uint32_t partition_count);
@@ -518,7 +531,7 @@ struct beck_config_entry {
 
 /*
  * The `index`th (from 0) of the configuration entries that topics know, sorted by name, with its
- * value for this topic. Returns 1, or 0 when there are no more.
+ * value for this topic. Returns 1, or 0 when there are no more. -ENOENT: no such topic.
  */
 int beck_topic_config(struct beck_store *store, const char *name, uint32_t index,
                       struct beck_config_entry *ret_entry, struct beck_error *error);
@@ -590,7 +603,7 @@ struct beck_view_head {
     uint64_t trimmed; /* bytes that were removed at the head before this one */
 };
 
-/* One consistent moment of a partition. Reading it takes no lock. */
+/* One consistent moment of a partition. Who reads it waits for no other process. */
 struct beck_partition_state {
     int64_t log_start_offset;   /* the oldest offset that can be read */
     int64_t last_stable_offset; /* the end for read_committed, and of the file view */
@@ -610,7 +623,7 @@ struct beck_partition_state {
     bool failed; /* the disk refused a write or sync: no appends until the store was opened anew */
 };
 
-/* -ESTALE: the topic was deleted. */
+/* -ESTALE: the topic was deleted. -EBADMSG. */
 int beck_partition_state(struct beck_partition *partition, struct beck_partition_state *ret_state,
                          struct beck_error *error);
 
@@ -647,7 +660,7 @@ struct beck_producer {
 int beck_partition_producers(struct beck_partition *partition, struct beck_producer *producers,
                              uint32_t room, uint32_t *ret_count, struct beck_error *error);
 
-/* Bytes that the partition's segment files occupy. */
+/* Bytes of the partition's segments. -ESTALE: the topic was deleted. -EBADMSG. */
 int beck_partition_disk_bytes(struct beck_partition *partition, uint64_t *ret_bytes,
                               struct beck_error *error);
 
@@ -723,7 +736,8 @@ uint32_t beck_batch_builder_count(const struct beck_batch_builder *builder);
 
 /*
  * The finished batch, with base offset 0: for beck_append(). It stays valid, and the builder full,
- * until the next beck_batch_builder_reset(). -ENODATA: there are no records.
+ * until the next beck_batch_builder_reset(). -ENODATA: there are no records. -ENOMEM: it may be
+ * tried again.
  */
 int beck_batch_builder_finish(struct beck_batch_builder *builder, const void **ret_batch,
                               size_t *ret_size, struct beck_error *error);
@@ -767,7 +781,8 @@ struct beck_append_result {
  * appends to a partition reads what is known from index.mdb, and takes memory for it.
  *
  * -EBADMSG: length or CRC is wrong. -EINVAL: a record, count or attribute is wrong. -EMSGSIZE:
- * above the topic's max.message.bytes, or grows beyond BECK_BATCH_BYTES_LIMIT decompressed.
+ * above the topic's max.message.bytes, or grows beyond BECK_BATCH_BYTES_LIMIT decompressed; or the
+ * partition has no offsets left.
  * -EPROTONOSUPPORT: magic or codec unknown. -ENOSPC: the disk is full; going on works when there is
  * room again. -EILSEQ: the producer's sequence is neither the next one nor that of a batch it sent
  * lately. -EKEYEXPIRED: the producer sent in a larger epoch before. -ETIME: a record's timestamp is
@@ -790,7 +805,8 @@ struct beck_refusal {
 /*
  * Of a batch that beck_append() refused with -ENOKEY or -ETIME: which records are to blame. Fills
  * `list`, which has room for `room` of them, in the order of the batch, and tells how many there
- * are, which may be more. The batch is checked as there, by the configuration of now.
+ * are, which may be more. The batch is checked as there, by the configuration of now; it is refused
+ * as there where it is no batch at all.
  */
 int beck_append_refusals(struct beck_partition *partition, const void *batch, size_t size,
                          struct beck_refusal *list, uint32_t room, uint32_t *ret_count,
@@ -815,13 +831,17 @@ int beck_append_at(struct beck_partition *partition, const void *batch, size_t s
 /*
  * Wait until everything below `offset`, or the log's end, survives power loss (a group commit: one
  * fdatasync serves whoever waits, over all processes). At once with flush.policy=os. -EIO: the disk
- * refused, for this and all later calls.
+ * refused, for this and all later calls. -ESTALE: the topic was deleted. -EROFS.
  */
 int beck_sync(struct beck_partition *partition, int64_t offset, struct beck_error *error);
 
-/* Build batches out of records, append them and, with BECK_ACKS_ALL, wait for the sync. The result
+/*
+ * Build batches out of records, append them and, with BECK_ACKS_ALL, wait for the sync. The result
  * is of all: base offset of the first batch, next offset after the last. For convenience: it
- * allocates. */
+ * allocates. Where it fails, the batches before the one that failed may be in the log. Errors as
+ * beck_append() and beck_sync(). -ENODATA: no records. -EMSGSIZE: a record is too large for a
+ * batch.
+ */
 int beck_produce(struct beck_partition *partition, const struct beck_record *records, size_t count,
                  enum beck_acks acks, struct beck_append_result *ret_result,
                  struct beck_error *error);
@@ -835,8 +855,8 @@ int beck_produce(struct beck_partition *partition, const struct beck_record *rec
  * Segments that are wholly below it are removed, the others later. Waits for a checkpoint that is
  * under way, and may make one. What somebody is just reading he reads to the end of its batch.
  *
- * -ERANGE: above the high watermark. -EBADMSG: the records there are damaged. -ESTALE: the topic
- * was deleted. -EIO: the disk refused. -ENOSPC. -EROFS.
+ * -ERANGE: above the high watermark, or below -1. -EBADMSG: the records there are damaged. -ESTALE:
+ * the topic was deleted. -EIO: the disk refused. -ENOSPC. -EROFS.
  */
 int beck_trim(struct beck_partition *partition, int64_t offset, int64_t *ret_log_start_offset,
               struct beck_error *error);
@@ -911,7 +931,7 @@ int beck_offset_of_max_time(struct beck_partition *partition, int64_t *ret_offse
 /*
  * A place in a partition from which records, or bytes of the file view, are read on. Holds buffers
  * that grow to the largest batch met. Belongs to one thread at a time. Its partition must stay
- * open.
+ * open. A new one stands at the log start. -ENOMEM.
  */
 struct beck_reader;
 
@@ -1064,7 +1084,8 @@ struct beck_offset_delete {
     int result; /* 0: it is gone, or never was; -ENOENT: no such topic or partition */
 };
 
-/* Delete some of a group's offsets, in one durable commit. 0, or -EROFS, -ENOSPC, -EIO. */
+/* Delete some of a group's offsets, in one durable commit. 0, or -EINVAL: name too long; -EROFS,
+ * -ENOSPC, -EIO. */
 int beck_offsets_delete(struct beck_store *store, const char *group, size_t group_size,
                         struct beck_offset_delete *deletes, size_t count, struct beck_error *error);
 
@@ -1106,7 +1127,7 @@ int beck_group_get(struct beck_store *store, const char *group, size_t group_siz
 int beck_group_next(struct beck_store *store, struct beck_group *group, struct beck_error *error);
 
 /* Delete a group: its record and all its offsets, in one durable commit. -ENOENT: there is none.
- * -EEXIST: another group's name has the same hash. -EROFS, -ENOSPC, -EIO. */
+ * -EINVAL: name too long. -EROFS, -ENOSPC, -EIO. */
 int beck_group_delete(struct beck_store *store, const char *group, size_t group_size,
                       struct beck_error *error);
 
