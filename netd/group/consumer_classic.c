@@ -427,6 +427,7 @@ int16_t consumer_heartbeat(struct group *group, const struct group_caller *calle
     return again ? call_again(member) : KAFKA_NONE;
 }
 
+/* Members of either protocol: administrators take them out by it. */
 int16_t consumer_leave(struct group *group, const struct group_caller *caller)
 {
     struct consumer_member *member = NULL;
@@ -437,8 +438,6 @@ int16_t consumer_leave(struct group *group, const struct group_caller *caller)
     } else {
         error = consumer_identify(group, caller->member_id, caller->instance_id, &member);
     }
-    if (error == KAFKA_NONE && !member->is_classic)
-        error = KAFKA_UNKNOWN_MEMBER_ID;
     if (error != KAFKA_NONE)
         return error;
     consumer_member_remove(member);

@@ -292,6 +292,23 @@ static void who_leaves_leaves_its_partitions(void **state)
     assert_string_equal(state_name(pair), "Empty");
 }
 
+/* LeaveGroup of the classic protocol is how administrators take members out. */
+static void a_member_is_taken_out_by_leave_group(void **state)
+{
+    struct pair *pair = *state;
+    struct coordinator *coordinator = &pair->world.coordinator;
+    struct group_caller caller = {.group_id = kafka_string_of("g"),
+                                  .member_id = kafka_string_of("x")};
+    share(pair);
+    assert_int_equal(coordinator_leave(coordinator, &caller), KAFKA_NONE);
+    assert_int_equal(coordinator_leave(coordinator, &caller), KAFKA_UNKNOWN_MEMBER_ID);
+    world_settle(&pair->world);
+    member_settle(&pair->y);
+    assert_string_equal(pair->y.has, "t0 t1 t2 t3");
+    member_beat(&pair->x);
+    assert_int_equal(pair->x.error, KAFKA_UNKNOWN_MEMBER_ID);
+}
+
 static void who_subscribes_something_else_gets_that(void **state)
 {
     struct pair *pair = *state;
@@ -537,6 +554,7 @@ int main(void)
         TEST(who_does_not_let_go_in_time_is_out),
         TEST(who_is_silent_is_out),
         TEST(who_leaves_leaves_its_partitions),
+        TEST(a_member_is_taken_out_by_leave_group),
         TEST(who_subscribes_something_else_gets_that),
         TEST(a_wrong_epoch_is_fenced),
         TEST(a_lost_answer_is_repeated),
