@@ -647,6 +647,9 @@ static int16_t find_group(struct coordinator *coordinator, const struct group_be
     if (consumer_begin(group) < 0)
         return KAFKA_COORDINATOR_NOT_AVAILABLE;
     classic_end(group, KAFKA_UNKNOWN_MEMBER_ID); /* of those who were given an id only */
+    if (group->state != GROUP_EMPTY)             /* all had left before their generation began */
+        group->empty_since_ms = coordinator->date_ms;
+    group->state = GROUP_EMPTY;
     return KAFKA_NONE;
 }
 

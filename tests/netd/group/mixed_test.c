@@ -150,6 +150,24 @@ static void metadata_that_nobody_can_read_keep_a_group_as_it_is(void **state)
     assert_int_equal(world_state(&pair->world), GROUP_STABLE);
 }
 
+/* The first classic member left before its generation began, and the first new one is refused. */
+static void a_group_that_nobody_got_into_can_be_deleted(void **state)
+{
+    struct pair *pair = *state;
+    struct actor actor = actor_new(&pair->world, "c");
+    pair->world.coordinator.settings.group_initial_rebalance_delay_ms = DELAY_MS;
+    actor_join(&actor);
+    (void)actor_leave(&actor);
+    world_settle(&pair->world);
+    assert_int_equal(world_state(&pair->world), GROUP_PREPARING);
+    pair->x.pattern = "(";
+    member_join(&pair->x);
+    assert_int_equal(pair->x.error, KAFKA_INVALID_REGULAR_EXPRESSION);
+    assert_int_equal(coordinator_delete(&pair->world.coordinator, kafka_string_of("g")),
+                     KAFKA_NONE);
+    world_saved(&pair->world, 0);
+}
+
 static void the_last_new_member_leaves_a_classic_group(void **state)
 {
     struct pair *pair = *state;
@@ -252,6 +270,7 @@ int main(void)
         TEST(what_a_classic_member_has_in_a_rebalance_is_not_given_on),
         TEST(a_group_that_may_not_be_converted_stays),
         TEST(metadata_that_nobody_can_read_keep_a_group_as_it_is),
+        TEST(a_group_that_nobody_got_into_can_be_deleted),
         TEST(the_last_new_member_leaves_a_classic_group),
         TEST(a_silent_new_member_leaves_a_classic_group),
         TEST(a_silent_classic_member_is_out),
