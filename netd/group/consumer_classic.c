@@ -593,6 +593,17 @@ static bool may_downgrade(const struct group *group)
            consumer->member_count <= (uint32_t)settings->group_max_size;
 }
 
+/* What members know as their generation. The group's epoch has risen since, for somebody left. */
+static int32_t latest_epoch(const struct group *group)
+{
+    const struct consumer_member *member;
+    int32_t latest = 0;
+    TAILQ_FOREACH(member, &group->consumer->members, link)
+    if (member->epoch > latest)
+        latest = member->epoch;
+    return latest;
+}
+
 bool consumer_downgrade(struct group *group)
 {
     struct group_members members = TAILQ_HEAD_INITIALIZER(members);
@@ -601,6 +612,7 @@ bool consumer_downgrade(struct group *group)
     bool complete = true;
     if (!may_downgrade(group))
         return false;
+    int32_t generation = latest_epoch(group);
     TAILQ_FOREACH(member, &group->consumer->members, link)
     {
         to = downgrade_member(member);
@@ -616,7 +628,12 @@ bool consumer_downgrade(struct group *group)
         if (!complete || classic_adopt(group, to) < 0)
             group_member_free(to);
     }
-    if (complete)
+    if (complete) {
         classic_begin(group);
+        /* Until the next one begins, members go on in the generation that they know: they are
+         * called to join again, and may commit before they let go. What was kept has the group's
+         * own number, for who came back to that would not be called. */
+        group->generation = generation;
+    }
     return complete;
 }

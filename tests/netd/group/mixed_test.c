@@ -182,13 +182,32 @@ static void the_last_new_member_leaves_a_classic_group(void **state)
     world_saved(&pair->world, 0);
     assert_int_equal(pair->x.error, KAFKA_NONE);
     assert_string_equal(group_type_name(world_group(&pair->world)), "classic");
-    actor.generation = world_group(&pair->world)->generation;
+    /* It is called to join again with what it has, rather than told that its generation is over. */
     assert_int_equal(actor_heartbeat(&actor), KAFKA_REBALANCE_IN_PROGRESS);
+    assert_int_equal(actor_commit(&actor), KAFKA_NONE);
     int32_t before = actor.generation;
     actor_join(&actor);
     assert_int_equal(actor.error, KAFKA_NONE);
     assert_int_equal(actor.generation, before + 1);
     assert_string_equal(actor.leader, actor.id);
+}
+
+/* Nobody has what the one who left had: whatever survives, they must not stay with what they have.
+ */
+static void a_classic_group_that_was_left_rebalances_after_a_restart(void **state)
+{
+    struct pair *pair = *state;
+    struct actor actor = actor_new(&pair->world, "c");
+    actor.wants = wants_t;
+    actor.wants_bytes = sizeof(wants_t) - 1;
+    member_joined(&pair->x);
+    actor_join(&actor);
+    world_saved(&pair->world, 0);
+    actor_sync(&actor, NULL);
+    member_leave(&pair->x, CONSUMER_EPOCH_LEAVE);
+    world_saved(&pair->world, 0);
+    world_restart(&pair->world);
+    assert_int_equal(actor_heartbeat(&actor), KAFKA_ILLEGAL_GENERATION);
 }
 
 static void a_silent_new_member_leaves_a_classic_group(void **state)
@@ -272,6 +291,7 @@ int main(void)
         TEST(metadata_that_nobody_can_read_keep_a_group_as_it_is),
         TEST(a_group_that_nobody_got_into_can_be_deleted),
         TEST(the_last_new_member_leaves_a_classic_group),
+        TEST(a_classic_group_that_was_left_rebalances_after_a_restart),
         TEST(a_silent_new_member_leaves_a_classic_group),
         TEST(a_silent_classic_member_is_out),
         TEST(a_mixed_group_survives),
