@@ -356,7 +356,9 @@ void classic_saved(struct group *group, unsigned save, int result)
         return; /* it went on without */
     group->assigning = 0;
     if (result < 0) {
-        classic_syncs_refuse(group, KAFKA_COORDINATOR_NOT_AVAILABLE);
+        /* What is too large will be so again: they are not to try for ever. */
+        classic_syncs_refuse(group, result == -EMSGSIZE ? KAFKA_UNKNOWN_SERVER_ERROR
+                                                        : KAFKA_COORDINATOR_NOT_AVAILABLE);
         classic_rebalance(group);
         return;
     }

@@ -209,6 +209,17 @@ static void assignments_that_cannot_be_kept_begin_a_rebalance(void **state)
     assert_int_equal(world_state(&pair->world), GROUP_PREPARING);
 }
 
+/* Told to come again, they would for ever. */
+static void assignments_that_are_too_large_to_keep_are_an_error_that_stays(void **state)
+{
+    struct pair *pair = *state;
+    actor_join(&pair->x);
+    world_pass(&pair->world, DELAY_MS);
+    actor_sync(&pair->x, &pair->x, "one", NULL);
+    world_saved(&pair->world, -EMSGSIZE);
+    assert_int_equal(pair->x.error, KAFKA_UNKNOWN_SERVER_ERROR);
+}
+
 static void who_is_not_assigned_anything_gets_nothing(void **state)
 {
     struct pair *pair = *state;
@@ -388,6 +399,7 @@ int main(void)
         TEST(too_many_protocols_are_refused),
         TEST(assignments_are_handed_out_when_they_are_kept),
         TEST(assignments_that_cannot_be_kept_begin_a_rebalance),
+        TEST(assignments_that_are_too_large_to_keep_are_an_error_that_stays),
         TEST(who_is_not_assigned_anything_gets_nothing),
         TEST(a_sync_of_another_generation_is_refused),
         TEST(who_does_not_sync_in_time_is_out),
