@@ -150,7 +150,7 @@ int16_t coordinator_may_commit(struct coordinator *coordinator, const struct gro
     struct group *group = coordinator_find(coordinator, caller->group_id);
     struct group_member *member;
     if (!group && caller->generation >= 0)
-        return KAFKA_ILLEGAL_GENERATION;
+        return caller->is_before_848 ? KAFKA_ILLEGAL_GENERATION : KAFKA_GROUP_ID_NOT_FOUND;
     if (!group)
         group = coordinator_make(coordinator, caller->group_id);
     if (!group || group->state == GROUP_DEAD)

@@ -399,6 +399,17 @@ static void offsets_are_committed_with_the_epoch(void **state)
     assert_int_equal(coordinator_may_fetch(coordinator, &caller), KAFKA_UNKNOWN_MEMBER_ID);
 }
 
+static void a_commit_for_a_group_that_is_not_there_is_refused(void **state)
+{
+    struct pair *pair = *state;
+    struct group_caller caller = {
+        .group_id = kafka_string_of("g"), .member_id = kafka_string_of("x"), .generation = 5};
+    struct coordinator *coordinator = &pair->world.coordinator;
+    assert_int_equal(coordinator_may_commit(coordinator, &caller), KAFKA_GROUP_ID_NOT_FOUND);
+    caller.is_before_848 = true;
+    assert_int_equal(coordinator_may_commit(coordinator, &caller), KAFKA_ILLEGAL_GENERATION);
+}
+
 /* ---- static members ---- */
 
 static void a_static_member_comes_back_to_what_it_had(void **state)
@@ -562,6 +573,7 @@ int main(void)
         TEST(an_unknown_member_is_refused),
         TEST(an_unknown_group_is_refused),
         TEST(offsets_are_committed_with_the_epoch),
+        TEST(a_commit_for_a_group_that_is_not_there_is_refused),
         TEST(a_static_member_comes_back_to_what_it_had),
         TEST(a_static_member_that_does_not_come_back_is_out),
         TEST(an_instance_that_is_there_is_not_replaced),
