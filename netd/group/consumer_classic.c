@@ -556,6 +556,7 @@ int16_t consumer_upgrade(struct group *group)
         consumer_end(group);
         group->state = state;
         group->generation = generation;
+        group->is_changed = false;
         return result == -EBADMSG ? KAFKA_GROUP_ID_NOT_FOUND : KAFKA_COORDINATOR_NOT_AVAILABLE;
     }
     group->consumer->epoch = generation;

@@ -168,6 +168,24 @@ static void a_group_that_nobody_got_into_can_be_deleted(void **state)
     world_saved(&pair->world, 0);
 }
 
+static void a_group_that_cannot_be_converted_has_nothing_to_save(void **state)
+{
+    struct pair *pair = *state;
+    struct actor known = actor_new(&pair->world, "c");
+    struct actor unknown = actor_new(&pair->world, "d"); /* "w" */
+    known.wants = wants_t;
+    known.wants_bytes = sizeof(wants_t) - 1;
+    pair->world.coordinator.settings.group_initial_rebalance_delay_ms = DELAY_MS;
+    world_of_two(&pair->world, &known, &unknown);
+    member_join(&pair->x);
+    assert_int_equal(pair->x.error, KAFKA_GROUP_ID_NOT_FOUND);
+    actor_join(&known);
+    actor_join(&unknown);
+    actor_sync(&known, &known, "one", &unknown, "two", NULL);
+    world_saved(&pair->world, 0);
+    assert_int_equal(pair->world.save_count, 0);
+}
+
 static void the_last_new_member_leaves_a_classic_group(void **state)
 {
     struct pair *pair = *state;
@@ -290,6 +308,7 @@ int main(void)
         TEST(a_group_that_may_not_be_converted_stays),
         TEST(metadata_that_nobody_can_read_keep_a_group_as_it_is),
         TEST(a_group_that_nobody_got_into_can_be_deleted),
+        TEST(a_group_that_cannot_be_converted_has_nothing_to_save),
         TEST(the_last_new_member_leaves_a_classic_group),
         TEST(a_classic_group_that_was_left_rebalances_after_a_restart),
         TEST(a_silent_new_member_leaves_a_classic_group),
