@@ -55,10 +55,11 @@ __attribute__((format(printf, 2, 3))) static struct kafka_string sentence(struct
 
 /* ---- describing ---- */
 
+/* A list of no names is all of them, as null is: some clients send the one, some the other. */
 static bool is_wanted(const struct description *description, const char *name)
 {
     const struct kafka_describe_configs_request_resource *asked = description->asked;
-    if (!asked->configuration_keys)
+    if (asked->configuration_keys_count == 0)
         return true;
     for (uint32_t i = 0; i < asked->configuration_keys_count; i++)
         if (kafka_string_equal(asked->configuration_keys[i], kafka_string_of(name)))

@@ -177,6 +177,27 @@ def sources():
         ok(b'\x06south' in reader.read(), 'also where the cluster is described')
 
 
+def all_configs():
+    """Some clients ask for all entries with null, some with an empty list."""
+    def names(client, kind, name, keys):
+        reader = client.call(32, 1, array([kind + string(name) + keys]) + b'\0')
+        reader.take('i')
+
+        def config():
+            found = (reader.string(), reader.string(), *reader.take('?b?'))[0]
+            reader.array(lambda: (reader.string(), reader.string(), reader.take('b')))
+            return found
+        return reader.array(lambda: (reader.take('h'), reader.string(), reader.take('b'), reader.string(),
+                                     reader.array(config)))[0][4]
+    with Daemon() as daemon, Raw(daemon.port) as client:
+        client.create('t')
+        for kind, name in ((b'\2', 't'), (b'\4', '1')):
+            every = names(client, kind, name, struct.pack('>i', -1))
+            ok(len(every) > 30, f'all entries of {name}', every)
+            equal(names(client, kind, name, array([])), every, 'a list of no names is all, too')
+        equal(names(client, b'\2', 't', array([string('retention.ms')])), ['retention.ms'], 'one by its name')
+
+
 def quotas():
     """There are none. What is wrong is refused as Kafka does, and what would have no effect with a reason."""
     def alter(client, kind, key, remove):
@@ -276,4 +297,4 @@ def group_configs():
         equal(alter(client, 'g', (interval, 0, '9000'), (session, 0, '9001')), 0, 'both are looked at together')
 
 
-run(group_configs, sources, quotas, topic_partitions, producers, operations, leader_epochs)
+run(group_configs, sources, all_configs, quotas, topic_partitions, producers, operations, leader_epochs)
