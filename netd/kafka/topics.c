@@ -241,6 +241,10 @@ static int delete_topic(struct request *request, struct kafka_string name, struc
         answer->error_code = KAFKA_TOPIC_DELETION_DISABLED;
         return 0;
     }
+    if (by_id == kafka_uuid_is_zero(&id)) { /* both, or neither: which one is meant? */
+        answer->error_code = KAFKA_INVALID_REQUEST;
+        return 0;
+    }
     if (by_id) {
         result = beck_topic_find_id(store, id.bytes, &topic, &error);
     } else {

@@ -165,6 +165,8 @@ def newest_versions():
             answer.uvarint()
             return answer.compact_string(), answer.read(16), answer.take('h')
         equal(delete(None, bytes(range(16)))[2], 100, 'DeleteTopics version 6: an unknown id')
+        equal(delete(None, bytes(16))[2], 42, 'neither name nor id: error 42')
+        equal(delete('t', topic_id)[2], 42, 'both: error 42, for they may be of two topics')
         equal(delete(None, topic_id), ('t', topic_id, 0), 'by its id')
         equal(delete('t', bytes(16))[2], 3, 'then it is gone')
 
