@@ -79,6 +79,8 @@ static int16_t answer_end(struct partition_entry *entry, const struct searches *
     if (asked->current_leader_epoch >= 0 && asked->current_leader_epoch != state.leader_epoch)
         return asked->current_leader_epoch < state.leader_epoch ? KAFKA_FENCED_LEADER_EPOCH
                                                                 : KAFKA_UNKNOWN_LEADER_EPOCH;
+    if (asked->timestamp < TIME_LATEST_TIERED)
+        return KAFKA_UNSUPPORTED_VERSION; /* something that a later one asks for */
     if (asked->timestamp == TIME_LATEST)
         answer->offset = searches->isolation == BECK_READ_COMMITTED ? state.last_stable_offset
                                                                     : state.high_watermark;

@@ -311,6 +311,7 @@ def offsets():
         equal(at(3000), (0, 2, 3000), 'a time that a record has')
         equal(at(3001), (0, 3, 4000), 'the first at or after a time')
         equal(at(0), (0, 0, 1000), 'time 0')
+        equal(at(-6)[0], 35, 'what nobody has heard of: error 35')
         equal(at(9999), (0, -1, -1), 'a time after all: -1, no error')
         equal(client.list_offsets('t', -1, isolation=1)['offset'], 5, 'latest, read_committed')
         equal(client.list_offsets('t', -1, partition=5)['error'], 3, 'an unknown partition')
