@@ -7,7 +7,10 @@
 
 #include <string.h>
 
+#include "kafka/errors.h"
 #include "kafka/handlers.h"
+
+#define VERSION_PROTOCOLS 5 /* the first SyncGroup that says which protocol it is about */
 
 /* ---- JoinGroup ---- */
 
@@ -137,6 +140,13 @@ static void sync_group(struct request *request)
 void sync_group_handle(struct request *request)
 {
     const struct kafka_sync_group_request *body = request->body;
+    struct kafka_sync_group_response *response = request->response;
+    if (request->version >= VERSION_PROTOCOLS &&
+        (!body->protocol_type.data || !body->protocol_name.data)) {
+        response->error_code = KAFKA_INCONSISTENT_GROUP_PROTOCOL;
+        request_ready(request);
+        return;
+    }
     struct sync_call *call = kafka_arena_alloc(&request->arena, 1, sizeof(*call));
     struct group_assignment *assignments =
         kafka_arena_alloc(&request->arena, body->assignments_count, sizeof(*assignments));

@@ -240,6 +240,18 @@ def administration():
         equal(admin.list_groups(timeout=PATIENCE)[0].state, 'Empty', 'when all left it is empty')
 
 
+def a_sync_names_its_protocol():
+    def sync(client, kind, name):
+        body = (compact_string('g') + b'\0\0\0\1' + compact_string('m') + compact_string(None)
+                + compact_string(kind) + compact_string(name) + compact_array([]) + b'\0')
+        reader = client.call(14, 5, body, flexible=True)
+        return reader.take('ih')[1]
+    with Daemon() as daemon, Raw(daemon.port) as client:
+        equal(sync(client, None, 'range'), 23, 'SyncGroup version 5 without a protocol type: error 23')
+        equal(sync(client, 'consumer', None), 23, 'without its name: error 23')
+        equal(sync(client, 'consumer', 'range'), 25, 'with both, of no member: error 25')
+
+
 if __name__ == '__main__':  # the member to be killed is another process of this very file
     run(offsets_stay, range_assignor, cooperative_sticky, static_members, a_member_dies,
-        the_daemon_dies, administration)
+        the_daemon_dies, administration, a_sync_names_its_protocol)
