@@ -11,11 +11,11 @@
 
 /* Set code and text, and clear the place. Returns `code`, so that a failure is one statement. */
 int report(struct beck_error *error, int code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+    __attribute__((cold, format(printf, 3, 4)));
 
 /* The same with the text of the errno behind ": ", for a system call that failed. */
 int report_errno(struct beck_error *error, int code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+    __attribute__((cold, format(printf, 3, 4)));
 
 /*
  * As report(), and remember a byte position that the text has in words of its own: one that counts
@@ -23,11 +23,11 @@ int report_errno(struct beck_error *error, int code, const char *format, ...)
  * the sum to report_place().
  */
 int report_at(struct beck_error *error, int code, int64_t byte, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+    __attribute__((cold, format(printf, 4, 5)));
 
 /* Put "text: " before what stands there. */
 void report_prefix(struct beck_error *error, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+    __attribute__((cold, format(printf, 2, 3)));
 
 /*
  * Say where: lets the message begin with "topic T partition P offset O byte B: ". What is NULL,

@@ -151,11 +151,11 @@ static __attribute__((noinline)) int check_headers(const struct walk *walk, int3
 
 /*
  * All records, from the first to the batch's end. Compiled once for each kind of batch, so that
- * neither loop keeps in registers what only the other needs.
+ * neither loop keeps in registers what only the other needs. The header is not copied.
  */
 static inline __attribute__((always_inline)) int walk_records(const struct walk *walk,
                                                               bool from_producer,
-                                                              struct batch_summary *summary,
+                                                              struct batch_summary *ret_summary,
                                                               struct beck_error *error)
 {
     const uint8_t *at = walk->begin;
@@ -200,32 +200,32 @@ static inline __attribute__((always_inline)) int walk_records(const struct walk 
     if (UNLIKELY(at != end))
         return refuse(walk, count, at, "bytes are left over behind the last record", error);
 
-    summary->view_bytes = value_bytes + (uint64_t)count;
+    ret_summary->view_bytes = value_bytes + (uint64_t)count;
     /* Of one that compaction emptied the header alone knows what there was. */
-    summary->max_timestamp_ms = count > 0 ? max_ms : walk->header->max_timestamp_ms;
-    summary->max_timestamp_offset_delta = max_delta;
-    summary->min_timestamp_ms = count > 0 ? min_ms : -1;
-    summary->has_null_key = key_sizes < 0;
-    summary->record_bytes = (uint64_t)(end - walk->begin);
+    ret_summary->max_timestamp_ms = count > 0 ? max_ms : walk->header->max_timestamp_ms;
+    ret_summary->max_timestamp_offset_delta = max_delta;
+    ret_summary->min_timestamp_ms = count > 0 ? min_ms : -1;
+    ret_summary->has_null_key = key_sizes < 0;
+    ret_summary->record_bytes = (uint64_t)(end - walk->begin);
     return 0;
 }
 
-static int check_records(const struct walk *walk, struct batch_summary *summary,
+static int check_records(const struct walk *walk, struct batch_summary *ret_summary,
                          struct beck_error *error)
 {
-    int result = walk->from_producer ? walk_records(walk, true, summary, error)
-                                     : walk_records(walk, false, summary, error);
+    int result = walk->from_producer ? walk_records(walk, true, ret_summary, error)
+                                     : walk_records(walk, false, ret_summary, error);
     if (UNLIKELY(result < 0))
         return result;
     const struct batch_header *header = walk->header;
     if ((header->attributes & BATCH_CONTROL) != 0)
-        summary->view_bytes = 0;
+        ret_summary->view_bytes = 0;
     if ((header->attributes & BATCH_LOG_APPEND_TIME) != 0 && header->record_count > 0) {
         /* All have the header's time, so the first is the first that has it. */
         struct record_fields first = {.offset_delta = 0};
         (void)record_parse(walk->begin, walk->end, &first);
-        summary->max_timestamp_ms = header->max_timestamp_ms;
-        summary->max_timestamp_offset_delta = first.offset_delta;
+        ret_summary->max_timestamp_ms = header->max_timestamp_ms;
+        ret_summary->max_timestamp_offset_delta = first.offset_delta;
     }
     return 0;
 }
@@ -341,27 +341,27 @@ int batch_check(const void *batch, size_t size, enum batch_rules rules,
                 struct decompressor *decompressor, size_t record_bytes_max,
                 struct batch_summary *ret_summary, struct beck_error *error)
 {
-    struct batch_summary summary;
-    int result = check_header(batch, size, rules, &summary.header, error);
+    struct batch_header header;
+    int result = check_header(batch, size, rules, &header, error);
     if (UNLIKELY(result < 0))
         return result;
 
     struct walk walk = {
-        .header = &summary.header,
+        .header = &header,
         .begin = (const uint8_t *)batch + BATCH_HEADER_BYTES,
         .end = (const uint8_t *)batch + size,
         .from_producer = rules == BATCH_FROM_PRODUCER,
     };
-    int codec = summary.header.attributes & BATCH_CODEC_MASK;
+    int codec = header.attributes & BATCH_CODEC_MASK;
     /* A batch that compaction emptied keeps its attributes, but has nothing to decompress. */
     if (codec != BECK_COMPRESSION_NONE && walk.begin != walk.end) {
         result = check_decompress(decompressor, codec, &walk, record_bytes_max, error);
         if (result < 0)
             return result;
     }
-    result = check_records(&walk, &summary, error);
+    result = check_records(&walk, ret_summary, error);
     if (UNLIKELY(result < 0))
         return result;
-    *ret_summary = summary;
+    ret_summary->header = header;
     return 0;
 }

@@ -15,12 +15,12 @@
 #include <time.h>
 
 /* How often this process forked. */
-static _Atomic uint32_t fork_count;
+_Atomic uint32_t store_forks;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 
 static void in_child(void)
 {
-    atomic_fetch_add(&fork_count, 1);
+    atomic_fetch_add(&store_forks, 1);
 }
 
 static void watch_forks(void)
@@ -31,7 +31,7 @@ static void watch_forks(void)
 uint32_t store_fork_generation(void)
 {
     CHECK(pthread_once(&fork_once, watch_forks) == 0);
-    return atomic_load(&fork_count);
+    return atomic_load(&store_forks);
 }
 
 int64_t store_now_ms(void)
@@ -79,19 +79,11 @@ int store_topic_id_parse(const char *name, uint8_t ret_id[BECK_ID_BYTES])
     return 0;
 }
 
-int store_check(const struct beck_store *store, struct beck_error *error)
+int store_refuse(const struct beck_store *store, struct beck_error *error)
 {
-    if (UNLIKELY(atomic_load_explicit(&fork_count, memory_order_relaxed) != store->fork_generation))
+    if (atomic_load_explicit(&store_forks, memory_order_relaxed) != store->fork_generation)
         return report(error, -ENODEV, "the store was opened before fork(2); open it anew");
-    return 0;
-}
-
-int store_check_writable(const struct beck_store *store, struct beck_error *error)
-{
-    int r = store_check(store, error);
-    if (r == 0 && UNLIKELY(store->read_only))
-        return report(error, -EROFS, "the store was opened read-only");
-    return r;
+    return report(error, -EROFS, "the store was opened read-only");
 }
 
 void store_topics_changed(struct beck_store *store)

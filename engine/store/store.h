@@ -124,10 +124,23 @@ struct beck_store {
 
 /* How often the process forked: a handle is good in the generation that opened it. */
 uint32_t store_fork_generation(void);
+/* The same for a quick look at it, once a store was opened. */
+extern _Atomic uint32_t store_forks;
+/* Say what the checks below have found. */
+int store_refuse(const struct beck_store *store, struct beck_error *error) __attribute__((cold));
 /* 0, or -ENODEV where the process is a child that forked since. */
-int store_check(const struct beck_store *store, struct beck_error *error);
+static inline int store_check(const struct beck_store *store, struct beck_error *error)
+{
+    bool forked =
+        atomic_load_explicit(&store_forks, memory_order_relaxed) != store->fork_generation;
+    return UNLIKELY(forked) ? store_refuse(store, error) : 0;
+}
 /* The same, and -EROFS. */
-int store_check_writable(const struct beck_store *store, struct beck_error *error);
+static inline int store_check_writable(const struct beck_store *store, struct beck_error *error)
+{
+    int r = store_check(store, error);
+    return UNLIKELY(r == 0 && store->read_only) ? store_refuse(store, error) : r;
+}
 
 /* Milliseconds since the epoch, and since some moment. */
 int64_t store_now_ms(void);

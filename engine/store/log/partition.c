@@ -217,12 +217,10 @@ int64_t partition_log_start(const struct beck_partition *partition)
     return atomic_load_explicit(&partition->slot->log_start_offset, memory_order_acquire);
 }
 
-int partition_refresh_config(struct beck_partition *partition, struct beck_error *error)
+int partition_read_config(struct beck_partition *partition, struct beck_error *error)
 {
     struct beck_store *store = partition->store;
     uint64_t generation = atomic_load(&live_store(&store->live)->generation);
-    if (LIKELY(atomic_load(&partition->config_generation) == generation))
-        return 0;
     _cleanup_txn_ MDB_txn *txn = NULL;
     struct meta_topic record;
     struct meta_store defaults;

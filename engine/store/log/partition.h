@@ -86,8 +86,16 @@ int partition_reopen(struct beck_partition *partition, struct beck_error *error)
 /* Is the slot still ours? Under its lock, or as a first look. */
 bool partition_is_deleted(const struct beck_partition *partition);
 
-/* Take the configuration anew where it may have changed. */
-int partition_refresh_config(struct beck_partition *partition, struct beck_error *error);
+/* Take the configuration anew; where it may have changed. */
+int partition_read_config(struct beck_partition *partition, struct beck_error *error);
+static inline int partition_refresh_config(struct beck_partition *partition,
+                                           struct beck_error *error)
+{
+    uint64_t generation = atomic_load(&live_store(&partition->store->live)->generation);
+    return LIKELY(atomic_load(&partition->config_generation) == generation)
+               ? 0
+               : partition_read_config(partition, error);
+}
 
 /* Lock the slot for appending, putting right what a dead owner left. The file is cut to the
  * published tail before anything is written. Negative errno: it could not be, and nothing is

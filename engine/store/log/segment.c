@@ -189,18 +189,9 @@ static int segment_open(struct segment_files *files, struct segment *segment, bo
     return fd;
 }
 
-int segment_pin(struct segment *segment, bool create)
+int segment_open_pinned(struct segment *segment, bool create)
 {
     struct segment_files *files = segment->files;
-    if (LIKELY(atomic_fetch_add(&segment->pins, 1) >= 0)) {
-        int fd = atomic_load(&segment->fd);
-        if (LIKELY(fd >= 0)) {
-            atomic_store_explicit(&segment->used, true, memory_order_relaxed);
-            return fd;
-        }
-    }
-    atomic_fetch_sub(&segment->pins, 1);
-
     CHECK(pthread_mutex_lock(&files->mutex) == 0);
     int fd = atomic_load(&segment->fd);
     if (fd < 0)
@@ -209,11 +200,6 @@ int segment_pin(struct segment *segment, bool create)
         atomic_fetch_add(&segment->pins, 1);
     CHECK(pthread_mutex_unlock(&files->mutex) == 0);
     return fd;
-}
-
-void segment_unpin(struct segment *segment)
-{
-    atomic_fetch_sub(&segment->pins, 1);
 }
 
 uint64_t segment_stamp(const struct segment *segment, int fd)

@@ -8,6 +8,7 @@
 #define STORE_SEGMENT_H
 
 #include "beck.h"
+#include "check.h"
 #include "io.h"
 
 #include <pthread.h>
@@ -91,8 +92,24 @@ struct segment *segment_unref(struct segment *segment);
 /* Pin the descriptor, opening the file where it is not open; made where `create`. -ESTALE: the
  * segment is complete, and the file has another size than it: it was replaced since, or is damaged.
  * Other negative errno. */
-int segment_pin(struct segment *segment, bool create);
-void segment_unpin(struct segment *segment);
+int segment_open_pinned(struct segment *segment, bool create);
+/* The same, and quick where it is open. */
+static inline int segment_pin(struct segment *segment, bool create)
+{
+    if (LIKELY(atomic_fetch_add(&segment->pins, 1) >= 0)) {
+        int fd = atomic_load(&segment->fd);
+        if (LIKELY(fd >= 0)) {
+            atomic_store_explicit(&segment->used, true, memory_order_relaxed);
+            return fd;
+        }
+    }
+    atomic_fetch_sub(&segment->pins, 1);
+    return segment_open_pinned(segment, create);
+}
+static inline void segment_unpin(struct segment *segment)
+{
+    atomic_fetch_sub(&segment->pins, 1);
+}
 /* Is the descriptor open, and its file of this size? */
 bool segment_is_open_with(struct segment *segment, uint64_t bytes);
 

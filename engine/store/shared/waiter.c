@@ -146,10 +146,8 @@ static int waiter_bell(struct waiter *waiter, int index)
     return fd;
 }
 
-void waiter_ring(struct waiter *waiter, _Atomic uint64_t *mask)
+void waiter_ring_armed(struct waiter *waiter, _Atomic uint64_t *mask)
 {
-    if (LIKELY(atomic_load(mask) == 0))
-        return;
     uint64_t armed = atomic_exchange(mask, 0);
     while (armed != 0) {
         int index = __builtin_ctzll(armed);

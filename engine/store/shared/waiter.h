@@ -11,6 +11,7 @@
 #define STORE_WAITER_H
 
 #include "beck.h"
+#include "check.h"
 #include "io.h"
 
 #include <pthread.h>
@@ -42,7 +43,12 @@ int waiter_lend(struct waiter *waiter);
 /* Set our bit. */
 void waiter_arm(struct waiter *waiter, _Atomic uint64_t *mask);
 /* Ring whoever has a bit set. */
-void waiter_ring(struct waiter *waiter, _Atomic uint64_t *mask);
+void waiter_ring_armed(struct waiter *waiter, _Atomic uint64_t *mask);
+static inline void waiter_ring(struct waiter *waiter, _Atomic uint64_t *mask)
+{
+    if (UNLIKELY(atomic_load(mask) != 0))
+        waiter_ring_armed(waiter, mask);
+}
 /* Empty our FIFO. */
 void waiter_clear(struct waiter *waiter);
 
