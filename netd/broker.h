@@ -15,6 +15,7 @@
 #include "beck.h"
 #include "cleaner.h"
 #include "groups.h"
+#include "guests.h"
 #include "kafka/fetch_session.h"
 #include "listener.h"
 #include "maintenance.h"
@@ -38,6 +39,7 @@ struct broker {
     struct maintenance maintenance;
     struct cleaner cleaner;
     struct bells bells; /* of the loops */
+    struct guests guests;
 
     struct loop *loops; /* the first one listens */
     size_t loop_count;

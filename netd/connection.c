@@ -46,7 +46,8 @@ static bool has_room(const struct connection *connection)
 {
     return connection->request_count < CONNECTION_REQUESTS &&
            connection->work_count < most_works(connection) &&
-           connection->request_bytes < CONNECTION_REQUEST_BYTES && has_output_room(connection);
+           connection->request_bytes < CONNECTION_REQUEST_BYTES && has_output_room(connection) &&
+           (connection->request_count == 0 || !guests_hurry(connection));
 }
 
 /* The input buffers of all loops share one limit. */
@@ -91,6 +92,7 @@ static void serve(struct connection *connection)
                            limit);
             return;
         }
+        guests_count(connection, GUESTS_REQUEST_BYTES + (size_t)size);
         dispatch(connection, data, (size_t)size);
     }
     if (connection->ended || connection->waits)
@@ -170,31 +172,45 @@ void connection_refuse(struct broker *broker, const struct accepted *accepted)
     close(accepted->fd);
 }
 
+static void ignore(struct connection *connection)
+{
+    if (connection->readable)
+        event_free(connection->readable);
+    if (connection->writable)
+        event_free(connection->writable);
+    connection->readable = connection->writable = NULL;
+    connection->reading = false;
+}
+
+/* Has the loop watch the socket. 0 or -ENOMEM. */
+static int listen_to(struct connection *connection)
+{
+    struct event_base *base = connection->loop->base;
+    int fd = connection->fd;
+    connection->readable = event_new(base, fd, EV_READ | EV_PERSIST, readable_event, connection);
+    connection->writable = event_new(base, fd, EV_WRITE, writable_event, connection);
+    connection->reading =
+        connection->readable && connection->writable && event_add(connection->readable, NULL) == 0;
+    if (!connection->reading)
+        ignore(connection);
+    return connection->reading ? 0 : -ENOMEM;
+}
+
 void connection_open(struct loop *loop, const struct accepted *accepted)
 {
-    int fd = accepted->fd;
     struct connection *connection = calloc(1, sizeof(*connection));
     if (connection) {
-        connection->readable =
-            event_new(loop->base, fd, EV_READ | EV_PERSIST, readable_event, connection);
-        connection->writable = event_new(loop->base, fd, EV_WRITE, writable_event, connection);
+        connection->loop = connection->home = loop;
+        connection->fd = accepted->fd;
     }
-    if (!connection || !connection->readable || !connection->writable ||
-        event_add(connection->readable, NULL) < 0) {
+    if (!connection || listen_to(connection) < 0) {
         log_peer(&loop->log_limit, accepted->peer, "closed: no memory for a connection");
-        if (connection && connection->readable)
-            event_free(connection->readable);
-        if (connection && connection->writable)
-            event_free(connection->writable);
         free(connection);
         connection_refuse(loop->broker, accepted);
         return;
     }
-    connection->loop = loop;
     connection->listener = accepted->listener;
     connection->source = accepted->source;
-    connection->fd = fd;
-    connection->reading = true;
     connection->active_ms = clock_ms();
     snprintf(connection->peer, sizeof(connection->peer), "%s", accepted->peer);
     output_init(&connection->output);
@@ -222,9 +238,9 @@ void connection_end(struct connection *connection, const char *why, ...)
         va_end(arguments);
     }
     connection->ended = true;
-    event_free(connection->readable);
-    event_free(connection->writable);
+    ignore(connection);
     close(connection->fd);
+    guests_gone(connection);
     TAILQ_REMOVE(&loop->connections, connection, link);
     atomic_fetch_sub(&loop->broker->output_bytes, connection->output_bytes);
     connection->output_bytes = 0;
@@ -316,8 +332,10 @@ static bool send_answers(struct connection *connection)
         connection_end(connection, gone ? NULL : "cannot send: %s", strerror(-result));
         return false;
     }
-    if (connection->output.total_bytes != before)
+    if (connection->output.total_bytes != before) {
         connection->active_ms = connection->taken_ms = clock_ms();
+        guests_count(connection, connection->output.total_bytes - before);
+    }
     if (result == 0)
         event_add(connection->writable, NULL);
     else if (next_is_ready(connection))
@@ -369,6 +387,36 @@ void connections_relieve(struct loop *loop)
     }
 }
 
+/* On the loop that it comes to. */
+static void moved(struct work *work)
+{
+    struct connection *connection =
+        (struct connection *)((char *)work - offsetof(struct connection, move));
+    TAILQ_INSERT_TAIL(&connection->loop->connections, connection, link);
+    if (listen_to(connection) < 0)
+        connection_end(connection, "no memory for a connection");
+    else
+        connection_answer(connection); /* requests may have come with it */
+}
+
+/* To another loop, if it is to go there, and nothing is under way. If so it is not ours any more.
+ */
+static bool move(struct connection *connection)
+{
+    struct loop *goal = guests_goal(connection);
+    if (!goal || connection->waits || connection->half || connection->loop->stopping ||
+        connection->queued || !TAILQ_EMPTY(&connection->requests) ||
+        !output_empty(&connection->output))
+        return false;
+    guests_moved(connection, goal);
+    ignore(connection);
+    TAILQ_REMOVE(&connection->loop->connections, connection, link);
+    connection->loop = goal;
+    connection->move.done = moved;
+    inbox_post(&goal->inbox, &connection->move);
+    return true;
+}
+
 void connection_settle(struct connection *connection)
 {
     if (connection->half)
@@ -382,8 +430,9 @@ void connection_settle(struct connection *connection)
         return;
     count_output(connection);
     connections_relieve(connection->loop);
-    if (!connection->ended)
-        serve(connection);
+    if (connection->ended || move(connection))
+        return;
+    serve(connection);
     bool last = connection->half || connection->loop->stopping;
     if (!connection->ended && !connection->waits && last && TAILQ_EMPTY(&connection->requests) &&
         output_empty(&connection->output))
@@ -414,6 +463,7 @@ static void give_back(struct connection *connection)
 void connection_sweep(struct connection *connection, int64_t now_ms)
 {
     int64_t silent_ms = now_ms - connection->active_ms;
+    guests_sweep(connection);
     if (silent_ms >= BUFFERS_IDLE_MS)
         give_back(connection);
     bool stuck = !output_empty(&connection->output);

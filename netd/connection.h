@@ -52,8 +52,9 @@ struct accepted {
 struct connection {
     TAILQ_ENTRY(connection) link;      /* loop->connections, or loop->ended */
     TAILQ_ENTRY(connection) answering; /* loop->answering, if `queued` */
-    struct loop *loop;
-    const struct listener *listener; /* that it came by; stays */
+    struct loop *loop;                 /* changes only when it is moved */
+    struct loop *home;                 /* that it was given to first */
+    const struct listener *listener;   /* that it came by; stays */
     struct source *source;
     int fd;
     struct event *readable;
@@ -68,7 +69,10 @@ struct connection {
     size_t output_bytes;  /* all for answers, as counted in the broker */
     int64_t active_ms;    /* when bytes last came or went */
     int64_t taken_ms;     /* when the client last took bytes, or there began to be some */
+    size_t said_bytes;    /* see guests_count(); in this second */
+    struct work move;     /* on its way to another loop */
     char peer[CONNECTION_NAME_BYTES]; /* address and port, for the log */
+    bool leaves;                      /* for another loop, as soon as nothing is under way */
     bool queued;                      /* in loop->answering */
     bool reading;                     /* the event is set */
     bool half;                        /* the client sends no more; answer, then end */

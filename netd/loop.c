@@ -39,6 +39,7 @@ static void sweep_event(evutil_socket_t fd, short what, void *context)
     (void)fd, (void)what;
     struct loop *loop = context;
     int64_t now_ms = clock_ms();
+    guests_look(loop);
     struct connection *connection = TAILQ_FIRST(&loop->connections);
     while (connection) {
         struct connection *next = TAILQ_NEXT(connection, link);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The loops of the daemon: one runs in the thread that starts them, listens, and has the groups;
- * the others have a thread each. Connections are spread over them and stay where they are.
+ * the others have a thread each. Connections are spread over them; quiet ones gather on the first.
  */
 #ifndef BECK_NETD_LOOPS_H
 #define BECK_NETD_LOOPS_H
