@@ -2,7 +2,9 @@
 /* Clients of librdkafka. It logs nothing by itself: what it cannot do is said by who asked. */
 #include "cluster.h"
 
+#include "parse.h"
 #include "report.h"
+#include "signals.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -11,7 +13,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
+
+enum { AGAIN_MS = 100 };
 
 static int code_of(rd_kafka_resp_err_t wrong)
 {
@@ -33,6 +38,14 @@ static int code_of(rd_kafka_resp_err_t wrong)
     case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
         return -EACCES;
+    case RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS:
+    case RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE:
+    case RD_KAFKA_RESP_ERR_NOT_COORDINATOR:
+    case RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE:
+    case RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION:
+    case RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH:
+    case RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH:
+        return -EAGAIN;
     case RD_KAFKA_RESP_ERR__TIMED_OUT:
     case RD_KAFKA_RESP_ERR__TRANSPORT:
     case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
@@ -52,6 +65,27 @@ int cluster_error(struct beck_error *error, rd_kafka_resp_err_t wrong, const cha
     va_end(arguments);
     int code = code_of(wrong);
     return report(error, code, "%s: %s", what, rd_kafka_err2str(wrong));
+}
+
+int64_t cluster_gone_ms(const struct tool *tool, const char *name)
+{
+    int64_t number = CLUSTER_GONE_MS;
+
+    for (size_t i = 0; i < tool->client_settings.count; i++) {
+        if (strcmp(tool->client_settings.configs[i].name, name) == 0)
+            (void)parse_number(tool->client_settings.configs[i].value, 1, INT32_MAX, &number);
+    }
+    return number;
+}
+
+bool cluster_again(int64_t since_ms)
+{
+    const struct timespec rest = {.tv_nsec = AGAIN_MS * 1000000L};
+
+    if (parse_now_ms() - since_ms >= CLUSTER_PATIENCE_MS || signals_caught())
+        return false;
+    (void)nanosleep(&rest, NULL);
+    return true;
 }
 
 static int set(rd_kafka_conf_t *conf, const char *name, const char *value, struct beck_error *error)

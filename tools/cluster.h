@@ -13,6 +13,7 @@
 
 enum {
     CLUSTER_PATIENCE_MS = 10000, /* for an answer from a broker */
+    CLUSTER_GONE_MS = 60000,     /* for a partition's leader to be there again; see below */
 };
 
 /* A client's setting besides those that the user gave with -X, which win. */
@@ -51,8 +52,17 @@ int cluster_find_topic(const struct tool *tool, rd_kafka_t *client, const char *
                        uint32_t *ret_partition_count);
 
 /* Fill in an error from librdkafka's, behind what was being done. Returns the code: -ENOENT,
- * -EEXIST, -EBUSY (a group has members), -ETIMEDOUT (nobody answers), -EACCES, else -EIO. */
+ * -EEXIST, -EBUSY (a group has members), -EAGAIN (a group's coordinator or a partition's
+ * leader is on its way to another broker), -ETIMEDOUT (nobody answers), -EACCES, else -EIO. */
 int cluster_error(struct beck_error *error, rd_kafka_resp_err_t wrong, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* How long records are waited for where brokers are gone: librdkafka's setting `name`, which the
+ * user may have given, or CLUSTER_GONE_MS. */
+int64_t cluster_gone_ms(const struct tool *tool, const char *name);
+#define CLUSTER_GONE_TEXT "60000"
+
+/* After -EAGAIN: is there time to ask once more, what was first asked then? Waits a little. */
+bool cluster_again(int64_t since_ms);
 
 #endif

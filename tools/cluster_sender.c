@@ -7,6 +7,8 @@
 #include "sender.h"
 
 #include "cluster.h"
+#include "parse.h"
+#include "signals.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,13 +16,17 @@
 
 enum {
     VALUE_LIMIT = 64 << 20, /* what a broker takes, it says itself */
+    POLL_MS = 100,
+    STOP_MS = 3000,
 };
 
 struct cluster_sender {
     struct sender base;
     enum beck_acks acks;
     rd_kafka_t *client;
+    int64_t gone_ms;
     rd_kafka_resp_err_t wrong; /* of the first record that could not be sent */
+    bool has_said;             /* what is wrong */
     uint32_t turn;             /* for records without a key */
 };
 
@@ -54,11 +60,35 @@ static void cluster_sender_free(struct sender *base)
     free(sender);
 }
 
-static int check(const struct cluster_sender *sender)
+/* Say what is wrong, once. */
+static int check(struct cluster_sender *sender)
 {
-    if (!sender->wrong)
+    if (!sender->wrong && !sender->has_said)
         return TOOL_OK;
-    return tool_failed("topic %s: %s", sender->base.topic, rd_kafka_err2str(sender->wrong));
+    if (!sender->has_said && sender->wrong == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT)
+        (void)tool_failed("topic %s: no broker took the records within %d s", sender->base.topic,
+                          (int)(sender->gone_ms / 1000));
+    else if (!sender->has_said)
+        (void)tool_failed("topic %s: %s", sender->base.topic, rd_kafka_err2str(sender->wrong));
+    sender->has_said = true;
+    return TOOL_FAILED;
+}
+
+/* Who is stopped waits for the brokers a little, but not as long as for one that is gone. */
+static bool is_stopped(int64_t *since_ms)
+{
+    if (*since_ms == 0 && signals_caught())
+        *since_ms = parse_now_ms();
+    return *since_ms > 0 && parse_now_ms() - *since_ms >= STOP_MS;
+}
+
+static int stop(struct cluster_sender *sender)
+{
+    if (!sender->has_said)
+        (void)tool_failed("topic %s: stopped; of %d records it is not known whether they are there",
+                          sender->base.topic, rd_kafka_outq_len(sender->client));
+    sender->has_said = true;
+    return TOOL_FAILED;
 }
 
 /* The record's headers for librdkafka; NULL: there are none. */
@@ -99,6 +129,7 @@ static int cluster_sender_add(struct sender *base, int32_t partition,
     struct cluster_sender *sender = (struct cluster_sender *)base;
     rd_kafka_headers_t *headers = NULL;
     rd_kafka_resp_err_t wrong;
+    int64_t stopped_ms = 0;
 
     if (take_headers(record, &headers) < 0) {
         rd_kafka_headers_destroy(headers);
@@ -110,8 +141,9 @@ static int cluster_sender_add(struct sender *base, int32_t partition,
                         : (int32_t)beck_partition_for_key(NULL, record->key, record->key_size,
                                                           base->partition_count);
     while ((wrong = send_record(sender, partition < 0 ? RD_KAFKA_PARTITION_UA : partition, record,
-                                headers)) == RD_KAFKA_RESP_ERR__QUEUE_FULL)
-        (void)rd_kafka_poll(sender->client, 100);
+                                headers)) == RD_KAFKA_RESP_ERR__QUEUE_FULL &&
+           !is_stopped(&stopped_ms))
+        (void)rd_kafka_poll(sender->client, POLL_MS);
     if (wrong) {
         if (headers != NULL)
             rd_kafka_headers_destroy(headers);
@@ -127,9 +159,15 @@ static int cluster_sender_add(struct sender *base, int32_t partition,
 static int cluster_sender_flush(struct sender *base)
 {
     struct cluster_sender *sender = (struct cluster_sender *)base;
-    rd_kafka_resp_err_t wrong = rd_kafka_flush(sender->client, -1);
+    rd_kafka_resp_err_t wrong = RD_KAFKA_RESP_ERR_NO_ERROR;
+    int64_t stopped_ms = 0;
 
-    if (wrong)
+    while (!sender->has_said &&
+           (wrong = rd_kafka_flush(sender->client, POLL_MS)) == RD_KAFKA_RESP_ERR__TIMED_OUT) {
+        if (is_stopped(&stopped_ms))
+            return stop(sender);
+    }
+    if (!sender->has_said && wrong)
         return tool_failed("topic %s: %s", base->topic, rd_kafka_err2str(wrong));
     return check(sender);
 }
@@ -178,6 +216,7 @@ int sender_of_cluster(const struct tool *tool, const char *topic,
         {"partitioner", "murmur2_random"},
         {"linger.ms", "5"},
         {"message.max.bytes", "100000000"},
+        {"message.timeout.ms", CLUSTER_GONE_TEXT},
         {NULL, NULL},
     };
     struct cluster_sender *sender = calloc(1, sizeof(*sender));
@@ -188,6 +227,7 @@ int sender_of_cluster(const struct tool *tool, const char *topic,
     if (sender == NULL)
         return tool_failed("not enough memory");
     sender->acks = options->acks;
+    sender->gone_ms = cluster_gone_ms(tool, "message.timeout.ms");
     if (cluster_client_new(tool, RD_KAFKA_PRODUCER, settings, &calls, &sender->client, &error) <
         0) {
         free(sender);

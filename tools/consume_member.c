@@ -27,6 +27,8 @@ struct member {
     /* What it was given; `err` says of each whether its end was come to. NULL: nothing yet. */
     rd_kafka_topic_partition_list_t *assigned;
     int64_t committed_ms;
+    int64_t heard_ms; /* when something came, or it was given partitions */
+    int64_t gone_ms;
     bool is_dirty; /* records were printed and not committed */
     int64_t printed;
 };
@@ -74,6 +76,7 @@ static void give(struct member *member, rd_kafka_topic_partition_list_t *partiti
         rd_kafka_error_destroy(rd_kafka_incremental_assign(member->client, partitions));
     else
         (void)rd_kafka_assign(member->client, partitions);
+    member->heard_ms = parse_now_ms();
     if (member->assigned == NULL)
         member->assigned = rd_kafka_topic_partition_list_new(partitions->cnt);
     for (int i = 0; i < partitions->cnt; i++)
@@ -156,6 +159,8 @@ static bool passes_over(rd_kafka_resp_err_t wrong)
 
 static int take_message(struct member *member, const rd_kafka_message_t *message)
 {
+    if (!message->err || message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+        member->heard_ms = parse_now_ms();
     if (!message->err)
         return take_record(member, message);
     if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
@@ -165,6 +170,17 @@ static int take_message(struct member *member, const rd_kafka_message_t *message
     if (passes_over(message->err))
         return TOOL_OK;
     return tool_failed("group %s: %s", member->consume->group, rd_kafka_message_errstr(message));
+}
+
+/* Nothing comes of what is its to read, and not even that there is nothing. */
+static int check_gone(const struct member *member)
+{
+    if (member->consume->follow || member->assigned == NULL || at_end(member) ||
+        parse_now_ms() - member->heard_ms < member->gone_ms)
+        return TOOL_OK;
+    return tool_failed("group %s: no broker gave anything of topic %s for %d s",
+                       member->consume->group, member->consume->topic,
+                       (int)(member->gone_ms / 1000));
 }
 
 static int read_records(struct member *member)
@@ -178,6 +194,8 @@ static int read_records(struct member *member)
         if (message != NULL) {
             code = take_message(member, message);
             rd_kafka_message_destroy(message);
+        } else {
+            code = check_gone(member);
         }
         if (message == NULL || parse_now_ms() - member->committed_ms >= COMMIT_MS) {
             int committed = commit(member, false);
@@ -203,7 +221,10 @@ static int join(struct member *member)
 
 int consume_as_member(const struct tool *tool, struct consume *consume)
 {
-    struct member member = {.consume = consume, .tool = tool, .committed_ms = parse_now_ms()};
+    struct member member = {.consume = consume,
+                            .tool = tool,
+                            .committed_ms = parse_now_ms(),
+                            .gone_ms = cluster_gone_ms(tool, "socket.timeout.ms")};
     const struct cluster_calls calls = {.rebalance = rebalance, .opaque = &member};
     const struct cluster_setting settings[] = {
         {"group.id", consume->group},

@@ -107,10 +107,11 @@ static void print_offset(const struct admin_offset *offset)
     int64_t from = offset->offset > offset->start ? offset->offset : offset->start;
     int64_t age_ms = offset->record_ms >= 0 ? parse_now_ms() - offset->record_ms : 0;
 
-    (void)printf("offset %s %d committed %" PRId64 " end %" PRId64 " lag %" PRId64
-                 " lag-ms %" PRId64,
-                 offset->topic, (int)offset->partition, offset->offset, offset->end,
-                 from < offset->end ? offset->end - from : 0, age_ms > 0 ? age_ms : 0);
+    (void)printf("offset %s %d committed %" PRId64, offset->topic, (int)offset->partition,
+                 offset->offset);
+    if (offset->end >= 0)
+        (void)printf(" end %" PRId64 " lag %" PRId64 " lag-ms %" PRId64, offset->end,
+                     from < offset->end ? offset->end - from : 0, age_ms > 0 ? age_ms : 0);
     if (offset->metadata_size > 0)
         (void)printf(" metadata %s", group_name_text(offset->metadata, offset->metadata_size));
     if (offset->commit_ms >= 0)
@@ -130,10 +131,8 @@ static int show_offsets(struct admin *admin, const char *group)
 
     if (admin_group_offsets(admin, group, &offsets, &error) < 0)
         code = tool_failed_error(&error); /* and show those that could be read */
-    if (admin_look(admin, &offsets, true, &error) < 0) {
-        code = tool_failed_error(&error);
-        offsets.count = 0;
-    }
+    if (admin_look(admin, &offsets, true, &error) < 0)
+        code = tool_failed_error(&error); /* ... at, too */
     for (size_t i = 0; i < offsets.count; i++)
         print_offset(&offsets.items[i]);
     admin_offsets_done(&offsets);
@@ -165,8 +164,11 @@ static int show_members(struct admin *admin, const struct admin_group *group)
     (void)putchar('\n');
     if (group->members == ADMIN_MEMBERS_NONE)
         return TOOL_OK;
-    if (admin_group_members(admin, group->name, &members, &count, &error) < 0)
+    int result = admin_group_members(admin, group->name, &members, &count, &error);
+    if (result < 0)
         return tool_failed_error(&error);
+    if (result == 0)
+        (void)printf("(who they are is not known: %s)\n", error.message);
     for (size_t i = 0; i < count; i++)
         print_member(&members[i]);
     admin_members_free(members, count);
@@ -196,6 +198,18 @@ static int show(struct tool *tool, struct admin *admin, const void *context, cha
 
 /* ---- delete ------------------------------------------------------------------------------- */
 
+static int find_group(struct admin *admin, const char *name)
+{
+    struct admin_group group = {0};
+    struct beck_error error;
+
+    int result = admin_group_find(admin, name, &group, &error);
+    free(group.name);
+    if (result < 0)
+        return tool_failed_error(&error);
+    return result == 0 ? tool_failed("there is no group %s", name) : TOOL_OK;
+}
+
 static int delete_offsets(struct tool *tool, struct admin *admin, const void *context, char **names,
                           int count)
 {
@@ -205,7 +219,9 @@ static int delete_offsets(struct tool *tool, struct admin *admin, const void *co
     (void)context;
     if (count == 0)
         return tool_misused(tool, "which group?");
-    int code = group_choose(tool, admin, names[0], names + 1, count - 1, &offsets);
+    int code = find_group(admin, names[0]);
+    if (code == TOOL_OK)
+        code = group_choose(tool, admin, names[0], names + 1, count - 1, &offsets);
     if (code != TOOL_OK)
         return code;
     int result = admin_forget(admin, names[0], &offsets, &error);

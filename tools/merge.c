@@ -15,6 +15,7 @@
 #include "signals.h"
 #include "tool.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -91,18 +92,25 @@ struct merge *merge_free(struct merge *merge)
 
 /* ---- the last records --------------------------------------------------------------------- */
 
-/* Count the records from where the lane stands up to its end. A negative exit code: said. */
+/* Count the records from where the lane stands up to its end. A negative exit code: said. What is
+ * behind the last one is not asked for: a broker would wait for more of it. */
 static int64_t count_records(struct lane *lane)
 {
     struct beck_record record;
     struct beck_error error;
+    int64_t next = lane->start;
     int64_t count = 0;
-    int result;
 
-    while ((result = source_next(lane->partition, &record, &error)) > 0 &&
-           record.offset < lane->end && !signals_caught())
+    while (next < lane->end && !signals_caught()) {
+        int result = source_next(lane->partition, &record, &error);
+        if (result < 0)
+            return -tool_failed_error(&error);
+        if (result == 0 || record.offset >= lane->end)
+            break;
+        next = record.offset + 1;
         count++;
-    return result < 0 ? -tool_failed_error(&error) : count;
+    }
+    return count;
 }
 
 /* Put all lanes that were moved where they begin. All of them, before any is read, and after all is
@@ -322,13 +330,15 @@ static void sift_up(struct merge *merge, uint32_t at)
 }
 
 /* Read a lane's next record. 1; 0: it is at its end; a negative exit code. */
-static int advance(struct lane *lane)
+static int advance(const struct merge *merge, struct lane *lane)
 {
     struct beck_error error;
 
     if (lane->next >= lane->end)
         return 0;
     int result = source_next(lane->partition, &lane->record, &error);
+    if (result == -ETIMEDOUT && merge->follow)
+        return 0;
     if (result < 0)
         return -tool_failed_error(&error);
     if (result == 0)
@@ -342,7 +352,7 @@ static int look_at_idle(struct merge *merge)
 {
     merge->until_look = LOOK_AGAIN;
     for (uint32_t i = merge->ready; i < merge->count; i++) {
-        int result = advance(&merge->lanes[i]);
+        int result = advance(merge, &merge->lanes[i]);
         if (result < 0)
             return result;
         if (result == 0)
@@ -357,7 +367,7 @@ static int look_at_idle(struct merge *merge)
 static int replace_top(struct merge *merge)
 {
     merge->handed_out = false;
-    int result = advance(&merge->lanes[0]);
+    int result = advance(merge, &merge->lanes[0]);
     if (result < 0)
         return result;
     if (result == 0)

@@ -61,13 +61,18 @@ void table_print_partition(const char *topic, int32_t number, const struct table
     row_begin(&row, form, "partition");
     row_key_text(&row, "topic", topic);
     row_key_number(&row, "partition", number);
-    row_number(&row, "start", figures->start);
-    row_number(&row, "end", figures->end);
-    row_number(&row, "stable", figures->stable);
+    if (figures->has_bounds) {
+        row_number(&row, "start", figures->start);
+        row_number(&row, "end", figures->end);
+        row_number(&row, "stable", figures->stable);
+    }
     if (figures->has_state)
         print_state(&row, figures);
     if (figures->has_replicas) {
-        row_number(&row, "leader", figures->leader);
+        if (figures->leader >= 0)
+            row_number(&row, "leader", figures->leader);
+        else
+            row_text(&row, "leader", "none");
         row_text(&row, "replicas", figures->replicas);
         row_text(&row, "in-sync", figures->in_sync);
     }
@@ -78,7 +83,7 @@ int table_figures(struct beck_store *store, const char *topic, int32_t number,
                   struct table_figures *ret_figures, struct beck_error *error)
 {
     struct beck_partition *partition = NULL;
-    struct table_figures figures = {.has_state = true};
+    struct table_figures figures = {.has_bounds = true, .has_state = true};
 
     int result = beck_partition_open(store, topic, number, &partition, error);
     if (result < 0)

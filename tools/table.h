@@ -19,6 +19,7 @@ char *table_time_text(int64_t ms, char text[TABLE_TIME_TEXT]);
 
 /* What is known of a partition. */
 struct table_figures {
+    bool has_bounds; /* nobody knows them of a cluster's partition without a leader */
     int64_t start;
     int64_t end; /* the high watermark */
     int64_t stable;

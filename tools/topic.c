@@ -69,23 +69,31 @@ static int create(struct tool *tool, struct admin *admin, const void *context, c
 
 /* ---- list --------------------------------------------------------------------------------- */
 
-static int print_totals(struct admin *admin, const struct admin_topic *topic)
+/* Where records are not known, the line ends before them. */
+static int print_long(struct admin *admin, const struct admin_topic *topic)
 {
     struct table_figures figures = {0};
     struct beck_error error;
     uint64_t records = 0;
     uint64_t disk_bytes = 0;
 
+    (void)printf("%s\t%u partitions", topic->name, topic->partition_count);
     for (uint32_t i = 0; i < topic->partition_count; i++) {
-        if (admin_figures(admin, topic, (int32_t)i, &figures, &error) < 0)
+        if (admin_figures(admin, topic, (int32_t)i, &figures, &error) < 0) {
+            (void)putchar('\n');
             return tool_failed_error(&error);
+        }
+        if (!figures.has_bounds) {
+            (void)putchar('\n');
+            return tool_failed("topic %s partition %u has no leader", topic->name, i);
+        }
         records += (uint64_t)(figures.end - figures.start);
         disk_bytes += figures.disk_bytes;
     }
-    (void)printf("\t%u partitions\t%llu records", topic->partition_count,
-                 (unsigned long long)records);
+    (void)printf("\t%llu records", (unsigned long long)records);
     if (figures.has_state)
         (void)printf("\t%llu bytes", (unsigned long long)disk_bytes);
+    (void)putchar('\n');
     return TOOL_OK;
 }
 
@@ -95,19 +103,19 @@ static int list(struct tool *tool, struct admin *admin, const void *context, cha
     const struct topic_options *options = context;
     struct admin_topic topic = {.name = ""};
     struct beck_error error;
+    int code = TOOL_OK;
     int result;
 
     (void)names;
     if (count > 0)
         return tool_misused(tool, "list takes no names (see: beck topic show)");
     while ((result = admin_topic_next(admin, topic.name, &topic, &error)) > 0) {
-        (void)printf("%s", topic.name);
-        int code = options->is_long ? print_totals(admin, &topic) : TOOL_OK;
-        if (code != TOOL_OK)
-            return code;
-        (void)putchar('\n');
+        if (!options->is_long)
+            (void)printf("%s\n", topic.name);
+        else if (print_long(admin, &topic) != TOOL_OK)
+            code = TOOL_FAILED;
     }
-    return result < 0 ? tool_failed_error(&error) : TOOL_OK;
+    return result < 0 ? tool_failed_error(&error) : code;
 }
 
 /* ---- show --------------------------------------------------------------------------------- */

@@ -3,13 +3,13 @@
 """beck -b on Apache Kafka: the same commands as on beckd, with the same answers."""
 
 import json
-import re
 import time
 
 import maven
 import tap
+from both import Both
 from kafka import Kafka
-from programs import BECK, Beckd, Folder, must, run
+from programs import BECK, run
 from tap import equal, ok
 
 REASON = maven.missing()
@@ -26,39 +26,8 @@ RECORDS = ''.join(json.dumps(record) + '\n' for record in (
      'headers': [['h', {'base64': 'gIE='}]], 'partition': 2}))
 
 
-def common(text):
-    """Without what differs from moment to moment, and what Kafka 4.1 sets for all brokers itself."""
-    return re.sub(r'lag-ms [1-9]\d*', 'lag-ms N', text).replace('min.insync.replicas=1 (brokers)\n', '')
-
-
-class Both:
-    """A beckd and a Kafka."""
-
-    def __enter__(self):
-        self.folder = Folder()
-        folder = self.folder.__enter__()
-        must(run(BECK, '--store', folder + '/store', 'store', 'create'))
-        self.daemon = Beckd(folder + '/store').start()
-        self.kafka = Kafka(folder).__enter__()
-        return self
-
-    def __exit__(self, *_):
-        self.kafka.__exit__()
-        self.daemon.end()
-        self.folder.__exit__()
-
-    def __call__(self, *command, code=0, **options):
-        """Run it on both: what Kafka's says."""
-        name = ' '.join(str(part) for part in command)
-        answers = [run(BECK, *command, '-b', program.address, **options)
-                   for program in (self.daemon, self.kafka)]
-        here, there = ([answer.code, common(answer.out)] for answer in answers)
-        ok(here == there and here[0] == code, name, f'beckd: {answers[0]!r}\nKafka: {answers[1]!r}')
-        return common(answers[1].out)
-
-
 def all_of_it():
-    with Both() as both:
+    with Both(Kafka) as both:
         topics(both)
         configs(both)
         records(both)

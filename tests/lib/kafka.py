@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Apache Kafka, as tests run it: one process that is broker and controller, and its command line tools.
+"""Apache Kafka, as tests run it: one process that is broker and controller, or a cluster of several, and its
+command line tools.
 
     with Kafka(folder) as kafka:            # formatted and started; stopped at the end
         client = Producer({'bootstrap.servers': kafka.address})
@@ -7,14 +8,21 @@
         kafka.start()
     kafka.tool('kafka.tools.DumpLogSegments', '--files', path)
 
+    with Cluster(folder) as cluster:        # three of them, which are started side by side
+        client = Producer({'bootstrap.servers': cluster.address})
+        cluster[2].stop()                   # by their numbers: 1, 2, 3
+
 maven.py fetches it, at the versions and with the content that tests/clients/kafka/ lists.
 """
 
+import base64
 import os
 import re
 import socket
 import subprocess
 import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import maven
 from programs import PATIENCE, Program, run, wait_until
@@ -25,7 +33,6 @@ JAVA = ['java', '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-Xmx512m']
 
 PROPERTIES = {
     'process.roles': 'broker,controller',
-    'node.id': '1',
     'controller.listener.names': 'CONTROLLER',
     'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT',
     'inter.broker.listener.name': 'PLAINTEXT',
@@ -53,6 +60,14 @@ def java(*arguments, stdin=b'', seconds=START_SECONDS):
     return run(*JAVA, '-cp', class_path(), *arguments, stdin=stdin, seconds=seconds)
 
 
+def new_id():
+    """A cluster's, as Kafka makes them: a UUID that does not begin with a dash."""
+    while True:
+        made = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip('=')
+        if not made.startswith('-'):
+            return made
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
@@ -65,16 +80,20 @@ class Kafka(Program):
     process = None
     java = JAVA
 
-    def __init__(self, folder, **properties):
-        """Properties have _ for the dots of their names."""
+    def __init__(self, folder, voters=None, number=1, **properties):
+        """Properties have _ for the dots of their names. `voters`: the controllers' ports by their numbers,
+        where there are several."""
+        voters = voters or {number: free_port()}
+        controller = voters[number]
+        self.number = number
         self.folder = folder
         self.logs = os.path.join(folder, 'kafka-logs')
         self.configuration = os.path.join(folder, 'server.properties')
         self.port = free_port()
-        controller = free_port()
         self.properties = {
             **PROPERTIES,
-            'controller.quorum.voters': f'1@127.0.0.1:{controller}',
+            'node.id': str(number),
+            'controller.quorum.voters': ','.join(f'{voter}@127.0.0.1:{port}' for voter, port in voters.items()),
             'listeners': f'PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}',
             'advertised.listeners': f'PLAINTEXT://127.0.0.1:{self.port}',
             'log.dirs': self.logs,
@@ -85,21 +104,27 @@ class Kafka(Program):
     def address(self):
         return f'127.0.0.1:{self.port}'
 
-    def format(self):
+    def format(self, cluster=None):
+        """Of this cluster's name, or of one of its own."""
         with open(self.configuration, 'w', encoding='ascii') as file:
             for name, value in self.properties.items():
                 file.write(f'{name}={value}\n')
-        made = java('kafka.tools.StorageTool', 'random-uuid')
-        ids = re.findall(r'^[\w-]{22}$', made.out, re.MULTILINE)
-        result = java('kafka.tools.StorageTool', 'format', '-t', ids[0] if ids else '',
+        result = java('kafka.tools.StorageTool', 'format', '-t', cluster or new_id(),
                       '-c', self.configuration)
         if result.code != 0:
             raise RuntimeError('Kafka cannot format its log directory: ' + repr(result))
 
     def start(self):
+        self.begin()
+        return self.wait()
+
+    def begin(self):
         # what it has to say of itself, it prints
         self.launch(['sh', '-c', 'exec "$@" >&2', 'sh', *self.java, '-cp', class_path(), 'kafka.Kafka',
                      self.configuration])
+
+    def wait(self):
+        """Until it answers."""
         if not wait_until(lambda: self._answers() or not self.alive(), START_SECONDS) or \
                 not self.alive():
             log = self.log()
@@ -129,3 +154,42 @@ class Kafka(Program):
 
     def __exit__(self, *_):
         self.stop()
+
+
+class Cluster:
+    """Some of them, below `folder`, each broker and controller. Some properties are given as those of Kafka."""
+
+    def __init__(self, folder, count=3, **properties):
+        voters = {number: free_port() for number in range(1, count + 1)}
+        self.brokers = {}
+        for number in voters:
+            home = os.path.join(folder, f'kafka-{number}')
+            os.mkdir(home)
+            self.brokers[number] = Kafka(home, voters, number, **properties)
+            self.brokers[number].java = [*JAVA, '-Xmx256m']
+
+    def __getitem__(self, number):
+        return self.brokers[number]
+
+    @property
+    def address(self):
+        return ','.join(broker.address for broker in self.brokers.values())
+
+    def __enter__(self):
+        cluster = new_id()
+        class_path()
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda broker: broker.format(cluster), self.brokers.values()))
+        try:
+            for broker in self.brokers.values():
+                broker.begin()
+            for broker in self.brokers.values():
+                broker.wait()
+        except RuntimeError:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        for broker in self.brokers.values():
+            broker.stop(kill=True)  # nobody wants what they have

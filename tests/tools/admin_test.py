@@ -8,11 +8,13 @@ store's beckd. What they print has to be the same, but for what only one of the 
 
 import re
 import signal
+import struct
 import subprocess
 import time
 
 import tap
 from programs import BECK, Beckd, must, run, wait_until
+from raw import Raw, compact_array, compact_string
 from tap import equal, ok
 from tool_store import Store, fails, prints
 
@@ -167,6 +169,7 @@ def groups():
         both.refused('group', 'show', 'none')
         both('group', 'delete', 'g')
         both('group', 'delete', 'g')
+        both.refused('group', 'delete-offsets', 'g', 't')
         equal(both('group', 'list').out, 'h\n', 'one is left')
 
 
@@ -217,6 +220,32 @@ def live_members():
         ok(shown.out.count('committed 0 ') == 2, 'and the broker knows', shown)
 
 
+def join_new_group(client):
+    """As a member of a group of the new protocol: a heartbeat with epoch 0."""
+    body = (compact_string('g') + compact_string('m') + struct.pack('>i', 0) + compact_string(None) * 2
+            + struct.pack('>i', 60000) + compact_array([compact_string('t')]) + compact_string(None)
+            + compact_string(None) + compact_array([]) + b'\0')
+    client.call(68, 1, body, flexible=True)
+
+
+def new_protocol():
+    """Members that this client's library cannot ask about: not an empty group."""
+    with Store(t=2) as store, Beckd(store.path) as daemon:
+        must(store('produce', 't', '-p', '0', 'v', 'w'))
+        must(store('group', 'reset', 'g', 't:0', '-o', '1', '--execute'))
+        client = Raw(daemon.port)
+        join_new_group(client)
+        for form in (lambda *c: store(*c), lambda *c: run(BECK, *c, '-b', daemon.address)):
+            equal(form('group', 'list', '-l').out, 'g\t1 offsets\tmembers\n', 'it has members')
+            shown = form('group', 'show', 'g')
+            ok(shown.code == 0 and 'members yes\n' in shown.out and ' lag 1 ' in shown.out and
+               ('\n(who they are is not known: librdkafka 2.' in shown.out or
+                '\nmember m client ' in shown.out and ' t:0 t:1\n' in shown.out),
+               'group show says so, and who they are or that it cannot know', shown)
+            fails(form('group', 'delete', 'g'), 1, 'has members', 'deleting it is refused')
+        client.close()
+
+
 def forced():
     """A reset under live members: they go on from where it was set to."""
     with Store(t=2) as store, Beckd(store.path, '--set', 'group.initial.rebalance.delay.ms=100') as daemon:
@@ -251,4 +280,4 @@ def nobody_there():
     ok(time.monotonic() - begin < 120, 'it does not wait for ever')
 
 
-tap.run(topics, configs, of_the_broker, groups, trimmed, live_members, forced, nobody_there)
+tap.run(topics, configs, of_the_broker, groups, trimmed, live_members, new_protocol, forced, nobody_there)

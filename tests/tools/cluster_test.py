@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import tap
-from programs import BECK, Beckd, Folder, beck, must, run
+from programs import BECK, Beckd, Folder, beck, must, run, wait_until
 from tap import equal, ok
 
 
@@ -102,6 +102,28 @@ def following():
         reader.stdout.close()
 
 
+def stopped():
+    """Who is stopped does not wait for a broker that does not answer."""
+    setup = Setup()
+    with setup as (store, address):
+        must(beck(store, 'topic', 'create', 't'))
+        writer = subprocess.Popen([BECK, 'produce', '-b', address, 't'], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        writer.stdin.write('before\n')
+        writer.stdin.flush()
+        ok(wait_until(lambda: beck(store, 'consume', 't').out == 'before\n'), 'a record is sent')
+        setup.daemon.process.send_signal(signal.SIGSTOP)
+        try:
+            writer.stdin.write('lost\n')
+            writer.stdin.flush()
+            writer.send_signal(signal.SIGTERM)
+            out, err = writer.communicate(timeout=40)
+        finally:
+            setup.daemon.process.send_signal(signal.SIGCONT)
+        equal(writer.returncode, -signal.SIGTERM, 'it ends by the signal')
+        ok('0..0' in out and err.count('\n') <= 1, 'after it said what was acknowledged', (out, err))
+
+
 def errors():
     with Setup() as (store, address):
         must(beck(store, 'topic', 'create', 't', '-c', 'max.message.bytes=1000'))
@@ -121,4 +143,4 @@ def errors():
         ok(time.monotonic() - begin < 60, 'it does not wait for ever')
 
 
-tap.run(the_same, partitions, from_files, following, errors)
+tap.run(the_same, partitions, from_files, following, stopped, errors)

@@ -147,6 +147,7 @@ struct admin_offset *admin_offsets_add(struct admin_offsets *offsets, const char
         .commit_ms = -1,
         .expire_ms = -1,
         .target = -1,
+        .end = -1,
         .record_ms = -1,
     };
     (void)snprintf(offset->topic, sizeof(offset->topic), "%s", topic);

@@ -248,7 +248,7 @@ static inline int admin_group_find(struct admin *admin, const char *name,
     return admin->ops->group_find(admin, name, ret_group, error);
 }
 
-/* Who is in a group: 0 where that is not to be had. */
+/* Who is in a group: 1; 0: that is not to be had, and `error` says why. */
 static inline int admin_group_members(struct admin *admin, const char *group,
                                       struct admin_member **ret_members, size_t *ret_count,
                                       struct beck_error *error)
@@ -275,7 +275,8 @@ struct admin_offset *admin_offsets_add(struct admin_offsets *offsets, const char
 struct admin_offset *admin_offsets_find(const struct admin_offsets *offsets, const char *topic,
                                         int32_t partition);
 
-/* Where the partitions begin and end; with `ages`, also the times of the first unread records. */
+/* Where the partitions begin and end; with `ages`, also the times of the first unread records.
+ * Where it fails, those whose `end` is -1 could not be looked at. */
 static inline int admin_look(struct admin *admin, struct admin_offsets *offsets, bool ages,
                              struct beck_error *error)
 {

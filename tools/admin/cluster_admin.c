@@ -5,6 +5,7 @@
  */
 #include "cluster_admin.h"
 
+#include "parse.h"
 #include "report.h"
 
 #include <errno.h>
@@ -56,6 +57,34 @@ int cluster_await(struct cluster_admin *admin, rd_kafka_event_t **ret_event,
     }
 }
 
+static int ask_once(struct cluster_admin *admin, const struct cluster_request *request,
+                    struct beck_error *error)
+{
+    rd_kafka_event_t *answer = NULL;
+
+    rd_kafka_AdminOptions_t *options = cluster_options(admin, request->what, false);
+    request->send(admin, options, request->context);
+    int result = cluster_await(admin, &answer, error);
+    if (result == 0) {
+        result = request->take(answer, request->context, error);
+        rd_kafka_event_destroy(answer);
+    }
+    rd_kafka_AdminOptions_destroy(options);
+    return result;
+}
+
+int cluster_ask(struct cluster_admin *admin, const struct cluster_request *request,
+                struct beck_error *error)
+{
+    int64_t since_ms = parse_now_ms();
+    int result;
+
+    do
+        result = ask_once(admin, request, error);
+    while (result == -EAGAIN && cluster_again(since_ms));
+    return result;
+}
+
 int cluster_read_metadata(struct cluster_admin *admin, struct beck_error *error)
 {
     if (admin->metadata != NULL)
@@ -69,38 +98,89 @@ int cluster_read_metadata(struct cluster_admin *admin, struct beck_error *error)
 
 /* ---- where partitions are at -------------------------------------------------------------- */
 
-static rd_kafka_topic_partition_list_t *list_of(const struct admin_offsets *offsets)
+const struct rd_kafka_metadata_partition *cluster_partition(const struct cluster_admin *admin,
+                                                            const char *topic, int32_t number)
 {
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)offsets->count);
-
-    for (size_t i = 0; i < offsets->count; i++)
-        rd_kafka_topic_partition_list_add(list, offsets->items[i].topic,
-                                          offsets->items[i].partition);
-    return list;
+    for (int i = 0; i < admin->metadata->topic_cnt; i++) {
+        const struct rd_kafka_metadata_topic *known = &admin->metadata->topics[i];
+        for (int k = 0; strcmp(known->topic, topic) == 0 && k < known->partition_cnt; k++) {
+            if (known->partitions[k].id == number)
+                return &known->partitions[k];
+        }
+    }
+    return NULL;
 }
 
-int cluster_offsets_at(rd_kafka_t *client, struct admin_offsets *offsets, int64_t at,
-                       struct beck_error *error)
+int cluster_check_leader(const struct cluster_admin *admin, const char *topic, int32_t number,
+                         struct beck_error *error)
 {
+    const struct rd_kafka_metadata_partition *known = cluster_partition(admin, topic, number);
+
+    if (known == NULL || known->leader >= 0)
+        return 0; /* what is not there is for a broker to say */
+    return report(error, -EAGAIN,
+                  "topic %s partition %d has no leader: no broker that has it is there", topic,
+                  (int)number);
+}
+
+/* Those that somebody can be asked about; the first one of the others is in `error`. */
+static int list_of(const struct cluster_admin *admin, const struct admin_offsets *offsets,
+                   int64_t at, rd_kafka_topic_partition_list_t **ret_list, struct beck_error *error)
+{
+    struct beck_error later;
     int result = 0;
 
-    if (offsets->count == 0)
-        return 0;
-    rd_kafka_topic_partition_list_t *list = list_of(offsets);
-    for (int i = 0; i < list->cnt; i++)
-        list->elems[i].offset = at;
+    *ret_list = rd_kafka_topic_partition_list_new((int)offsets->count);
+    for (size_t i = 0; i < offsets->count; i++) {
+        const struct admin_offset *offset = &offsets->items[i];
+        int found = cluster_check_leader(admin, offset->topic, offset->partition,
+                                         result < 0 ? &later : error);
+        if (found == 0)
+            rd_kafka_topic_partition_list_add(*ret_list, offset->topic, offset->partition)->offset =
+                at;
+        else if (result == 0)
+            result = found;
+    }
+    return result;
+}
+
+static int ask_offsets(rd_kafka_t *client, const rd_kafka_topic_partition_list_t *asked,
+                       struct admin_offsets *offsets, struct beck_error *error)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_copy(asked);
+    int result = 0;
+
     rd_kafka_resp_err_t wrong = rd_kafka_offsets_for_times(client, list, CLUSTER_PATIENCE_MS);
-    for (int i = 0; !wrong && i < list->cnt; i++)
-        wrong = list->elems[i].err;
     if (wrong)
         result = cluster_error(error, wrong, "cannot ask where partitions begin and end");
-    for (int i = 0; result == 0 && i < list->cnt; i++) { /* librdkafka may order them anew */
+    for (int i = 0; !wrong && i < list->cnt; i++) { /* librdkafka may order them anew */
         const rd_kafka_topic_partition_t *found = &list->elems[i];
-        admin_offsets_find(offsets, found->topic, found->partition)->target =
-            found->offset >= 0 ? found->offset : -1;
+        struct admin_offset *offset = admin_offsets_find(offsets, found->topic, found->partition);
+        offset->target = !found->err && found->offset >= 0 ? found->offset : -1;
+        if (found->err && result == 0)
+            result = cluster_error(error, found->err, "topic %s partition %d", found->topic,
+                                   (int)found->partition);
     }
     rd_kafka_topic_partition_list_destroy(list);
     return result;
+}
+
+int cluster_offsets_at(const struct cluster_admin *admin, rd_kafka_t *client,
+                       struct admin_offsets *offsets, int64_t at, struct beck_error *error)
+{
+    rd_kafka_topic_partition_list_t *list = NULL;
+    struct beck_error later;
+    int64_t since_ms = parse_now_ms();
+    int asked = 0;
+
+    for (size_t i = 0; i < offsets->count; i++)
+        offsets->items[i].target = -1;
+    int result = list_of(admin, offsets, at, &list, error);
+    do
+        asked = list->cnt > 0 ? ask_offsets(client, list, offsets, result < 0 ? &later : error) : 0;
+    while (asked == -EAGAIN && cluster_again(since_ms));
+    rd_kafka_topic_partition_list_destroy(list);
+    return result < 0 ? result : asked;
 }
 
 int cluster_seek_time(struct admin *base, struct admin_offsets *offsets, int64_t time_ms,
@@ -108,7 +188,7 @@ int cluster_seek_time(struct admin *base, struct admin_offsets *offsets, int64_t
 {
     struct cluster_admin *admin = (struct cluster_admin *)base;
 
-    int result = cluster_offsets_at(admin->client, offsets, time_ms, error);
+    int result = cluster_offsets_at(admin, admin->client, offsets, time_ms, error);
     for (size_t i = 0; i < offsets->count; i++) {
         if (offsets->items[i].target < 0)
             offsets->items[i].target = offsets->items[i].end;
@@ -118,14 +198,20 @@ int cluster_seek_time(struct admin *base, struct admin_offsets *offsets, int64_t
 
 /* ---- clients ------------------------------------------------------------------------------ */
 
+/* It is a member of no group. But librdkafka 2.0 tells the group that it might be one of where the
+ * coordinator of another does not answer for it, whether it has one or not. */
 static int make_client(const struct tool *tool, const char *isolation, rd_kafka_t **ret_client,
                        struct beck_error *error)
 {
     /* Ages want one record of each partition: an answer has no more than one batch. */
     const struct cluster_setting settings[] = {
-        {"enable.partition.eof", "true"}, {"enable.auto.commit", "false"},
-        {"isolation.level", isolation},   {"fetch.message.max.bytes", "1"},
-        {"fetch.wait.max.ms", "10"},      {NULL, NULL},
+        {"group.id", "beck"},
+        {"enable.partition.eof", "true"},
+        {"enable.auto.commit", "false"},
+        {"isolation.level", isolation},
+        {"fetch.message.max.bytes", "1"},
+        {"fetch.wait.max.ms", "10"},
+        {NULL, NULL},
     };
     return cluster_client_new(tool, RD_KAFKA_CONSUMER, settings, NULL, ret_client, error);
 }

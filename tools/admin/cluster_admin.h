@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the parts of a cluster's administration share: cluster_admin.c, cluster_topics.c,
- * cluster_configs.c and cluster_groups.c.
+ * cluster_configs.c, cluster_groups.c, cluster_members.c and cluster_offsets.c.
  */
 #ifndef ADMIN_CLUSTER_ADMIN_H
 #define ADMIN_CLUSTER_ADMIN_H
@@ -37,18 +37,44 @@ rd_kafka_AdminOptions_t *cluster_options(const struct cluster_admin *admin,
 int cluster_await(struct cluster_admin *admin, rd_kafka_event_t **ret_event,
                   struct beck_error *error);
 
+/* A request to a group's coordinator, with `context` for both. It is made again while the
+ * coordinator moves to another broker, or reads what groups there are. */
+struct cluster_request {
+    rd_kafka_admin_op_t what;
+    void (*send)(struct cluster_admin *admin, const rd_kafka_AdminOptions_t *options,
+                 void *context);
+    int (*take)(rd_kafka_event_t *answer, void *context, struct beck_error *error);
+    void *context;
+};
+
+int cluster_ask(struct cluster_admin *admin, const struct cluster_request *request,
+                struct beck_error *error);
+
 int cluster_read_metadata(struct cluster_admin *admin, struct beck_error *error);
 
 /* The client that reads committed records. */
 int cluster_reader(struct cluster_admin *admin, rd_kafka_t **ret_reader, struct beck_error *error);
 
+/* What the cluster says of a partition, as it was when the administration began; may be NULL. */
+const struct rd_kafka_metadata_partition *cluster_partition(const struct cluster_admin *admin,
+                                                            const char *topic, int32_t number);
+
+/* Is there a broker to be asked about a partition? -EAGAIN. */
+int cluster_check_leader(const struct cluster_admin *admin, const char *topic, int32_t number,
+                         struct beck_error *error);
+
 /*
  * Ask where partitions are at: `at` is a time, or one of these two. Sets `target` of each; -1:
- * there is nothing so late. `client` decides whether open transactions count.
+ * there is nothing so late, or where it fails, it could not be asked. `client` decides whether open
+ * transactions count.
  */
 enum { CLUSTER_AT_END = -1, CLUSTER_AT_START = -2 };
-int cluster_offsets_at(rd_kafka_t *client, struct admin_offsets *offsets, int64_t at,
-                       struct beck_error *error);
+int cluster_offsets_at(const struct cluster_admin *admin, rd_kafka_t *client,
+                       struct admin_offsets *offsets, int64_t at, struct beck_error *error);
+
+/* What an answer says of groups and their partitions, and whether that is an error. */
+int cluster_check_groups(const rd_kafka_group_result_t **groups, size_t count,
+                         struct beck_error *error);
 
 /* Operations; see admin.h. */
 int cluster_topic_next(struct admin *base, const char *after, struct admin_topic *ret_topic,

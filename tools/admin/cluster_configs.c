@@ -7,6 +7,7 @@
  */
 #include "cluster_admin.h"
 
+#include "parse.h"
 #include "report.h"
 
 #include <errno.h>
@@ -26,6 +27,18 @@ void cluster_configs_done(struct cluster_admin *admin)
 
 /* ---- reading ------------------------------------------------------------------------------ */
 
+static bool has_node(const struct rd_kafka_metadata *metadata, const char *text)
+{
+    int64_t number;
+    bool found = false;
+
+    if (!parse_number(text, 0, INT32_MAX, &number))
+        return false;
+    for (int i = 0; i < metadata->broker_cnt; i++)
+        found |= metadata->brokers[i].id == number;
+    return found;
+}
+
 /* Which broker is meant, where it is not a topic. */
 static int find_node(struct cluster_admin *admin, struct beck_error *error)
 {
@@ -34,6 +47,9 @@ static int find_node(struct cluster_admin *admin, struct beck_error *error)
     if (admin->tool->node == NULL && metadata->broker_cnt != 1)
         return report(error, -EINVAL, "the cluster has %d brokers: name one with --node",
                       metadata->broker_cnt);
+    if (admin->tool->node != NULL && !has_node(metadata, admin->tool->node))
+        return report(error, -ENOENT, "the cluster has no broker %s, or it is not there",
+                      admin->tool->node);
     if (admin->tool->node != NULL)
         (void)snprintf(admin->node, sizeof(admin->node), "%s", admin->tool->node);
     else

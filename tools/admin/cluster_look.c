@@ -131,15 +131,18 @@ int cluster_look(struct admin *base, struct admin_offsets *offsets, bool ages,
                  struct beck_error *error)
 {
     struct cluster_admin *admin = (struct cluster_admin *)base;
+    struct beck_error later;
 
-    int result = cluster_offsets_at(admin->client, offsets, CLUSTER_AT_START, error);
-    for (size_t i = 0; result == 0 && i < offsets->count; i++)
+    int result = cluster_offsets_at(admin, admin->client, offsets, CLUSTER_AT_START, error);
+    for (size_t i = 0; i < offsets->count; i++)
         offsets->items[i].start = offsets->items[i].target;
-    if (result == 0)
-        result = cluster_offsets_at(admin->client, offsets, CLUSTER_AT_END, error);
-    for (size_t i = 0; result == 0 && i < offsets->count; i++) {
-        offsets->items[i].end = offsets->items[i].target;
+    int ended = cluster_offsets_at(admin, admin->client, offsets, CLUSTER_AT_END,
+                                   result < 0 ? &later : error);
+    for (size_t i = 0; i < offsets->count; i++) {
+        offsets->items[i].end = offsets->items[i].start < 0 ? -1 : offsets->items[i].target;
         offsets->items[i].target = -1;
     }
-    return result == 0 && ages ? read_ages(admin, offsets, error) : result;
+    result = result < 0 ? result : ended;
+    ended = ages ? read_ages(admin, offsets, result < 0 ? &later : error) : 0;
+    return result < 0 ? result : ended;
 }

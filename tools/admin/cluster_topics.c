@@ -67,19 +67,21 @@ static void join_numbers(const int32_t *numbers, int count, char *text, size_t s
 {
     size_t used = 0;
 
-    text[0] = '\0';
+    (void)snprintf(text, size, "none");
     for (int i = 0; i < count && used < size; i++) {
         int added = snprintf(text + used, size - used, "%s%d", i > 0 ? "," : "", (int)numbers[i]);
         used += added > 0 ? (size_t)added : 0;
     }
 }
 
-static int list_partitions(struct admin_offsets *offsets, const struct admin_topic *topic,
-                           struct beck_error *error)
+/* Those that have a leader: of the others nobody knows more than that. */
+static int list_partitions(const struct cluster_admin *admin, struct admin_offsets *offsets,
+                           const struct admin_topic *topic, struct beck_error *error)
 {
     admin_offsets_done(offsets);
     for (uint32_t i = 0; i < topic->partition_count; i++) {
-        if (admin_offsets_add(offsets, topic->name, (int32_t)i) == NULL)
+        if (cluster_check_leader(admin, topic->name, (int32_t)i, error) == 0 &&
+            admin_offsets_add(offsets, topic->name, (int32_t)i) == NULL)
             return report(error, -ENOMEM, "not enough memory");
     }
     return 0;
@@ -91,34 +93,31 @@ static int look_at_topic(struct cluster_admin *admin, const struct admin_topic *
 {
     rd_kafka_t *reader = NULL;
 
-    int result = list_partitions(&admin->bounds, topic, error);
+    int result = list_partitions(admin, &admin->bounds, topic, error);
     if (result == 0)
-        result = list_partitions(&admin->stable, topic, error);
+        result = list_partitions(admin, &admin->stable, topic, error);
     if (result == 0)
         result = cluster_look(&admin->base, &admin->bounds, false, error);
     if (result == 0)
         result = cluster_reader(admin, &reader, error);
     if (result == 0)
-        result = cluster_offsets_at(reader, &admin->stable, CLUSTER_AT_END, error);
+        result = cluster_offsets_at(admin, reader, &admin->stable, CLUSTER_AT_END, error);
     return result;
 }
 
 static void fill_replicas(struct cluster_admin *admin, const char *topic, int32_t partition,
                           struct table_figures *figures)
 {
-    const struct rd_kafka_metadata_topic *known = find(admin, topic);
+    const struct rd_kafka_metadata_partition *known = cluster_partition(admin, topic, partition);
 
-    for (int i = 0; known != NULL && i < known->partition_cnt; i++) {
-        const struct rd_kafka_metadata_partition *one = &known->partitions[i];
-        if (one->id != partition)
-            continue;
-        join_numbers(one->replicas, one->replica_cnt, admin->replicas, sizeof(admin->replicas));
-        join_numbers(one->isrs, one->isr_cnt, admin->in_sync, sizeof(admin->in_sync));
-        figures->has_replicas = true;
-        figures->leader = one->leader;
-        figures->replicas = admin->replicas;
-        figures->in_sync = admin->in_sync;
-    }
+    if (known == NULL)
+        return;
+    join_numbers(known->replicas, known->replica_cnt, admin->replicas, sizeof(admin->replicas));
+    join_numbers(known->isrs, known->isr_cnt, admin->in_sync, sizeof(admin->in_sync));
+    figures->has_replicas = true;
+    figures->leader = known->leader;
+    figures->replicas = admin->replicas;
+    figures->in_sync = admin->in_sync;
 }
 
 int cluster_figures(struct admin *base, const struct admin_topic *topic, int32_t partition,
@@ -127,6 +126,10 @@ int cluster_figures(struct admin *base, const struct admin_topic *topic, int32_t
     struct cluster_admin *admin = (struct cluster_admin *)base;
     struct table_figures figures = {.leader = -1};
 
+    fill_replicas(admin, topic->name, partition, &figures);
+    *ret_figures = figures;
+    if (cluster_check_leader(admin, topic->name, partition, error) < 0)
+        return 0;
     if (admin_offsets_find(&admin->bounds, topic->name, partition) == NULL) {
         int result = look_at_topic(admin, topic, error);
         if (result < 0)
@@ -134,11 +137,10 @@ int cluster_figures(struct admin *base, const struct admin_topic *topic, int32_t
     }
     const struct admin_offset *bounds = admin_offsets_find(&admin->bounds, topic->name, partition);
     const struct admin_offset *stable = admin_offsets_find(&admin->stable, topic->name, partition);
-    figures.start = bounds->start;
-    figures.end = bounds->end;
-    figures.stable = stable->target;
-    fill_replicas(admin, topic->name, partition, &figures);
-    *ret_figures = figures;
+    ret_figures->has_bounds = true;
+    ret_figures->start = bounds->start;
+    ret_figures->end = bounds->end;
+    ret_figures->stable = stable->target;
     return 0;
 }
 
@@ -258,6 +260,9 @@ int cluster_trim(struct admin *base, const char *topic, int32_t partition, int64
     struct cluster_admin *admin = (struct cluster_admin *)base;
     rd_kafka_event_t *event = NULL;
 
+    int result = cluster_check_leader(admin, topic, partition, error);
+    if (result < 0)
+        return result;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, topic, partition)->offset =
         before < 0 ? RD_KAFKA_OFFSET_END : before;
@@ -265,7 +270,7 @@ int cluster_trim(struct admin *base, const char *topic, int32_t partition, int64
     rd_kafka_AdminOptions_t *options =
         cluster_options(admin, RD_KAFKA_ADMIN_OP_DELETERECORDS, false);
     rd_kafka_DeleteRecords(admin->client, &wanted, 1, options, admin->queue);
-    int result = cluster_await(admin, &event, error);
+    result = cluster_await(admin, &event, error);
     if (result == 0) {
         const rd_kafka_topic_partition_list_t *done =
             rd_kafka_DeleteRecords_result_offsets(rd_kafka_event_DeleteRecords_result(event));

@@ -113,6 +113,8 @@ int store_members(struct admin *base, const char *group, struct admin_member **r
     *ret_members = NULL;
     *ret_count = 0;
     int result = find_broker((struct store_admin *)base, &broker, error);
+    if (result == 0)
+        (void)report(error, -EAGAIN, "no beckd serves the store");
     return result > 0 ? admin_group_members(broker, group, ret_members, ret_count, error) : result;
 }
 
@@ -298,9 +300,9 @@ int store_evict(struct admin *base, const char *group, struct beck_error *error)
     size_t count = 0;
 
     int result = store_members(base, group, &members, &count, error);
-    if (result == 0 && count == 0)
-        return report(error, -EBUSY, "group %s: its members are not known", group);
     if (result == 0)
+        result = -EBUSY;
+    else if (result > 0)
         result = evict(admin->tool->store_path, group, members, count, error);
     admin_members_free(members, count);
     return result;

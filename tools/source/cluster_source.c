@@ -8,6 +8,7 @@
 
 #include "cluster.h"
 #include "cluster_record.h"
+#include "parse.h"
 #include "report.h"
 #include "signals.h"
 
@@ -18,12 +19,15 @@
 #include <unistd.h>
 
 #define MESSAGE_WAIT_MS 1000
+#define FETCH_WAIT_MS                                                                              \
+    "100" /* of a broker for more; until then it does not hear of other partitions */
 
 struct cluster_source {
     struct source base;
     const struct tool *tool;
     rd_kafka_t *clients[2]; /* by isolation; made when first needed */
     const struct rd_kafka_metadata *metadata;
+    int64_t gone_ms;
     int wake[2]; /* a pipe that librdkafka writes to when something came; -1: none */
 };
 
@@ -48,6 +52,7 @@ static int client_of(struct cluster_source *source, enum beck_isolation isolatio
         {"enable.auto.commit", "false"},
         {"isolation.level",
          isolation == BECK_READ_COMMITTED ? "read_committed" : "read_uncommitted"},
+        {"fetch.wait.max.ms", FETCH_WAIT_MS},
         {"topic.metadata.refresh.interval.ms", "-1"},
         {NULL, NULL},
     };
@@ -195,6 +200,25 @@ static int cluster_partition_open(struct source *base, const struct source_topic
     return 0;
 }
 
+/* Ask where it begins and ends. A leader that is on its way to another broker is waited for. */
+static rd_kafka_resp_err_t query(const struct cluster_partition *partition, int64_t *ret_low,
+                                 int64_t *ret_high)
+{
+    const char *topic = rd_kafka_topic_name(partition->topic);
+    int64_t since_ms = parse_now_ms();
+    rd_kafka_resp_err_t wrong;
+
+    do {
+        wrong = rd_kafka_query_watermark_offsets(partition->client, topic, partition->base.number,
+                                                 ret_low, ret_high, CLUSTER_PATIENCE_MS);
+        if (wrong == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION) /* the topic has it, so it said */
+            wrong = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+    } while ((wrong == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE ||
+              wrong == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION) &&
+             cluster_again(since_ms));
+    return wrong;
+}
+
 static int cluster_bounds(struct source_partition *base, struct source_bounds *ret_bounds,
                           struct beck_error *error)
 {
@@ -202,9 +226,7 @@ static int cluster_bounds(struct source_partition *base, struct source_bounds *r
     int64_t low;
     int64_t high;
 
-    rd_kafka_resp_err_t wrong =
-        rd_kafka_query_watermark_offsets(partition->client, rd_kafka_topic_name(partition->topic),
-                                         base->number, &low, &high, CLUSTER_PATIENCE_MS);
+    rd_kafka_resp_err_t wrong = query(partition, &low, &high);
     if (wrong)
         return cluster_error(error, wrong, "topic %s partition %d: cannot ask where it ends",
                              rd_kafka_topic_name(partition->topic), (int)base->number);
@@ -249,11 +271,22 @@ static int cluster_seek(struct source_partition *base, int64_t offset, struct be
 
 /* ---- records ------------------------------------------------------------------------------ */
 
+/* Nothing comes, and not even that there is nothing. Who follows goes on with other partitions. */
+static int gone(struct cluster_partition *partition, int64_t after_ms, struct beck_error *error)
+{
+    partition->at_end = true;
+    return report(error, -ETIMEDOUT, "topic %s partition %d: no broker gave anything for %d s",
+                  rd_kafka_topic_name(partition->topic), (int)partition->base.number,
+                  (int)(after_ms / 1000));
+}
+
 static int cluster_next(struct source_partition *base, struct beck_record *ret_record,
                         struct beck_error *error)
 {
     struct cluster_partition *partition = (struct cluster_partition *)base;
+    const struct cluster_source *source = (const struct cluster_source *)base->source;
     struct source_bounds bounds = {0};
+    int64_t since_ms = 0;
 
     if (!partition->is_started) {
         int result = cluster_bounds(base, &bounds, error);
@@ -269,8 +302,12 @@ static int cluster_next(struct source_partition *base, struct beck_record *ret_r
                                               partition->at_end ? 0 : MESSAGE_WAIT_MS);
         if (partition->message == NULL && (partition->at_end || signals_caught()))
             return 0;
-        if (partition->message == NULL)
-            continue; /* the broker is slow, or gone for a while */
+        if (partition->message == NULL) { /* the broker is slow, or gone for a while */
+            since_ms = since_ms > 0 ? since_ms : parse_now_ms() - MESSAGE_WAIT_MS;
+            if (parse_now_ms() - since_ms >= source->gone_ms)
+                return gone(partition, source->gone_ms, error);
+            continue;
+        }
         partition->at_end = partition->message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
         if (partition->at_end)
             return 0;
@@ -335,6 +372,7 @@ int source_of_cluster(const struct tool *tool, struct source **ret_source, struc
         return report(error, -ENOMEM, "not enough memory");
     source->base = (struct source){.ops = &cluster_ops, .grows = true};
     source->tool = tool;
+    source->gone_ms = cluster_gone_ms(tool, "socket.timeout.ms");
     if (pipe2(source->wake, O_NONBLOCK | O_CLOEXEC) < 0)
         source->wake[0] = source->wake[1] = -1;
     int result = read_metadata(source, error);

@@ -177,7 +177,8 @@ static inline int source_seek(struct source_partition *partition, int64_t offset
 }
 
 /* The next record, but no control record: 1; 0: there is none, for now. Its pointers are valid
- * until the next call. -EBADMSG: damage, before which the partition stays. */
+ * until the next call. -EBADMSG: damage, before which the partition stays. -ETIMEDOUT: whether
+ * there is one is not to be had, as brokers are gone; until something comes there is none then. */
 static inline int source_next(struct source_partition *partition, struct beck_record *ret_record,
                               struct beck_error *error)
 {
