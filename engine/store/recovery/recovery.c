@@ -74,6 +74,16 @@ static const struct live_slot *old_slot(const struct recovery *recovery,
     return slot;
 }
 
+/* Is what is in the page cache maybe not on the disk? So says the slot of whoever it was last, of
+ * this boot, finished or not. */
+static bool cache_is_doubtful(const struct recovery *recovery, uint32_t number)
+{
+    const struct live *live = &recovery->store->live;
+    return recovery->same_boot && number < atomic_load(&live_store(live)->slots) &&
+           (atomic_load(&live_slot(live, number)->flags) &
+            (unsigned)(LIVE_FAILED | LIVE_RECOVERING)) != 0;
+}
+
 /* Can it be shown that whatever was published is in what was found? */
 static bool nothing_lost(const struct recovery *recovery, const struct beck_topic *topic,
                          int32_t partition, uint32_t slot, const struct recovered *found)
@@ -149,11 +159,13 @@ static int forget_below(struct recovery *recovery, const struct beck_topic *topi
 }
 
 /* Make what was read durable. Nobody writes meanwhile: where it is many partitions, their file
- * system is synced once for the rest of them. */
+ * system is synced once for the rest of them. Who is killed at that may be the only one whom the
+ * disk has told that it refused something. */
 static int sync_found(struct recovery *recovery, const struct beck_topic *topic, int32_t partition,
-                      const struct recovered *found, struct beck_error *error)
+                      uint32_t slot, const struct recovered *found, struct beck_error *error)
 {
     struct beck_store *store = recovery->store;
+    atomic_fetch_or(&live_slot(&store->live, slot)->flags, LIVE_RECOVERING);
     if (++recovery->synced == SYNC_MANY_LEAST)
         sync_many_begin(&recovery->many, store->io, store->directory);
     return recovered_sync(store, topic, partition, found,
@@ -170,7 +182,7 @@ static int carry_out(struct recovery *recovery, const struct beck_topic *topic, 
     int r = 0;
     if (found->is_dirty && !found->is_cut) {
         /* The others are not to suffer from what is wrong with this one's files. */
-        found->is_failed = sync_found(recovery, topic, partition, found, error) < 0;
+        found->is_failed = sync_found(recovery, topic, partition, location->slot, found, error) < 0;
         if (found->is_failed)
             return 0;
     }
@@ -266,9 +278,8 @@ static int recovery_partition(struct recovery *recovery, const struct beck_topic
         r = exchange_recover(store, recovery->index_txn, topic, (uint32_t)partition, error);
     if (r == -ENOMEM)
         return r;
-    const struct live_slot *old = old_slot(recovery, topic, partition, location.slot);
     unsigned flags = r == 1 ? RECOVER_ALL_FILES : 0;
-    if (old && (atomic_load(&old->flags) & LIVE_FAILED))
+    if (cache_is_doubtful(recovery, location.slot))
         flags |= RECOVER_FROM_DISK;
     r = recover_partition(store, topic, partition, flags, location.log_start_offset,
                           &recovery->scan, &found, error);
@@ -285,11 +296,13 @@ static int recovery_partition(struct recovery *recovery, const struct beck_topic
     tail->stable = tail->high;
     tail->leader_epoch = location.leader_epoch;
     struct live_slot *slot = live_slot(&store->live, location.slot);
-    r = live_slot_init(slot, topic, (uint32_t)partition, tail);
+    bool is_cut = found.is_cut && !found.is_failed && !store->read_only;
+    r = live_slot_init(slot, topic, (uint32_t)partition, tail,
+                       found.is_failed ? LIVE_FAILED
+                       : is_cut        ? LIVE_RECOVERING
+                                       : 0);
     if (r == 0) /* as the checkpoint at the end says */
         atomic_store(&slot->reserved_offset, recovered_reserved(&found));
-    if (r == 0 && found.is_failed)
-        atomic_fetch_or(&slot->flags, LIVE_FAILED);
     if (r < 0)
         return report_errno(error, r, "live: cannot set up a slot");
     /* Without the right to write, what is not catalogued is told to ourselves through the slot. */
@@ -307,8 +320,7 @@ static int recovery_partition(struct recovery *recovery, const struct beck_topic
                           "writing once");
         live_rolled_add(slot, &rolled);
     }
-    if (found.is_cut && !found.is_failed && !store->read_only &&
-        cut_later(recovery, topic, partition, slot, &found) < 0)
+    if (is_cut && cut_later(recovery, topic, partition, slot, &found) < 0)
         return report(error, -ENOMEM, "out of memory");
     return 0;
 }
@@ -397,6 +409,8 @@ static int recovery_commit(struct recovery *recovery, struct beck_error *error)
         r = recovery_cut(recovery, error);
     if (r == 0)
         r = db_commit(&store->index, TAKE_POINTER(recovery->index_txn), error);
+    for (size_t i = 0; r == 0 && i < recovery->cut_count; i++)
+        atomic_fetch_and(&recovery->cuts[i].slot->flags, ~(uint32_t)LIVE_RECOVERING);
     for (size_t i = 0; r == 0 && i < recovery->gone_count; i++)
         recovered_remove(store, recovery->gone[i].topic_id, recovery->gone[i].partition,
                          recovery->gone[i].segments, recovery->gone[i].count);

@@ -130,21 +130,26 @@ int live_format(struct live *live, struct beck_error *error)
     int r = live->fd >= 0 ? live_format_file(live, &slots, &info) : 0;
     if (r < 0)
         return report_errno(error, r, "live: cannot make room for the slots");
-    memset(store, 0, LIVE_SLOT_BYTES);
-    store->version = LIVE_VERSION;
-    store->slot_bytes = LIVE_SLOT_BYTES;
-    store->device = info.st_dev;
-    store->inode = info.st_ino;
-    store->pid_namespace = pid_namespace_inode();
-    atomic_store(&store->slots, slots);
-    atomic_store(&store->generation, 1);
-    atomic_store(&store->round_robin, round_robin);
+    struct live_store fresh = {
+        .version = LIVE_VERSION,
+        .slot_bytes = LIVE_SLOT_BYTES,
+        .device = info.st_dev,
+        .inode = info.st_ino,
+        .pid_namespace = pid_namespace_inode(),
+        .generation = 1,
+        .round_robin = round_robin,
+        .slots = slots,
+    };
+    /* What the slots prove they prove until each is made anew: what says so is there all the time,
+     * whoever is killed when. */
+    if (is_good) {
+        fresh.magic = LIVE_MAGIC;
+        memcpy(fresh.boot_id, live->boot_id, sizeof(fresh.boot_id));
+    }
+    memcpy(store, &fresh, sizeof(fresh));
     r = robust_mutex_init(&store->maintenance);
     if (r < 0)
         return report_errno(error, r, "live: cannot be set up");
-    /* What they prove they prove until each is made anew. */
-    if (is_good)
-        memcpy(store->boot_id, live->boot_id, sizeof(store->boot_id));
     store->magic = LIVE_MAGIC;
     return 0;
 }
@@ -235,7 +240,7 @@ void live_slot_topic_id(const struct live_slot *slot, uint8_t ret_id[16])
     memcpy(ret_id, id, sizeof(id));
 }
 
-/* The slot is all zero. */
+/* The slot is all zero, but for its flags. */
 static int slot_begin(struct live_slot *slot, const struct beck_topic *topic, uint32_t partition,
                       const struct live_tail *tail)
 {
@@ -249,9 +254,12 @@ static int slot_begin(struct live_slot *slot, const struct beck_topic *topic, ui
 }
 
 int live_slot_init(struct live_slot *slot, const struct beck_topic *topic, uint32_t partition,
-                   const struct live_tail *tail)
+                   const struct live_tail *tail, unsigned flags)
 {
-    memset(slot, 0, LIVE_SLOT_BYTES);
+    enum { BEHIND_FLAGS = offsetof(struct live_slot, flags) + sizeof(slot->flags) };
+    atomic_store(&slot->flags, flags);
+    memset(slot, 0, offsetof(struct live_slot, flags));
+    memset((char *)slot + BEHIND_FLAGS, 0, LIVE_SLOT_BYTES - BEHIND_FLAGS);
     return slot_begin(slot, topic, partition, tail);
 }
 

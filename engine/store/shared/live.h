@@ -85,6 +85,8 @@ enum live_flags {
     LIVE_FAILED = 1 << 1,  /* the disk refused a write or sync: no appends, no acknowledgements */
     LIVE_TRUNCATE =
         1 << 2, /* bytes of a failed write may stand behind the tail: cut before writing */
+    LIVE_RECOVERING = 1 << 3, /* what is in its files may not be on the disk, which recovery was at
+                                 changing when it ended */
 };
 
 struct live_slot {
@@ -219,10 +221,11 @@ static inline struct live_slot *live_slot(const struct live *live, uint32_t slot
 /* Grow the file so that it has slot `slot`. Under meta.mdb's write lock. -ENOSPC. */
 int live_grow(struct live *live, uint32_t slot);
 
-/* Fill a slot that nobody uses, whose partition's log is at `tail`, all of it synced and
- * checkpointed. Who is alone with the store may do so with any slot. */
+/* Fill a slot, alone with the store, whose partition's log is at `tail`, all of it synced and
+ * checkpointed unless `flags` say otherwise: whoever finds the slot, finished or not, finds those.
+ */
 int live_slot_init(struct live_slot *slot, const struct beck_topic *topic, uint32_t partition,
-                   const struct live_tail *tail);
+                   const struct live_tail *tail, unsigned flags);
 /* Give a slot to a new topic's partition while others have the store open: where an earlier topic
  * had it, its locks stay, because a handle to that one may be just about to find out. */
 int live_slot_take(struct live_slot *slot, const struct beck_topic *topic, uint32_t partition,

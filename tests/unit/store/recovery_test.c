@@ -8,6 +8,7 @@
 #include "store_fixture.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -512,6 +513,80 @@ static void a_sync_that_fails_in_recovery_leaves_other_topics_alone(void **state
     fixture_close(fixture);
 }
 
+/* ---- killed in recovery --------------------------------------------------------------------- */
+
+/* The disk refuses it, and who would have been told is killed. */
+static int die_at_segment_sync(struct fault_io *fault, const struct fault_what *what)
+{
+    bool *is_segment = fault->context;
+    if (what->call == FAULT_OPEN)
+        *is_segment = fault_is(what, FAULT_OPEN, ".log");
+    if (what->call == FAULT_SYNC_DATA && *is_segment)
+        (void)kill(getpid(), SIGKILL);
+    return 0;
+}
+
+static int recover_and_die(struct fixture *fixture)
+{
+    struct fault_io fault;
+    bool is_segment = false;
+    fault_io_init(&fault);
+    fault.context = &is_segment;
+    fault.hook = die_at_segment_sync;
+    (void)must_open_io(fixture->path, 0, &fault.io);
+    return 0;
+}
+
+static int count_forgotten(struct fault_io *fault, const struct fault_what *what)
+{
+    int *count = fault->context;
+    *count += what->call == FAULT_FORGET;
+    return 0;
+}
+
+/* Somebody was killed when recovery made durable what it had read: who comes next does not believe
+ * the page cache, which may have what the disk refused; and who comes after him does. */
+static void assert_read_from_disk(struct fixture *fixture, int64_t records)
+{
+    static struct fault_io fault;
+    static int count;
+    assert_int_equal(run_in_child(recover_and_die, fixture), 128 + SIGKILL);
+    count = 0;
+    fault_io_init(&fault);
+    fault.context = &count;
+    fault.hook = count_forgotten;
+    fixture->store = must_open_io(fixture->path, 0, &fault.io);
+    assert_true(count > 0);
+    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    assert_int_equal(count_records(fixture->partition, 0), records);
+    struct beck_partition_state found = must_state(fixture->partition);
+    assert_int_equal(found.next_offset, records);
+    assert_int_equal(found.leader_epoch, 0);
+    must_append(fixture->partition, "works", BECK_ACKS_ALL);
+    fixture_close(fixture);
+    count = 0;
+    fixture->store = must_open_io(fixture->path, 0, &fault.io);
+    assert_int_equal(count, 0);
+    fixture_close(fixture);
+}
+
+static void who_is_killed_at_a_sync_in_recovery_leaves_it_to_be_read_from_the_disk(void **state)
+{
+    struct fixture *fixture = *state;
+    leave_five(fixture);
+    assert_read_from_disk(fixture, 5);
+}
+
+static void who_is_killed_at_a_cut_in_recovery_leaves_it_to_be_read_from_the_disk(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[PATH_MAX];
+    leave_five(fixture);
+    segment_path(fixture, "t", 0, 0, path);
+    file_append(path, "torn", 4);
+    assert_read_from_disk(fixture, 5);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_partition, teardown)
 
 int main(void)
@@ -545,6 +620,8 @@ int main(void)
         TEST(a_missing_folder_leaves_other_topics_alone),
         TEST(what_many_partitions_left_in_memory_is_written_back_at_once),
         TEST(a_sync_that_fails_in_recovery_leaves_other_topics_alone),
+        TEST(who_is_killed_at_a_sync_in_recovery_leaves_it_to_be_read_from_the_disk),
+        TEST(who_is_killed_at_a_cut_in_recovery_leaves_it_to_be_read_from_the_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
