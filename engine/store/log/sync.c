@@ -113,7 +113,9 @@ static void count_synced(struct live_slot *slot, uint64_t bytes, int64_t begin_m
     atomic_store(&slot->unsynced_ms, begin_ms);
 }
 
-/* Say that everything up to `synced` is durable, and let readers see it. */
+/* Say that everything up to `synced` is durable, and let readers see it: that first, because who
+ * finds it synced believes that it can be seen. Who dies in between leaves it to be synced again.
+ */
 static int sync_publish(struct beck_partition *partition, const struct log_point *synced,
                         uint64_t synced_bytes, int64_t begin_ms, struct beck_error *error)
 {
@@ -122,9 +124,6 @@ static int sync_publish(struct beck_partition *partition, const struct log_point
     if (r < 0)
         return r;
     struct live_tail tail = *live_tail_locked(slot);
-    atomic_store(&slot->synced_segment, synced->segment - (synced->position == 0));
-    atomic_store(&slot->synced_offset, synced->offset);
-    count_synced(slot, synced_bytes, begin_ms);
     bool moves = live_tail_hides(&tail);
     if (moves && tail.pending_all_offset <= synced->offset)
         tail.high = tail.end;
@@ -136,6 +135,9 @@ static int sync_publish(struct beck_partition *partition, const struct log_point
         tail.stable = tail.high;
         live_tail_publish(slot, &tail);
     }
+    atomic_store(&slot->synced_segment, synced->segment - (synced->position == 0));
+    atomic_store(&slot->synced_offset, synced->offset);
+    count_synced(slot, synced_bytes, begin_ms);
     partition_unlock(partition);
     if (moves)
         waiter_ring(&partition->store->waiter, &slot->armed);
@@ -175,10 +177,11 @@ static int sync_now(struct beck_partition *partition, const struct sync_mark *ma
     r = sync_files(partition, &mark->tail, many, &refused, error);
     if (r == 0)
         return sync_publish(partition, &mark->tail.end, mark->bytes, mark->begin_ms, error);
-    if (!refused || partition_lock(partition, NULL) < 0)
+    if (!refused)
         return r;
+    /* At once: it may be long until whoever appends lets go, and we may be the only ones that the
+     * disk has told. The slot stays this partition's while sync_mutex is held. */
     atomic_fetch_or(&partition->slot->flags, LIVE_FAILED);
-    partition_unlock(partition);
     return -EIO;
 }
 

@@ -92,7 +92,7 @@ enum live_flags {
 struct live_slot {
     pthread_mutex_t append_mutex;
     _Atomic uint32_t generation;      /* of the tail; written under append_mutex */
-    _Atomic uint32_t flags;           /* enum live_flags; set under append_mutex */
+    _Atomic uint32_t flags;           /* enum live_flags; set under append_mutex, or sync_mutex */
     _Atomic uint64_t armed;           /* waiting processes to ring, a bit each */
     _Atomic int64_t log_start_offset; /* the tail's, for a quick look; moves just before it */
     _Atomic uint32_t topic_number;    /* whose slot this is; 0: nobody's yet */

@@ -4,11 +4,14 @@
  * partition.
  */
 #include "fault_io.h"
+#include "live.h"
+#include "partition.h"
 #include "store.h"
 #include "store_fixture.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -108,6 +111,34 @@ static void an_all_record_whose_writer_died_comes_to_be_seen(void **state)
         usleep(50000);
     }
     assert_high(fixture, 2);
+}
+
+static bool dies_publishing;
+
+void __real_live_tail_publish(struct live_slot *slot, struct live_tail *tail);
+void __wrap_live_tail_publish(struct live_slot *slot, struct live_tail *tail);
+
+void __wrap_live_tail_publish(struct live_slot *slot, struct live_tail *tail)
+{
+    if (dies_publishing)
+        (void)raise(SIGKILL);
+    __real_live_tail_publish(slot, tail);
+}
+
+static void die_syncing(struct fixture *fixture, struct beck_store *store)
+{
+    struct beck_partition *partition = must_open_partition(store, "t", 0);
+    must_append(partition, "a", BECK_ACKS_ALL);
+    dies_publishing = true;
+    (void)beck_sync(partition, 1, &fixture->error);
+}
+
+static void what_is_said_to_be_synced_can_be_seen_whoever_dies(void **state)
+{
+    struct fixture *fixture = *state;
+    run_and_kill(die_syncing, fixture);
+    sync_to(fixture, 1);
+    assert_high(fixture, 1);
 }
 
 static void with_flush_policy_os_nothing_waits(void **state)
@@ -320,6 +351,36 @@ static void a_refused_sync_is_got_over_by_opening_anew(void **state)
     fixture_close(fixture);
 }
 
+static int refuse_syncs_and_cuts(struct fault_io *fault, const struct fault_what *what)
+{
+    (void)fault;
+    return what->call == FAULT_SYNC_DATA || what->call == FAULT_TRUNCATE ? -EIO : 0;
+}
+
+static void die_appending(struct fixture *fixture, struct beck_store *store)
+{
+    struct beck_partition *partition = must_open_partition(store, "t", 0);
+    (void)fixture;
+    (void)live_lock(&partition->slot->append_mutex);
+}
+
+/* Nor can it be cut behind what somebody else was appending. */
+static void a_refused_sync_fails_the_partition_whoever_appends(void **state)
+{
+    struct fixture *fixture = *state;
+    struct fault_io fault;
+    reopen_with(fixture, &fault);
+    must_append(fixture->partition, "a", BECK_ACKS_ALL);
+    run_and_kill(die_appending, fixture);
+    fault.hook = refuse_syncs_and_cuts;
+    int first = beck_sync(fixture->partition, 1, &fixture->error);
+    fault.hook = NULL;
+    int second = beck_sync(fixture->partition, 1, &fixture->error);
+    fixture_close(fixture);
+    assert_int_equal(first, -EIO);
+    assert_int_equal(second, -EIO);
+}
+
 static int refuse_folders(struct fault_io *fault, const struct fault_what *what)
 {
     (void)fault;
@@ -355,12 +416,14 @@ int main(void)
         TEST(the_view_ends_where_readers_do),
         TEST(what_is_invisible_has_no_time),
         TEST(an_all_record_whose_writer_died_comes_to_be_seen),
+        TEST(what_is_said_to_be_synced_can_be_seen_whoever_dies),
         TEST(with_flush_policy_os_nothing_waits),
         TEST(what_is_synced_is_not_synced_again),
         TEST(a_new_file_is_synced_with_its_folder),
         TEST(one_sync_serves_all_who_wait),
         TEST(a_sync_across_a_roll_syncs_the_older_file_too),
         TEST(a_refused_sync_acknowledges_nothing_and_fails_the_partition_for_all),
+        TEST(a_refused_sync_fails_the_partition_whoever_appends),
         TEST(other_processes_are_told_of_a_refused_sync),
         TEST(a_refused_sync_is_got_over_by_opening_anew),
         TEST(too_many_open_files_are_no_failure_of_the_disk),
