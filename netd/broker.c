@@ -66,6 +66,7 @@ int broker_start(struct broker *broker, const struct broker_config *config,
 {
     *broker = (struct broker){.config = config, .watchdog_ms = service_watchdog_ms()};
     sources_init(&broker->sources);
+    log_shared_init(&broker->log_shared);
     fetch_sessions_init(&broker->fetch_sessions,
                         (uint32_t)config->max_incremental_fetch_session_cache_slots);
     struct beck_store_options options = {
@@ -103,4 +104,5 @@ void broker_stop(struct broker *broker)
     broker->store = beck_store_close(broker->store);
     fetch_sessions_done(&broker->fetch_sessions);
     sources_done(&broker->sources);
+    log_shared_done(&broker->log_shared);
 }

@@ -18,6 +18,7 @@
 #include "guests.h"
 #include "kafka/fetch_session.h"
 #include "listener.h"
+#include "log.h"
 #include "maintenance.h"
 #include "settings.h"
 #include "sources.h"
@@ -51,6 +52,7 @@ struct broker {
     size_t loops_started; /* with a thread, and the first one */
     unsigned stops;       /* how often they were told to */
     size_t next_loop;
+    struct log_shared log_shared; /* for what peers cause on workers */
     atomic_size_t connection_count;
     struct sources sources;     /* of connections; locks itself */
     atomic_size_t input_bytes;  /* memory of all input buffers */

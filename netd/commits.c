@@ -41,7 +41,8 @@ static void batch_run(struct work *work)
         return;
     int result = beck_offsets_commit(commits->loop->broker->store, commits->batch, count, &error);
     if (result < 0) {
-        log_error("offsets cannot be committed: %s", error.message);
+        log_error_limited(&commits->loop->broker->log_shared, "offsets cannot be committed: %s",
+                          error.message);
         fail(commits, result);
         return;
     }

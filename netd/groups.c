@@ -37,8 +37,9 @@ static void save_free(struct group_save *save)
     free(save);
 }
 
-static int save_write(struct beck_store *store, const struct group_save *save)
+static int save_write(struct broker *broker, const struct group_save *save)
 {
+    struct beck_store *store = broker->store;
     struct beck_error error;
     int result;
     if (save->state.length == 0) {
@@ -56,7 +57,7 @@ static int save_write(struct beck_store *store, const struct group_save *save)
         result = beck_group_put(store, &group, save->state.data, &error);
     }
     if (result < 0)
-        log_error("a group's state cannot be kept: %s", error.message);
+        log_error_limited(&broker->log_shared, "a group's state cannot be kept: %s", error.message);
     return result;
 }
 
@@ -66,7 +67,7 @@ static void saves_run(struct work *work)
     struct groups *groups = (struct groups *)((char *)work - offsetof(struct groups, work));
     struct group_save *save;
     TAILQ_FOREACH(save, &groups->running, link)
-    save->result = save_write(groups->broker->store, save);
+    save->result = save_write(groups->broker, save);
 }
 
 static void saves_begin(struct groups *groups)

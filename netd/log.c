@@ -246,3 +246,28 @@ void log_peer(struct log_limit *limit, const char *peer, const char *format, ...
     write_line(&line, format, arguments);
     va_end(arguments);
 }
+
+void log_shared_init(struct log_shared *shared)
+{
+    *shared = (struct log_shared){.limit = {.lines = 0}};
+    pthread_mutex_init(&shared->lock, NULL);
+}
+
+void log_shared_done(struct log_shared *shared)
+{
+    pthread_mutex_destroy(&shared->lock);
+}
+
+void log_error_limited(struct log_shared *shared, const char *format, ...)
+{
+    struct line line = {.level = LOG_LEVEL_ERROR};
+    va_list arguments;
+    pthread_mutex_lock(&shared->lock);
+    bool fine = let_through(&shared->limit, &line);
+    pthread_mutex_unlock(&shared->lock);
+    if (!fine)
+        return;
+    va_start(arguments, format);
+    write_line(&line, format, arguments);
+    va_end(arguments);
+}

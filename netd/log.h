@@ -8,6 +8,7 @@
 #ifndef BECK_NETD_LOG_H
 #define BECK_NETD_LOG_H
 
+#include <pthread.h>
 #include <stdint.h>
 
 #define LOG_LIMIT_LINES     20 /* lines a limit lets through in each of its windows */
@@ -43,5 +44,17 @@ void log_limited(struct log_limit *limit, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void log_peer(struct log_limit *limit, const char *peer, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* The same for several threads. */
+struct log_shared {
+    pthread_mutex_t lock;
+    struct log_limit limit; /* under lock */
+};
+
+void log_shared_init(struct log_shared *shared);
+void log_shared_done(struct log_shared *shared);
+/* An error, unless the limit is reached. From any thread. */
+void log_error_limited(struct log_shared *shared, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 #endif

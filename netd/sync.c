@@ -24,7 +24,7 @@ static void group_run(struct work *work)
     struct beck_error error;
     group->result = beck_sync(group->entry->handle, group->target, &error);
     if (group->result < 0 && group->result != -ESTALE) /* a topic that was deleted is no trouble */
-        log_error("a sync failed: %s", error.message);
+        log_error_limited(&group->loop->broker->log_shared, "a sync failed: %s", error.message);
 }
 
 static void group_done(struct work *work)

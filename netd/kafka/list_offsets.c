@@ -31,7 +31,8 @@ struct searches {
 };
 
 /* On a worker. */
-static void search_one(const struct search *search, enum beck_isolation isolation)
+static void search_one(struct broker *broker, const struct search *search,
+                       enum beck_isolation isolation)
 {
     struct beck_partition *handle = search->entry->handle;
     struct beck_partition_state state;
@@ -46,7 +47,7 @@ static void search_one(const struct search *search, enum beck_isolation isolatio
                                       &timestamp_ms, &error);
     search->answer->error_code = kafka_error_of(result);
     if (result < 0 && result != -ESTALE) /* a topic that was deleted is no trouble */
-        log_error("a time cannot be looked up: %s", error.message);
+        log_error_limited(&broker->log_shared, "a time cannot be looked up: %s", error.message);
     if (result <= 0)
         return; /* no such record: offset and timestamp stay -1, which is no error */
     search->answer->offset = offset;
@@ -58,7 +59,7 @@ static void search_all(struct request *request)
 {
     struct searches *searches = request->context;
     for (uint32_t i = 0; i < searches->count; i++)
-        search_one(&searches->list[i], searches->isolation);
+        search_one(request->loop->broker, &searches->list[i], searches->isolation);
 }
 
 static void list_offsets_cleanup(struct request *request)

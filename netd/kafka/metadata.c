@@ -62,14 +62,14 @@ static int describe_topic(struct request *request, const struct beck_topic *topi
 static int make_topic(struct request *request, const char *name, struct beck_topic *ret_topic,
                       struct beck_error *error)
 {
-    const struct broker *broker = request->loop->broker;
+    struct broker *broker = request->loop->broker;
     struct beck_topic_options options = {.partition_count =
                                              (uint32_t)broker->config->num_partitions};
     int result = beck_topic_create(broker->store, name, &options, ret_topic, error);
     if (result == -EEXIST) /* somebody was faster */
         result = beck_topic_find(broker->store, name, ret_topic, error);
     if (result < 0)
-        log_error("cannot make a topic: %s", error->message);
+        log_error_limited(&broker->log_shared, "cannot make a topic: %s", error->message);
     return result;
 }
 
@@ -171,7 +171,8 @@ static int answer_every(struct request *request)
         response->topics_count++;
     }
     if (result < 0)
-        log_error("the topics cannot be listed: %s", error.message);
+        log_error_limited(&request->loop->broker->log_shared, "the topics cannot be listed: %s",
+                          error.message);
     return result;
 }
 

@@ -27,7 +27,7 @@ static void new_id(struct request *request)
     if (result >= 0)
         response->producer_id = id;
     else
-        log_error("no producer id: %s", error.message);
+        log_error_limited(&request->loop->broker->log_shared, "no producer id: %s", error.message);
 }
 
 void init_producer_id_handle(struct request *request)

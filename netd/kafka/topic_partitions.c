@@ -225,7 +225,8 @@ static int add_every(struct listing *listing, const char *from)
         found = beck_topic_next(store, topic.name, &topic, &error);
     }
     if (found < 0)
-        log_error("the topics cannot be listed: %s", error.message);
+        log_error_limited(&listing->request->loop->broker->log_shared,
+                          "the topics cannot be listed: %s", error.message);
     return found;
 }
 

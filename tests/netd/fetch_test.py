@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fetch and ListOffsets: limits, sessions, ids, waiting, and being woken from outside."""
 
+import glob
 import os
 import signal
+import struct
 import time
 
 import raw
 from daemon import Daemon, other, other_start
-from raw import Raw, batch
+from raw import Raw, array, batch, string
 from tap import equal, ok, run
 
 # A fetch that waits longer than this was not woken. It would wait 30 s.
@@ -318,6 +320,33 @@ def offsets():
         equal(client.list_offsets('u', -1)['error'], 3, 'an unknown topic')
 
 
+def many_times_in_damage():
+    """Each is an error that is said in the log, but not as often as somebody asks."""
+    with Daemon() as daemon:
+        with Raw(daemon.port) as client:
+            client.metadata('t')
+            for i in range(5):
+                client.produce('t', batch(b'x' * 50, timestamp=raw.NOW_MS - 5000 + 1000 * i))
+        daemon.stop()
+        path, = glob.glob(daemon.store + '/topics/*/0/*.log')
+        with open(path, 'r+b') as file:
+            file.seek(os.path.getsize(path) // 2)
+            byte = file.read(1)[0]
+            file.seek(-1, os.SEEK_CUR)
+            file.write(bytes([byte ^ 0xFF]))
+        daemon.start()
+        with Raw(daemon.port) as client:
+            one = struct.pack('>iiq', 0, -1, raw.NOW_MS - 2500)
+            reader = client.call(raw.LIST_OFFSETS, 4, struct.pack('>ib', -1, 0)
+                                 + array([string('t') + array([one] * 1000)]))
+            reader.take('i')
+            errors = reader.array(lambda: (reader.string(), reader.array(lambda: reader.take('ihqqi')[1])))[0][1]
+        equal(set(errors), {2}, 'a time that would be found in damage: error 2')
+        daemon.stop()
+        lines = daemon.log().count('a time cannot be looked up')
+        ok(0 < lines < 500, 'the log is limited', lines)
+
+
 def removed_head():
     with Daemon() as daemon, Raw(daemon.port) as client:
         client.metadata('t')
@@ -333,4 +362,4 @@ def removed_head():
 
 
 run(removed_head, limits, session_errors, sessions, session_limit, topic_ids, waiting, hundred_waiters, offsets,
-    another_process, two_who_have_seen_different_ends, quiet_after_a_flood)
+    another_process, two_who_have_seen_different_ends, quiet_after_a_flood, many_times_in_damage)
