@@ -46,10 +46,14 @@ struct compressor;
 int compressor_new(enum beck_compression codec, struct compressor **ret_compressor);
 struct compressor *compressor_free(struct compressor *compressor);
 
+/* For much that is compressed at once, by nobody's wish: zstd at its level 1. That takes a quarter
+ * to two thirds of the time; messages of JSON come out no larger, program text by 8%. */
+void compressor_make_quick(struct compressor *compressor);
+
 /*
  * Compress in one piece; the result belongs to the compressor, until its next use. Each codec at
- * its own default level; snappy is written raw, lz4 in one frame of independent blocks, as Kafka's
- * Java client reads no others. -ENOMEM. -EMSGSIZE: above 1 GiB.
+ * its own default level, unless it was to be quick; snappy is written raw, lz4 in one frame of
+ * independent blocks, as Kafka's Java client reads no others. -ENOMEM. -EMSGSIZE: above 1 GiB.
  */
 int compress_all(struct compressor *compressor, const void *data, size_t size,
                  const void **ret_data, size_t *ret_size);

@@ -24,6 +24,7 @@ struct compressor {
     size_t capacity;
     z_stream gzip;
     ZSTD_CCtx *zstd;
+    int zstd_level;
 };
 
 static const LZ4F_preferences_t lz4_preferences = {
@@ -46,9 +47,15 @@ int compressor_new(enum beck_compression codec, struct compressor **ret_compress
         return -ENOMEM;
     if (codec == BECK_COMPRESSION_ZSTD && (compressor->zstd = ZSTD_createCCtx()) == NULL)
         return -ENOMEM;
+    compressor->zstd_level = ZSTD_CLEVEL_DEFAULT;
     compressor->codec = codec; /* only now: freeing goes by it */
     *ret_compressor = TAKE_POINTER(compressor);
     return 0;
+}
+
+void compressor_make_quick(struct compressor *compressor)
+{
+    compressor->zstd_level = 1;
 }
 
 struct compressor *compressor_free(struct compressor *compressor)
@@ -112,7 +119,7 @@ static int compress_codec(struct compressor *compressor, const void *data, size_
         break;
     default:
         made = ZSTD_compressCCtx(compressor->zstd, compressor->buffer, made, data, size,
-                                 ZSTD_CLEVEL_DEFAULT);
+                                 compressor->zstd_level);
         if (ZSTD_isError(made))
             return -ENOMEM;
         break;

@@ -184,9 +184,12 @@ static int compress_records(struct filter *filter, int codec, size_t size,
     filtered->records_size = size;
     if (codec == BECK_COMPRESSION_NONE)
         return 0;
-    int result = *compressor == NULL ? compressor_new((enum beck_compression)codec, compressor) : 0;
-    if (result < 0)
-        return result;
+    if (*compressor == NULL) {
+        int result = compressor_new((enum beck_compression)codec, compressor);
+        if (result < 0)
+            return result;
+        compressor_make_quick(*compressor);
+    }
     return compress_all(*compressor, filter->records, size, &filtered->records,
                         &filtered->records_size);
 }
