@@ -11,23 +11,47 @@
 
 #include <errno.h>
 
+/* So many keys are looked up together: each is a place in the map that the processor has to wait
+ * for. */
+#define MAP_RUN 32
+
 /* ---- the map -------------------------------------------------------------------------------- */
+
+/* The records with keys that come next, from `from_offset` on. Returns what record_next() did after
+ * the last of them. */
+static int take_run(struct record_iterator *iterator, const struct offset_map *map,
+                    int64_t from_offset, struct beck_record run[MAP_RUN], int *ret_count)
+{
+    int count = 0;
+    int result = 1;
+    while (count < MAP_RUN && (result = record_next(iterator, &run[count])) == 1) {
+        if (run[count].offset < from_offset || run[count].key == NULL)
+            continue;
+        offset_map_foresee(map, run[count].key, (size_t)run[count].key_size);
+        count++;
+    }
+    *ret_count = count;
+    return result;
+}
 
 static int map_records(struct offset_map *map, struct record_iterator *iterator,
                        int64_t from_offset, int64_t *map_end)
 {
-    struct beck_record record;
+    struct beck_record run[MAP_RUN];
     int result;
-    while ((result = record_next(iterator, &record)) == 1) {
-        if (record.offset < from_offset || record.key == NULL)
-            continue;
-        /* What comes from here on is not known of; what went before it is. */
-        if (offset_map_put(map, record.key, (size_t)record.key_size, record.offset) == -ENOSPC) {
-            if (record.offset > *map_end)
-                *map_end = record.offset;
+    do {
+        int count;
+        result = take_run(iterator, map, from_offset, run, &count);
+        for (int i = 0; i < count; i++) {
+            const struct beck_record *record = &run[i];
+            if (offset_map_put(map, record->key, (size_t)record->key_size, record->offset) == 0)
+                continue;
+            /* What comes from here on is not known of; what went before it is. */
+            if (record->offset > *map_end)
+                *map_end = record->offset;
             return 1;
         }
-    }
+    } while (result == 1);
     return result;
 }
 
@@ -100,13 +124,28 @@ static bool is_due(const struct cleaning *cleaning, const struct batch_header *h
 
 /* ---- records -------------------------------------------------------------------------------- */
 
+/* Is that for the map to say? */
+static bool is_mapped(const struct cleaning *cleaning, const struct batch_header *header,
+                      const struct beck_record *record)
+{
+    return (header->attributes & BATCH_CONTROL) == 0 && record->offset < cleaning->map_end;
+}
+
+static void foresee(void *context, const struct batch_header *header,
+                    const struct beck_record *record)
+{
+    const struct cleaning *cleaning = context;
+    if (is_mapped(cleaning, header, record) && record->key != NULL)
+        offset_map_foresee(cleaning->map, record->key, (size_t)record->key_size);
+}
+
 static bool retain(void *context, const struct batch_header *header,
                    const struct beck_record *record)
 {
     const struct cleaning *cleaning = context;
     if (cleaning->discard)
         return false;
-    if ((header->attributes & BATCH_CONTROL) != 0 || record->offset >= cleaning->map_end)
+    if (!is_mapped(cleaning, header, record))
         return true;
     if (record->key == NULL)
         return false;
@@ -128,7 +167,11 @@ int cleaning_batch(struct cleaning *cleaning, struct filter *filter, const void 
     bool is_control = (header.attributes & BATCH_CONTROL) != 0;
     bool may_discard = result == 1;
     struct filter_rules rules = {
-        .retain = retain, .context = cleaning, .marks_nothing = may_discard && is_control};
+        .retain = retain,
+        .foresee = foresee,
+        .context = cleaning,
+        .marks_nothing = may_discard && is_control,
+    };
     if (__builtin_add_overflow(cleaning->now_ms, cleaning->delete_retention_ms,
                                &rules.delete_horizon_ms))
         rules.delete_horizon_ms = INT64_MAX;

@@ -23,6 +23,9 @@
 #define KINDS                                                                                      \
     (BATCH_LOG_APPEND_TIME | BATCH_TRANSACTIONAL | BATCH_CONTROL) /* what an empty batch keeps */
 
+/* So many records are looked at together. */
+#define FILTER_RUN 32
+
 struct filter {
     struct decompressor *decompressor;
     struct compressor *compressors[BECK_COMPRESSION_ZSTD + 1]; /* made when first needed */
@@ -108,10 +111,36 @@ static void note_stays(struct filter *filter, struct pass *pass, int32_t index,
         pass->view_bytes += 1 + (uint64_t)(record->value_size > 0 ? record->value_size : 0);
 }
 
+/* The records that come next, told of before they are asked about. */
+struct run {
+    struct beck_record records[FILTER_RUN];
+    size_t bytes[FILTER_RUN];
+    int count;
+};
+
+/* Returns what record_next() did after the last of them. */
+static int take_run(struct run *run, struct record_iterator *iterator, const struct pass *pass,
+                    const struct filter_rules *rules)
+{
+    int result = 1;
+    run->count = 0;
+    while (run->count < FILTER_RUN) {
+        const uint8_t *begin = iterator->at;
+        struct beck_record *record = &run->records[run->count];
+        result = record_next(iterator, record);
+        if (result <= 0)
+            break;
+        if (rules->foresee)
+            rules->foresee(rules->context, &pass->header, record);
+        run->bytes[run->count++] = (size_t)(iterator->at - begin);
+    }
+    return result;
+}
+
 static int choose(struct filter *filter, struct pass *pass, const struct filter_rules *rules)
 {
     struct record_iterator iterator;
-    struct beck_record record;
+    struct run run;
     /* A record takes seven bytes at least: a count that cannot be asks for no memory. */
     if ((size_t)pass->header.record_count > pass->records_size / 7)
         return -EBADMSG;
@@ -121,14 +150,14 @@ static int choose(struct filter *filter, struct pass *pass, const struct filter_
         return result;
     memset(filter->stays, 0, bits);
     record_iterator_init(&iterator, &pass->header, pass->records, pass->records_size);
-    for (int32_t i = 0;; i++) {
-        const uint8_t *begin = iterator.at;
-        result = record_next(&iterator, &record);
-        if (result <= 0)
-            return result;
-        if (rules->retain(rules->context, &pass->header, &record))
-            note_stays(filter, pass, i, &record, (size_t)(iterator.at - begin));
-    }
+    int32_t index = 0;
+    do {
+        result = take_run(&run, &iterator, pass, rules);
+        for (int i = 0; i < run.count; i++, index++)
+            if (rules->retain(rules->context, &pass->header, &run.records[i]))
+                note_stays(filter, pass, index, &run.records[i], run.bytes[i]);
+    } while (result == 1);
+    return result;
 }
 
 /* ---- writing again -------------------------------------------------------------------------- */

@@ -27,6 +27,9 @@ struct filter_rules {
     /* Does the record stay? */
     bool (*retain)(void *context, const struct batch_header *header,
                    const struct beck_record *record);
+    /* NULL, or told of each record that is asked about next, some before they are. */
+    void (*foresee)(void *context, const struct batch_header *header,
+                    const struct beck_record *record);
     void *context;
     /* What a batch gets, if it has none yet, that keeps a tombstone, or that is a marker of which
      * `marks_nothing`: when these may go. -1: it gets none this time. */

@@ -30,6 +30,9 @@ uint64_t offset_map_count(const struct offset_map *map);
  * changed. */
 int offset_map_put(struct offset_map *map, const void *key, size_t size, int64_t offset);
 
+/* Say that the key is put or got soon, so that its place in the memory is on its way by then. */
+void offset_map_foresee(const struct offset_map *map, const void *key, size_t size);
+
 /* The key's offset, or -1. */
 int64_t offset_map_get(const struct offset_map *map, const void *key, size_t size);
 

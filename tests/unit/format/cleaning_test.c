@@ -203,6 +203,21 @@ static void test_a_full_map_ends_before_the_first_key_that_it_has_no_room_for(vo
     (void)offset_map_free(small);
 }
 
+/* More keys than are looked up together, and the first of them once more at the end. */
+static void test_maps_and_cleans_many_keys_of_a_batch(void **state)
+{
+    enum { KEYS = 70 };
+    (void)state;
+    char records[3 * KEYS + 4];
+    for (int i = 0; i <= KEYS; i++)
+        (void)snprintf(records + (size_t)3 * (size_t)i, 4, "%c%d ", '.' + i % KEYS, i / KEYS);
+    records[3 * KEYS + 2] = '\0';
+    map_batch(0, records);
+    assert_int_equal(offset_map_count(map), KEYS);
+    (void)clean();
+    assert_string_equal(kept, records + 3);
+}
+
 static void test_maps_from_an_offset_on(void **state)
 {
     (void)state;
@@ -402,6 +417,7 @@ int main(void)
         TEST(test_keeps_what_is_behind_the_map),
         TEST(test_drops_records_without_key),
         TEST(test_a_full_map_ends_before_the_first_key_that_it_has_no_room_for),
+        TEST(test_maps_and_cleans_many_keys_of_a_batch),
         TEST(test_maps_from_an_offset_on),
         TEST(test_maps_compressed_batches),
         TEST(test_a_tombstone_stays_until_it_is_due),

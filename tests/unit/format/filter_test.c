@@ -364,6 +364,54 @@ static void test_keeps_the_base_where_no_other_fits(void **state)
     assert_int_equal(filtered.header.base_timestamp_ms, 0);
 }
 
+/* How far the records of a batch were told of, and asked about. */
+struct asked {
+    int64_t foreseen;
+    int64_t next;
+};
+
+static void note_foreseen(void *context, const struct batch_header *header,
+                          const struct beck_record *record)
+{
+    struct asked *asked = context;
+    assert_int_equal(record->offset - header->base_offset, asked->foreseen);
+    asked->foreseen++;
+}
+
+static bool retain_odd(void *context, const struct batch_header *header,
+                       const struct beck_record *record)
+{
+    struct asked *asked = context;
+    assert_int_equal(record->offset - header->base_offset, asked->next);
+    asked->next++;
+    assert_true(asked->next <= asked->foreseen);
+    return asked->next % 2 == 0;
+}
+
+static void test_tells_of_each_record_before_it_asks_about_it(void **state)
+{
+    enum { MANY = 101 };
+    (void)state;
+    struct asked asked = {0, 0};
+    struct filter_rules rules = {.retention = FILTER_DELETE_EMPTY,
+                                 .retain = retain_odd,
+                                 .foresee = note_foreseen,
+                                 .context = &asked,
+                                 .delete_horizon_ms = -1};
+    forge_begin(&forge);
+    for (int i = 0; i < MANY; i++) {
+        const struct beck_record record = {
+            .key = "k", .key_size = 1, .value = "v", .value_size = 1};
+        forge_record(&forge, &record, i, i);
+    }
+    forge_seal(&forge);
+    struct filtered filtered = run(&rules);
+    assert_int_equal(asked.foreseen, MANY);
+    assert_int_equal(asked.next, MANY);
+    assert_int_equal(filtered.header.record_count, MANY / 2);
+    assert_int_equal(filtered.max_timestamp_ms, FORGE_TIME + MANY - 2);
+}
+
 static void test_refuses_malformed_records(void **state)
 {
     (void)state;
@@ -398,6 +446,7 @@ int main(void)
         TEST(test_a_tombstone_that_goes_needs_no_horizon),
         TEST(test_keeps_log_append_time),
         TEST(test_keeps_the_base_where_no_other_fits),
+        TEST(test_tells_of_each_record_before_it_asks_about_it),
         TEST(test_refuses_malformed_records),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
