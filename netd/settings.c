@@ -590,22 +590,42 @@ static size_t row_bytes(const struct row *row)
     }
 }
 
+/* Does it say something else than the one that runs? An entry of the store's that is not set any
+ * more stays there. */
+static bool differs(const struct broker_config *config, const struct broker_config *running,
+                    size_t index)
+{
+    char value[CONFIG_VALUE_BYTES + 1];
+    char old[CONFIG_VALUE_BYTES + 1];
+    size_t offset = rows[index].offset;
+    if (rows[index].kind != KIND_STORE)
+        return memcmp((const char *)config + offset, (const char *)running + offset,
+                      row_bytes(&rows[index])) != 0;
+    settings_value(config, index, value);
+    settings_value(running, index, old);
+    return value[0] != '\0' && strcmp(value, old) != 0;
+}
+
 void settings_keep(struct broker_config *config, const struct broker_config *running,
                    char *ret_names, size_t size)
 {
     size_t n = 0;
     ret_names[0] = '\0';
     for (size_t i = 0; i < ROWS; i++) {
-        char *place = (char *)config + rows[i].offset;
-        const char *old = (const char *)running + rows[i].offset;
-        size_t bytes = row_bytes(&rows[i]);
-        if (rows[i].entry.may_change || memcmp(place, old, bytes) == 0)
+        const uint64_t bit = UINT64_C(1) << i;
+        if (rows[i].entry.may_change)
             continue;
-        memcpy(place, old, bytes);
+        config->set = (config->set & ~bit) | (running->set & bit);
+        if (!differs(config, running, i))
+            continue;
+        memcpy((char *)config + rows[i].offset, (const char *)running + rows[i].offset,
+               row_bytes(&rows[i]));
         if (n < size)
             n += (size_t)snprintf(ret_names + n, size - n, "%s%s", n > 0 ? ", " : "",
                                   rows[i].entry.name);
     }
+    memcpy(config->store_entries, running->store_entries, sizeof(config->store_entries));
+    config->store_entry_count = running->store_entry_count;
 }
 
 /* A sentence as a comment, in lines. */

@@ -83,6 +83,16 @@ def read_anew():
             equal(len(client.metadata('c')['topics']['c'][1]), 3, 'nothing')
 
 
+def store_entries_read_anew():
+    with tempfile.TemporaryDirectory() as directory:
+        path = write(directory, 'log.retention.ms=60000\nlog.roll.ms=60000\n')
+        with Daemon('--config', path) as daemon:
+            write(directory, 'log.retention.minutes=2\n')
+            daemon.process.send_signal(signal.SIGHUP)
+            ok(daemon.wait_line('read anew; a restart is needed for log.retention.ms$'),
+               "SIGHUP: what is to be put into the store needs a restart", daemon.log())
+
+
 def store_entries():
     with Daemon('--set', 'log.retention.minutes=5', '--set', 'log.flush.policy=os') as daemon:
         ok('does not wait for the disk' in daemon.first_line, "the store's entries are put into the store")
@@ -130,4 +140,4 @@ def switches():
             ok('t' in client.metadata()['topics'], 'and stays')
 
 
-run(files, manual, read_anew, store_entries, listeners, switches)
+run(files, manual, read_anew, store_entries, store_entries_read_anew, listeners, switches)
