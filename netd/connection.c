@@ -74,9 +74,9 @@ static void serve(struct connection *connection)
 {
     struct loop *loop = connection->loop;
     size_t limit = (size_t)loop->broker->config->socket_request_max_bytes;
-    int64_t begin_ms = clock_ms();
+    int64_t begin_ms = 0; /* of the first request */
     while (!connection->ended && !connection->waits && !loop->stopping && has_room(connection)) {
-        if (clock_ms() - begin_ms >= CONNECTION_TURN_MS) {
+        if (begin_ms > 0 && clock_ms() - begin_ms >= CONNECTION_TURN_MS) {
             /* Others first: what has arrived already is gone on with in the loop's next round. */
             connection->waits = true;
             event_active(connection->readable, EV_READ, 0);
@@ -92,6 +92,8 @@ static void serve(struct connection *connection)
                            limit);
             return;
         }
+        if (begin_ms == 0)
+            begin_ms = clock_ms();
         guests_count(connection, GUESTS_REQUEST_BYTES + (size_t)size);
         dispatch(connection, data, (size_t)size);
     }

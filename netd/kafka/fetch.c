@@ -42,8 +42,8 @@ struct fetch_part {
 struct fetch {
     TAILQ_ENTRY(fetch) link; /* loop->moved */
     struct request *request;
-    struct timer timer;
-    bool waiting; /* the timer is set, the watchers are added */
+    struct wait wait;
+    bool waiting; /* the wait is, the watchers are added */
     bool moved;   /* in loop->moved */
     bool failed;  /* some partition has an error */
     enum beck_isolation isolation;
@@ -152,7 +152,7 @@ static void stop_waiting(struct fetch *fetch)
     if (!fetch->waiting)
         return;
     fetch->waiting = false;
-    ticks_remove(&loop->ticks, &fetch->timer);
+    ticks_remove(&loop->ticks, &fetch->wait);
     for (uint32_t i = 0; i < fetch->part_count; i++)
         watch_remove(&loop->wake, &fetch->parts[i].watcher);
 }
@@ -239,16 +239,16 @@ void fetch_look_again(struct loop *loop)
 }
 
 /* The time is over: what there is was found when a partition last moved. */
-static void time_is_over(struct timer *timer)
+static void time_is_over(struct wait *wait)
 {
-    finish((struct fetch *)((char *)timer - offsetof(struct fetch, timer)));
+    finish((struct fetch *)((char *)wait - offsetof(struct fetch, wait)));
 }
 
 static void wait_for_more(struct fetch *fetch, int32_t max_wait_ms)
 {
     struct loop *loop = fetch->request->loop;
-    fetch->timer.fire = time_is_over;
-    if (ticks_add(&loop->ticks, &fetch->timer, max_wait_ms) < 0) {
+    fetch->wait.over = time_is_over;
+    if (ticks_add(&loop->ticks, &fetch->wait, max_wait_ms) < 0) {
         finish(fetch);
         return;
     }
