@@ -488,7 +488,8 @@ int16_t consumer_identify_joining(struct group *group, struct kafka_string id,
     *ret_member = same ? same : consumer_find(group, id);
     if (!same || kafka_string_equal(same->id, id))
         return KAFKA_NONE;
-    if (same->epoch != CONSUMER_EPOCH_LEAVE_STATIC)
+    /* One of the classic protocol just goes, and has no word for coming back. */
+    if (same->epoch != CONSUMER_EPOCH_LEAVE_STATIC && !same->is_classic)
         return KAFKA_UNRELEASED_INSTANCE_ID;
     if (consumer_find(group, id))
         return KAFKA_FENCED_INSTANCE_ID; /* another member has that id */

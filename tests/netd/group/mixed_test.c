@@ -261,6 +261,30 @@ static void a_silent_classic_member_is_out(void **state)
     assert_int_equal(world_group(&pair->world)->consumer->member_count, 1);
 }
 
+/* It was started anew with the other protocol; the classic one has no word for going for a while. */
+static void a_static_classic_member_comes_back_as_a_new_one(void **state)
+{
+    struct pair *pair = *state;
+    struct actor actor = actor_new(&pair->world, "c");
+    actor.wants = wants_t;
+    actor.wants_bytes = sizeof(wants_t) - 1;
+    actor.instance = "i";
+    member_joined(&pair->x);
+    actor_join(&actor);
+    world_saved(&pair->world, 0);
+    actor_sync(&actor, NULL);
+    member_beat(&pair->x);
+    world_settle(&pair->world);
+    member_settle(&pair->x); /* and lets half of them go */
+    pair->y.instance = "i";
+    member_joined(&pair->y);
+    assert_int_equal(pair->y.error, KAFKA_NONE);
+    assert_int_equal(world_group(&pair->world)->consumer->classic_count, 0);
+    assert_int_equal(world_group(&pair->world)->consumer->member_count, 2);
+    assert_int_equal(strlen(pair->y.has), strlen("t0 t1"));
+    assert_int_equal(actor_heartbeat(&actor), KAFKA_FENCED_INSTANCE_ID);
+}
+
 static void a_mixed_group_survives(void **state)
 {
     struct pair *pair = *state;
@@ -313,6 +337,7 @@ int main(void)
         TEST(a_classic_group_that_was_left_rebalances_after_a_restart),
         TEST(a_silent_new_member_leaves_a_classic_group),
         TEST(a_silent_classic_member_is_out),
+        TEST(a_static_classic_member_comes_back_as_a_new_one),
         TEST(a_mixed_group_survives),
         TEST(a_classic_member_notices_new_partitions),
     };
