@@ -378,6 +378,8 @@ static int member_take(struct consumer_member *member, const struct group_beat *
     if (member->is_classic) {
         consumer_member_modernize(member);
         member->group->is_changed = true;
+        if (member->state != CONSUMER_UNREVOKED) /* it need neither join nor sync any more */
+            consumer_member_patient(member);
     }
     if (raises)
         consumer_raise(member->group);

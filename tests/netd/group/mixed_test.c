@@ -285,6 +285,30 @@ static void a_static_classic_member_comes_back_as_a_new_one(void **state)
     assert_int_equal(actor_heartbeat(&actor), KAFKA_FENCED_INSTANCE_ID);
 }
 
+static void what_it_had_to_do_as_a_classic_member_is_forgotten(void **state)
+{
+    struct pair *pair = *state;
+    struct actor actor = actor_new(&pair->world, "c");
+    actor.wants = wants_t;
+    actor.wants_bytes = sizeof(wants_t) - 1;
+    actor.instance = "i";
+    actor.rebalance_ms = 1000;
+    pair->x.topics = "u"; /* all of "t" is the other one's, at once */
+    member_joined(&pair->x);
+    actor_join(&actor); /* and would have to sync within a second */
+    world_settle(&pair->world);
+    pair->y.instance = "i";
+    member_joined(&pair->y);
+    for (int64_t ms = 0; ms < 2000; ms += 500) {
+        world_pass(&pair->world, 500);
+        member_settle(&pair->x);
+        member_settle(&pair->y);
+        world_settle(&pair->world);
+    }
+    assert_int_equal(pair->y.error, KAFKA_NONE);
+    assert_int_equal(world_group(&pair->world)->consumer->member_count, 2);
+}
+
 static void a_mixed_group_survives(void **state)
 {
     struct pair *pair = *state;
@@ -338,6 +362,7 @@ int main(void)
         TEST(a_silent_new_member_leaves_a_classic_group),
         TEST(a_silent_classic_member_is_out),
         TEST(a_static_classic_member_comes_back_as_a_new_one),
+        TEST(what_it_had_to_do_as_a_classic_member_is_forgotten),
         TEST(a_mixed_group_survives),
         TEST(a_classic_member_notices_new_partitions),
     };
