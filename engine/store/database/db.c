@@ -95,10 +95,59 @@ static int db_write_errno(const struct db *db, int code)
     return db_errno(code);
 }
 
+static bool db_is_in(const struct db_layout *layout, const MDB_val *name, size_t *ret_which)
+{
+    for (*ret_which = 0; *ret_which < layout->count; ++*ret_which)
+        if (strlen(layout->databases[*ret_which]) == name->mv_size &&
+            memcmp(layout->databases[*ret_which], name->mv_data, name->mv_size) == 0)
+            return true;
+    return false;
+}
+
+/* Are the names of databases those that a store has? A name that is damaged would hide what is in
+ * the database, which reads as empty then, or is made anew. One that is missing while all the
+ * others are there was hidden so, unless it is younger than the store; a younger beck's, which are
+ * unknown here, come only where all of ours are. */
+static int db_check_names(MDB_txn *txn, const struct db_layout *layout)
+{
+    MDB_cursor *cursor;
+    MDB_dbi names;
+    MDB_val name;
+    bool found[DB_DATABASES_MAX] = {false};
+    size_t known = 0;
+    size_t unknown = 0;
+    size_t required = 0;
+    size_t which;
+    int r = db_errno(mdb_dbi_open(txn, NULL, 0, &names));
+    if (r == 0)
+        r = db_errno(mdb_cursor_open(txn, names, &cursor));
+    if (r < 0)
+        return r;
+    while ((r = db_errno(mdb_cursor_get(cursor, &name, NULL, MDB_NEXT))) == 0) {
+        bool ours = db_is_in(layout, &name, &which);
+        if (ours && !found[which]) {
+            found[which] = true;
+            known++;
+            required += which < layout->required;
+        } else if (++unknown > DB_NAMES_MAX) {
+            break; /* they go round in a circle */
+        }
+    }
+    mdb_cursor_close(cursor);
+    if (r != 0 && r != -ENOENT)
+        return r;
+    if (unknown > DB_NAMES_MAX ||
+        (known > 0 && (required < layout->required || (unknown > 0 && known < layout->count))))
+        return -EBADMSG;
+    return 0;
+}
+
 static int db_open_databases(struct db *db, bool create, const struct db_layout *layout)
 {
     _cleanup_txn_ MDB_txn *txn = NULL;
     int r = db_errno(mdb_txn_begin(db->env, NULL, create ? 0 : MDB_RDONLY, &txn));
+    if (r == 0)
+        r = db_check_names(txn, layout);
     for (size_t i = 0; r == 0 && i < layout->count; i++) {
         r = db_errno(
             mdb_dbi_open(txn, layout->databases[i], create ? MDB_CREATE : 0, &db->dbis[i]));
@@ -133,13 +182,16 @@ int db_open(struct db *db, const char *directory, const char *name, unsigned fla
     if ((read_only || !(flags & DB_OPEN_CREATE)) && S_ISREG(info.st_mode) && info.st_size == 0)
         return report(error, -EBADMSG, "%s: it is empty", name);
     int r = db_open_env(db, path, env_flags, map_bytes);
-    /* Who may not write the lock file reads without it: every value is checked, reads are short. */
+    /* Who may not write the lock file reads without it: every value is checked, reads are short,
+     * and tried again where others may have written over what was read. */
     if (read_only && (r == -EACCES || r == -EROFS))
         r = db_open_env(db, path, env_flags | MDB_NOLOCK, map_bytes);
     if (r < 0)
         return report_errno(error, r, "%s: cannot be opened", name);
     db_clear_readers(db);
     r = db_open_databases(db, !read_only && (flags & DB_OPEN_CREATE), layout);
+    for (int tries = 1; r == -EBADMSG && read_only && tries < DB_TRIES; tries++)
+        r = db_open_databases(db, false, layout);
     if (r < 0) {
         db_close(db);
         return report_errno(error, r, "%s: a database in it cannot be opened", name);

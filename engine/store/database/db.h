@@ -19,6 +19,8 @@
 #define DB_RESERVE_BYTES     (512 * 1024)
 #define DB_FULL_BYTES        ((uint64_t)64 * 1024) /* of a disk with less room than that: it is full */
 #define DB_DATABASES_MAX     16
+#define DB_NAMES_MAX         1000 /* of databases that we do not know */
+#define DB_TRIES             20   /* for who has no lock that keeps others from writing */
 #define DB_HELD_BYTES        (64 << 20)
 #define DB_ABSENT            UINT32_MAX /* the handle of a database that the file lacks */
 
