@@ -1289,9 +1289,10 @@ struct beck_verify *beck_verify_free(struct beck_verify *verify);
 
 /*
  * Read all of one of the two LMDB files, "meta.mdb" or "index.mdb", of the store in `path`, which
- * must not be open in this process. LMDB has no checksums of its pages: a damaged file may crash or
- * hang whoever reads it. So have a child process do this, and give it up when `tick`, which is
- * called now and then, is not called for some time, before opening a store that is not trusted.
+ * must not be open in this process. LMDB has no checksums of its pages: they are held against each
+ * other first, but a damaged file may still crash or hang whoever reads it. So have a child process
+ * do this, and give it up when `tick`, which is called now and then, is not called for some time,
+ * before opening a store that is not trusted.
  * -EBADMSG: damaged, or missing from what is or was a store. -ENOENT: there is no store. -EACCES.
  * -ENOMEM.
  */

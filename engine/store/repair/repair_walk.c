@@ -9,6 +9,7 @@
 
 #include "check.h"
 #include "cleanup.h"
+#include "pages.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -177,6 +178,16 @@ static void child_walk(struct child *child, MDB_txn *txn, MDB_dbi dbi, unsigned 
         child_send(child, MESSAGE_WHOLE, database, NULL, NULL);
 }
 
+/* What LMDB would find wrong only in writing. */
+static bool child_pages(struct child *child, MDB_env *env, unsigned database)
+{
+    struct beck_error error;
+    int r = pages_check(env, NULL, NULL, &error);
+    if (r < 0)
+        child_wrong(child, database, "%.150s", error.message);
+    return r == 0;
+}
+
 static void child_databases(struct child *child, MDB_env *env, const struct db_layout *layout,
                             unsigned from)
 {
@@ -194,7 +205,7 @@ static void child_databases(struct child *child, MDB_env *env, const struct db_l
         else if (r != 0)
             child_wrong(child, i, "database %s cannot be opened: %.80s", layout->databases[i],
                         mdb_strerror(r));
-        else
+        else if (i < layout->count || child_pages(child, env, i))
             child_walk(child, txn, dbi, i, i < layout->count);
     }
 }

@@ -15,6 +15,7 @@
 #include "epochs.h"
 #include "meta_groups.h"
 #include "meta_quotas.h"
+#include "pages.h"
 #include "report.h"
 
 #include <errno.h>
@@ -89,9 +90,22 @@ struct values {
     struct verify_worker *worker;
     const char *file;
     const char *database;
-    bool is_store; /* it has one value with a form of its own */
-    bool stop;
+    bool is_store;     /* it has one value with a form of its own */
+    bool is_looked_at; /* what is of a partition is told of with the partition */
 };
+
+/* Is it the key of a partition that is verified? */
+static bool is_of_partition(const struct beck_verify *verify, const MDB_val *key)
+{
+    if (key->mv_size < 8)
+        return false;
+    uint32_t number = load_be32(key->mv_data);
+    uint32_t partition = load_be32((const uint8_t *)key->mv_data + 4);
+    for (size_t i = 0; i < verify->topic_count; i++)
+        if (verify->topics[i].number == number)
+            return partition < verify->topics[i].partition_count;
+    return false;
+}
 
 static int check_value(void *context, const MDB_val *key, const MDB_val *value)
 {
@@ -100,21 +114,24 @@ static int check_value(void *context, const MDB_val *key, const MDB_val *value)
     if (values->is_store && key->mv_size == sizeof(format) - 1 &&
         memcmp(key->mv_data, format, sizeof(format) - 1) == 0)
         return 0; /* opening has looked at it */
-    if (!value_is_whole(value->mv_data, value->mv_size, key->mv_data, key->mv_size))
+    if (!value_is_whole(value->mv_data, value->mv_size, key->mv_data, key->mv_size) &&
+        !(values->is_looked_at && is_of_partition(values->worker->verify, key)))
         verify_tell(values->worker, values->file, -1, -1, "a value in the database %s is damaged",
                     values->database);
     return values->worker->verify->stop ? -ECANCELED : 0;
 }
 
-/* The databases of a file, from `first` on, that nothing else looks at. */
+/* The values of a file, but for those of databases in `others`, a bit for each: all that is in them
+ * is looked at elsewhere. What is of a partition in `looked_at` is, too. */
 static int check_values(struct verify_worker *worker, struct db *db, const struct db_layout *layout,
-                        const char *file, const uint32_t *others)
+                        const char *file, uint32_t others, uint32_t looked_at)
 {
     struct walk walk = {.db = db, .visit = check_value};
     for (size_t i = 0; i < layout->count; i++) {
         struct values values = {.worker = worker, .file = file, .database = layout->databases[i]};
-        if (*others & 1U << i)
+        if (others & 1U << i)
             continue;
+        values.is_looked_at = looked_at & 1U << i;
         values.is_store = strcmp(values.database, "store") == 0;
         walk.dbi = db->dbis[i];
         walk.context = &values;
@@ -388,8 +405,8 @@ int verify_records(struct verify_worker *worker)
 {
     static const uint32_t meta_others =
         1U << META_TOPICS | 1U << META_TOPIC_IDS | 1U << META_PARTITIONS | 1U << META_SLOTS |
-        1U << META_GROUPS | 1U << META_OFFSETS | 1U << META_EPOCHS | 1U << META_QUOTAS;
-    static const uint32_t index_others =
+        1U << META_GROUPS | 1U << META_OFFSETS | 1U << META_QUOTAS;
+    static const uint32_t index_looked_at =
         1U << INDEX_CHECKPOINTS | 1U << INDEX_SEGMENTS | 1U << INDEX_ENTRIES;
     _cleanup_free_ struct records *records = calloc(1, sizeof(*records));
     if (!records)
@@ -405,10 +422,11 @@ int verify_records(struct verify_worker *worker)
         r = 0;
     }
     if (r == 0)
-        r = check_values(worker, &worker->store->meta, &meta_layout, STORE_PATH_META, &meta_others);
+        r = check_values(worker, &worker->store->meta, &meta_layout, STORE_PATH_META, meta_others,
+                         1U << META_EPOCHS);
     if (r == 0)
-        r = check_values(worker, &worker->store->index, &index_layout, STORE_PATH_INDEX,
-                         &index_others);
+        r = check_values(worker, &worker->store->index, &index_layout, STORE_PATH_INDEX, 0,
+                         index_looked_at);
     return r;
 }
 
@@ -513,6 +531,12 @@ int verify_walk(const char *path, const char *name, void (*tick)(void *context),
         r = report(error, -EBADMSG, "%s: it is missing", name);
     if (r < 0)
         return r;
+    r = pages_check(db.env, tick, context, error);
+    if (r < 0) {
+        db_close(&db);
+        report_prefix(error, "%s", name);
+        return r;
+    }
     for (size_t i = 0; r == 0 && i < layout->count; i++)
         r = walk_one(&db, db.dbis[i], &file);
     file.is_free_list = true;
