@@ -481,17 +481,24 @@ void file_cut(const char *path, int64_t from_end)
         give_up("%s: %s", path, strerror(errno));
 }
 
-void file_flip(const char *path, int64_t position)
+void file_flip_many(const char *path, int64_t position, int64_t count)
 {
     FILE *file = fopen(path, "r+e");
-    if (position < 0)
-        position += file_size(path);
-    if (!file || fseeko(file, position, SEEK_SET) < 0)
+    uint8_t bytes[1024];
+    size_t size = (size_t)count;
+    if (!file || size > sizeof(bytes) || fseeko(file, position, SEEK_SET) < 0 ||
+        fread(bytes, 1, size, file) != size)
         give_up("%s: %s", path, strerror(errno));
-    int byte = fgetc(file);
-    if (byte == EOF || fseeko(file, position, SEEK_SET) < 0 || fputc(byte ^ 0x10, file) == EOF ||
+    for (size_t i = 0; i < size; i++)
+        bytes[i] ^= 0x10;
+    if (fseeko(file, position, SEEK_SET) < 0 || fwrite(bytes, 1, size, file) != size ||
         fclose(file) != 0)
         give_up("%s: %s", path, strerror(errno));
+}
+
+void file_flip(const char *path, int64_t position)
+{
+    file_flip_many(path, position < 0 ? position + file_size(path) : position, 1);
 }
 
 static const char *copy_from;

@@ -120,7 +120,8 @@ void store_file(const struct fixture *fixture, const char *name, char to[PATH_MA
 int64_t file_size(const char *path);
 void file_append(const char *path, const void *bytes, size_t size);
 void file_cut(const char *path, int64_t from_end);
-void file_flip(const char *path, int64_t position); /* below 0: from the end */
+void file_flip(const char *path, int64_t position);                     /* below 0: from the end */
+void file_flip_many(const char *path, int64_t position, int64_t count); /* at most 1,024 */
 /* The whole file; freed by the caller. */
 char *file_read(const char *path, size_t *ret_size);
 void file_write(const char *path, const void *bytes, size_t size);
