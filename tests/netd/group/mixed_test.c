@@ -261,7 +261,7 @@ static void a_silent_classic_member_is_out(void **state)
     assert_int_equal(world_group(&pair->world)->consumer->member_count, 1);
 }
 
-/* It was started anew with the other protocol; the classic one has no word for going for a while. */
+/* Started anew with the other protocol; the classic one has no word for going for a while. */
 static void a_static_classic_member_comes_back_as_a_new_one(void **state)
 {
     struct pair *pair = *state;
