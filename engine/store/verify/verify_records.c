@@ -403,9 +403,9 @@ static int check_records(struct records *records)
 
 int verify_records(struct verify_worker *worker)
 {
-    static const uint32_t meta_others =
-        1U << META_TOPICS | 1U << META_TOPIC_IDS | 1U << META_PARTITIONS | 1U << META_SLOTS |
-        1U << META_GROUPS | 1U << META_OFFSETS | 1U << META_QUOTAS;
+    static const uint32_t meta_others = 1U << META_TOPICS | 1U << META_TOPIC_IDS |
+                                        1U << META_PARTITIONS | 1U << META_SLOTS |
+                                        1U << META_GROUPS | 1U << META_OFFSETS | 1U << META_QUOTAS;
     static const uint32_t index_looked_at =
         1U << INDEX_CHECKPOINTS | 1U << INDEX_SEGMENTS | 1U << INDEX_ENTRIES;
     _cleanup_free_ struct records *records = calloc(1, sizeof(*records));
