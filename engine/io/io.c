@@ -277,6 +277,18 @@ int io_list(const struct io *io, int directory, int (*visit)(void *context, cons
     return r;
 }
 
+void io_write_in_place(int fd)
+{
+    struct statfs info;
+    struct stat file;
+    int flags;
+    if (RETRY(fstatfs(fd, &info)) < 0 || (uint32_t)info.f_type != BTRFS_SUPER_MAGIC ||
+        fstat(fd, &file) < 0 || file.st_size > 0 || ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0)
+        return;
+    flags |= FS_NOCOW_FL;
+    (void)ioctl(fd, FS_IOC_SETFLAGS, &flags);
+}
+
 int io_is_network(int fd)
 {
     /* Magic numbers that linux/magic.h does not have, from the file systems' own sources. */

@@ -79,6 +79,12 @@ int io_open_file(const struct io *io, int directory, const char *name, int flags
 int io_list(const struct io *io, int directory, int (*visit)(void *context, const char *name),
             void *context);
 
+/*
+ * Have an empty file's blocks, once it has them, be written where they are. Btrfs writes each
+ * change elsewhere, for which a full disk has no room: writing to a page that is mapped would be
+ * SIGBUS. What cannot be had is not.
+ */
+void io_write_in_place(int fd);
 /* Is the descriptor on a file system that another machine could change behind our back? 1 or 0. */
 int io_is_network(int fd);
 

@@ -3,42 +3,16 @@
 """beck backup where files can share blocks, on a file system of its own, and into the store by way of a
 mount."""
 
-import contextlib
 import os
 import shutil
-import subprocess
 
 import tap
+from images import ROOT, as_root, file_system
 from programs import Folder, beck, must, run, segments
 from tap import equal, ok
 
 IMAGE_BYTES = 320 << 20  # the least that mkfs.xfs takes; most of it are never written
 MAKERS = (('mkfs.btrfs', '-q'), ('mkfs.xfs', '-q', '-m', 'reflink=1'))
-ROOT = {**os.environ, 'PATH': os.environ['PATH'] + ':/usr/sbin:/sbin'}
-
-
-def as_root(*command):
-    """Did it work?"""
-    try:
-        return subprocess.run(command, env=ROOT, capture_output=True, check=False).returncode == 0
-    except OSError:
-        return False
-
-
-@contextlib.contextmanager
-def sharing_file_system(folder):
-    """A mounted file system that can share blocks, or None."""
-    image = os.path.join(folder, 'image')
-    place = os.path.join(folder, 'place')
-    os.mkdir(place)
-    with open(image, 'wb') as file:
-        file.truncate(IMAGE_BYTES)
-    made = any(as_root(*maker, image) for maker in MAKERS) and as_root('mount', '-o', 'loop', image, place)
-    try:
-        yield place if made else None
-    finally:
-        if made:
-            as_root('umount', place)
 
 
 def make(folder):
@@ -55,7 +29,7 @@ def shares(path):
 
 
 def cloned():
-    with Folder() as folder, sharing_file_system(folder) as place:
+    with Folder() as folder, file_system(folder, IMAGE_BYTES, *MAKERS) as place:
         if place is None:
             tap.skip('files share blocks', 'no file system that can, and no right to mount one')
             return

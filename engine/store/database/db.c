@@ -5,6 +5,7 @@
 #include "bytes.h"
 #include "check.h"
 #include "cleanup.h"
+#include "io.h"
 #include "report.h"
 
 #include <errno.h>
@@ -59,6 +60,7 @@ static int db_reserve_lock(const char *path)
     _cleanup_close_ int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0) /* LMDB says what it makes of that */
         return 0;
+    io_write_in_place(fd);
     if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, DB_LOCK_BYTES) == 0 || errno != ENOSPC)
         return 0;
     /* Of a file that was in use the first pages are there: a store on a full disk has to open. */

@@ -110,6 +110,8 @@ static int live_format_file(struct live *live, uint32_t *ret_slots, struct stat 
     uint64_t least = (uint64_t)LIVE_GROW_SLOTS * LIVE_SLOT_BYTES;
     int r = live_is_of_this_boot(live) ? 0 : io->truncate(io, live->fd, 0);
     if (r == 0)
+        io_write_in_place(live->fd);
+    if (r == 0)
         r = io->stat(io, live->fd, ret_info);
     if (r == 0 && (uint64_t)ret_info->st_size > least)
         least = (uint64_t)ret_info->st_size;
