@@ -49,15 +49,8 @@ sys.path.insert(0, os.path.join(ROOT, 'tests', 'lib'))
 sys.path.insert(0, os.path.join(ROOT, 'tests', 'netd'))
 
 from confluent_kafka.admin import AdminClient, NewTopic  # noqa: E402
-from kafka import Kafka, class_path  # noqa: E402
+from kafka import Tuned, class_path  # noqa: E402
 from programs import Beckd, must, run  # noqa: E402
-
-
-class Tuned(Kafka):
-    """Kafka as its own start script runs it: with a compiler, a gigabyte, and its collector's settings."""
-
-    java = ['java', '-server', '-Xms1g', '-Xmx1g', '-XX:+UseG1GC', '-XX:MaxGCPauseMillis=20',
-            '-XX:InitiatingHeapOccupancyPercent=35', '-XX:+ExplicitGCInvokesConcurrent']
 
 
 def answers(port):
