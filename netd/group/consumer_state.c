@@ -87,8 +87,9 @@ int consumer_state_encode(const struct group *group, struct kafka_arena *arena,
     int result = 0;
     kafka_consumer_group_state_init(&state);
     state.epoch = consumer->epoch;
-    state.session_timeout_ms = group->config.session_timeout_ms;
-    state.heartbeat_interval_ms = group->config.heartbeat_interval_ms;
+    const struct group_config config = group_config_to_keep(group);
+    state.session_timeout_ms = config.session_timeout_ms;
+    state.heartbeat_interval_ms = config.heartbeat_interval_ms;
     state.assignment_epoch = consumer->assignment_epoch;
     state.topics_digest = (int64_t)consumer->topics.digest;
     state.members = kafka_consumer_group_state_member_array(arena, consumer->member_count);

@@ -155,6 +155,23 @@ static void waits_end(struct group *group, unsigned save, int result)
     }
 }
 
+/* What was asked for holds when it is kept, and is forgotten where it cannot be. */
+static void config_saved(struct group *group, unsigned save, int result)
+{
+    if (!group->is_configuring || (int)(save - group->config_save) < 0)
+        return;
+    group->is_configuring = false;
+    if (result == 0)
+        group->config = group->asked;
+}
+
+/* A save ended, well or not, and all before it. */
+static void save_ends(struct group *group, unsigned save, int result)
+{
+    config_saved(group, save, result);
+    waits_end(group, save, result);
+}
+
 void group_settle(struct group *group)
 {
     if (!group->is_changed || group->saves > 0 || group->state == GROUP_DEAD ||
@@ -164,7 +181,7 @@ void group_settle(struct group *group)
     int result = group_save(group);
     if (result < 0) {
         group->is_changed = true; /* the next call tries again */
-        waits_end(group, ++group->save_count, result);
+        save_ends(group, ++group->save_count, result);
     }
 }
 
@@ -188,7 +205,7 @@ void coordinator_saved(struct group *group, unsigned save, int result)
     group->touched_ms = group->coordinator->now_ms;
     if (result < 0 && group->consumer)
         group->is_changed = true;
-    waits_end(group, save, result);
+    save_ends(group, save, result);
     if (group->state != GROUP_DEAD) {
         if (!group->consumer)
             classic_saved(group, save, result);
@@ -211,15 +228,18 @@ int16_t coordinator_configure(struct coordinator *coordinator, struct kafka_stri
         return KAFKA_COORDINATOR_NOT_AVAILABLE;
     if (!group->consumer && group->state != GROUP_EMPTY && group->state != GROUP_STABLE)
         return KAFKA_REBALANCE_IN_PROGRESS;
-    struct group_config before = group->config;
-    group->config = *config;
+    if (group->is_configuring)
+        return KAFKA_REBALANCE_IN_PROGRESS; /* it may still fail, and this one builds on it */
+    group->asked = *config;
+    group->is_configuring = true;
     group->touched_ms = coordinator->now_ms;
     if (group->consumer) {
         group->is_changed = true;
     } else if (group_save(group) < 0) {
-        group->config = before;
+        group->is_configuring = false;
         return KAFKA_COORDINATOR_NOT_AVAILABLE;
     }
+    group->config_save = group->save_count + group->is_changed;
     group_await(group, wait);
     return KAFKA_NONE;
 }

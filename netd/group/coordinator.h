@@ -248,8 +248,9 @@ const char *group_state_name(const struct group *group);
 const char *group_type_name(const struct group *group);
 
 /* Set what is configured for a group, which is made if there is none. 0, and `wait` ends when that
- * is kept; or an error of the protocol, and it does not. A group in the middle of a rebalance has
- * none of its states to be kept in: REBALANCE_IN_PROGRESS. */
+ * is kept, from when on it holds; where it cannot be kept, what was before goes on to hold. Or an
+ * error of the protocol, and `wait` does not end. A group in the middle of a rebalance, or of a
+ * change of its configuration, has no state for it to be kept in: REBALANCE_IN_PROGRESS. */
 int16_t coordinator_configure(struct coordinator *coordinator, struct kafka_string group_id,
                               const struct group_config *config, struct group_wait *wait);
 

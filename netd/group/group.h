@@ -98,7 +98,10 @@ struct group {
     int64_t initial_left_ms;
     struct timer synced; /* while members have not synced: when to do without them */
 
-    struct group_config config;
+    struct group_config config; /* what is kept, and holds */
+    struct group_config asked;  /* what is to be, once it is kept */
+    unsigned config_save;       /* the save that is to keep it, while one is */
+    bool is_configuring;
     struct consumer_group *consumer; /* NULL: it is of the classic protocol */
 
     int64_t touched_ms;       /* when it was made, saved, or could be committed to, last */
@@ -110,6 +113,12 @@ struct group {
     unsigned save_count;      /* counts them, so that a late one is known as such */
     unsigned assigning; /* the save that holds the leader's assignments; 0: none is under way */
 };
+
+/* What is configured, as the next state to be kept has it. */
+static inline struct group_config group_config_to_keep(const struct group *group)
+{
+    return group->is_configuring ? group->asked : group->config;
+}
 
 /* ---- members ---- */
 

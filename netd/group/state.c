@@ -47,8 +47,9 @@ static int fill_state(struct kafka_arena *arena, const struct group *group,
     int result = 0;
     kafka_classic_group_state_init(state);
     state->generation = group->generation;
-    state->session_timeout_ms = group->config.session_timeout_ms;
-    state->heartbeat_interval_ms = group->config.heartbeat_interval_ms;
+    const struct group_config config = group_config_to_keep(group);
+    state->session_timeout_ms = config.session_timeout_ms;
+    state->heartbeat_interval_ms = config.heartbeat_interval_ms;
     state->protocol_type = group->protocol_type;
     state->protocol_name = group->protocol_name;
     if (group->leader)

@@ -9,6 +9,8 @@
 
 #include "group/assign.h"
 
+static int last_configured; /* what was said of the last one; 1: nothing yet */
+
 /* x and y have two partitions each, x "t0 t1" and y "t2 t3" or the like. */
 static void share(struct pair *pair)
 {
@@ -68,6 +70,87 @@ static void changes_during_a_save_are_one_save(void **state)
     world_saved(&pair->world, 0);
     assert_int_equal(pair->y.answers + z.answers, 2);
 }
+
+/* ---- what is configured for the group ---- */
+
+static void configured(struct group_wait *wait, int result)
+{
+    (void)wait;
+    last_configured = result;
+}
+
+static int16_t configure(struct pair *pair, int32_t interval_ms)
+{
+    static struct group_wait waits[2]; /* one may be under way */
+    static unsigned turn;
+    const struct group_config config = {.heartbeat_interval_ms = interval_ms};
+    struct group_wait *wait = &waits[turn++ % 2];
+    *wait = (struct group_wait){.end = configured};
+    last_configured = 1;
+    return coordinator_configure(&pair->world.coordinator, kafka_string_of("g"), &config, wait);
+}
+
+static int32_t interval_ms(struct pair *pair)
+{
+    member_beat(&pair->x);
+    return pair->x.beat.answer.interval_ms;
+}
+
+static void what_is_configured_holds_when_it_is_kept(void **state)
+{
+    struct pair *pair = *state;
+    member_joined(&pair->x);
+    assert_int_equal(configure(pair, 7000), KAFKA_NONE);
+    assert_int_equal(interval_ms(pair), 5000);
+    assert_int_equal(last_configured, 1);
+    world_settle(&pair->world);
+    assert_int_equal(last_configured, 0);
+    assert_int_equal(interval_ms(pair), 7000);
+    world_restart(&pair->world);
+    assert_int_equal(world_group(&pair->world)->config.heartbeat_interval_ms, 7000);
+}
+
+static void what_cannot_be_kept_does_not_hold(void **state)
+{
+    struct pair *pair = *state;
+    member_joined(&pair->x);
+    assert_int_equal(configure(pair, 7000), KAFKA_NONE);
+    world_saved(&pair->world, -ENOSPC);
+    assert_int_equal(last_configured, -ENOSPC);
+    assert_int_equal(interval_ms(pair), 5000);
+    member_joined(&pair->y); /* the next state that is kept has nothing of it */
+    assert_int_equal(interval_ms(pair), 5000);
+    world_settle(&pair->world);
+    world_restart(&pair->world);
+    assert_int_equal(world_group(&pair->world)->config.heartbeat_interval_ms, 0);
+}
+
+static void a_group_without_members_is_configured_likewise(void **state)
+{
+    struct pair *pair = *state;
+    assert_int_equal(configure(pair, 6000), KAFKA_NONE);
+    world_saved(&pair->world, 0);
+    assert_int_equal(configure(pair, 7000), KAFKA_NONE);
+    world_saved(&pair->world, -ENOSPC);
+    assert_int_equal(last_configured, -ENOSPC);
+    assert_int_equal(world_group(&pair->world)->config.heartbeat_interval_ms, 6000);
+    member_joined(&pair->x);
+    assert_int_equal(interval_ms(pair), 6000);
+}
+
+static void one_change_at_a_time(void **state)
+{
+    struct pair *pair = *state;
+    assert_int_equal(configure(pair, 6000), KAFKA_NONE);
+    assert_int_equal(configure(pair, 7000), KAFKA_REBALANCE_IN_PROGRESS);
+    world_saved(&pair->world, 0);
+    assert_int_equal(world_group(&pair->world)->config.heartbeat_interval_ms, 6000);
+    assert_int_equal(configure(pair, 7000), KAFKA_NONE);
+    world_saved(&pair->world, 0);
+    assert_int_equal(world_group(&pair->world)->config.heartbeat_interval_ms, 7000);
+}
+
+/* ---- members ---- */
 
 static void an_id_is_made_where_there_is_none(void **state)
 {
@@ -547,6 +630,10 @@ int main(void)
         TEST(a_lone_member_gets_everything),
         TEST(the_answer_waits_for_the_disk),
         TEST(a_disk_that_fails_is_no_answer),
+        TEST(what_is_configured_holds_when_it_is_kept),
+        TEST(what_cannot_be_kept_does_not_hold),
+        TEST(a_group_without_members_is_configured_likewise),
+        TEST(one_change_at_a_time),
         TEST(changes_during_a_save_are_one_save),
         TEST(an_id_is_made_where_there_is_none),
         TEST(a_topic_that_is_not_there_may_come),
