@@ -54,9 +54,10 @@ struct broker {
     size_t next_loop;
     struct log_shared log_shared; /* for what peers cause on workers */
     atomic_size_t connection_count;
-    struct sources sources;     /* of connections; locks itself */
-    atomic_size_t input_bytes;  /* memory of all input buffers */
-    atomic_size_t output_bytes; /* of all answers that are ready and not gone */
+    struct sources sources;      /* of connections; locks itself */
+    atomic_size_t input_bytes;   /* memory of all input buffers */
+    atomic_size_t output_bytes;  /* of all answers that are ready and not gone */
+    atomic_size_t waiting_looks; /* requests that wait for room for their answers */
 };
 
 /* NULL: it is in none that anybody named. Lives as long as the broker. */

@@ -42,11 +42,20 @@ static unsigned most_works(const struct connection *connection)
     return workers > 1 ? (unsigned)workers - 1 : 1;
 }
 
+/* Each loop has its share of what requests under way may take. Who has none may have one. */
+static bool has_body_room(const struct connection *connection)
+{
+    const struct loop *loop = connection->loop;
+    size_t most = (size_t)loop->broker->config->queued_max_request_bytes;
+    return connection->request_count == 0 || loop->body_bytes < most / loop->broker->loop_count;
+}
+
 static bool has_room(const struct connection *connection)
 {
     return connection->request_count < CONNECTION_REQUESTS &&
            connection->work_count < most_works(connection) &&
            connection->request_bytes < CONNECTION_REQUEST_BYTES && has_output_room(connection) &&
+           has_body_room(connection) &&
            (connection->request_count == 0 || !guests_hurry(connection));
 }
 
@@ -244,7 +253,7 @@ void connection_end(struct connection *connection, const char *why, ...)
     close(connection->fd);
     guests_gone(connection);
     TAILQ_REMOVE(&loop->connections, connection, link);
-    atomic_fetch_sub(&loop->broker->output_bytes, connection->output_bytes);
+    requests_answered(loop->broker, connection->output_bytes);
     connection->output_bytes = 0;
     sources_give(&loop->broker->sources, connection->source);
     connection->source = NULL;
@@ -263,7 +272,7 @@ void connection_free(struct connection *connection)
         request_orphan(request);
     }
     /* What got ready since it ended. */
-    atomic_fetch_sub(&connection->loop->broker->output_bytes, connection->output_bytes);
+    requests_answered(connection->loop->broker, connection->output_bytes);
     connection->loop->given_back_bytes +=
         connection->input.capacity + output_memory(&connection->output);
     count_input(connection->loop, -(ptrdiff_t)connection->input.capacity);
@@ -353,9 +362,10 @@ static void count_output(struct connection *connection)
     if (output_empty(&connection->output) && atomic_load(all) > most / 2)
         output_shrink(&connection->output); /* nobody keeps a large buffer for the next one */
     size_t bytes = output_memory(&connection->output) + connection->ready_bytes;
-    if (bytes == connection->output_bytes)
-        return;
-    atomic_fetch_add(all, bytes - connection->output_bytes);
+    if (bytes > connection->output_bytes)
+        atomic_fetch_add(all, bytes - connection->output_bytes);
+    else if (bytes < connection->output_bytes)
+        requests_answered(connection->loop->broker, connection->output_bytes - bytes);
     connection->output_bytes = bytes;
 }
 

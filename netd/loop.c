@@ -121,6 +121,7 @@ int loop_init(struct loop *loop, struct broker *broker, size_t index)
     TAILQ_INIT(&loop->ended);
     TAILQ_INIT(&loop->spares);
     TAILQ_INIT(&loop->delayed);
+    TAILQ_INIT(&loop->called);
     TAILQ_INIT(&loop->moved);
     partitions_init(&loop->partitions, broker->store);
     int result = inbox_init(&loop->inbox);
@@ -167,7 +168,8 @@ void loop_done(struct loop *loop)
 static bool at_rest(const struct loop *loop)
 {
     return TAILQ_EMPTY(&loop->connections) && loop->inbox.submitted == 0 &&
-           TAILQ_EMPTY(&loop->delayed) && (loop->index > 0 || loop->broker->loops_running <= 1);
+           TAILQ_EMPTY(&loop->delayed) && TAILQ_EMPTY(&loop->called) &&
+           (loop->index > 0 || loop->broker->loops_running <= 1);
 }
 
 void loop_run(struct loop *loop)

@@ -59,12 +59,14 @@ struct loop {
     struct connection_list connections;
     struct connection_list answering; /* with an answer that may be ready, or room for requests */
     struct connection_list ended;     /* to be freed */
+    size_t body_bytes;                /* of requests under way */
     size_t given_back_bytes; /* of buffers that were freed, since the heap was last trimmed */
 
     struct request_list spares;
     size_t spare_count;
     struct work_list
         delayed; /* of requests, until there is room for answers; see request_submit() */
+    struct work_list called; /* likewise, by all loops to the first; see request_call() */
     struct fetch_list moved; /* waiting fetches whose partitions moved; kafka/fetch.c */
 
     uint32_t appended_bytes; /* since maintenance was last asked */

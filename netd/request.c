@@ -37,6 +37,7 @@ void request_free(struct request *request)
     if (request->cleanup)
         request->cleanup(request);
     bool large = request->arena.used_bytes > REQUEST_SPARE_KEEP_BYTES;
+    loop->body_bytes -= request->body_bytes;
     if (large && !request->connection)
         loop->given_back_bytes += request->arena.used_bytes; /* who asked for it is gone */
     if (large || loop->spare_count >= REQUEST_SPARES) {
@@ -60,6 +61,21 @@ void request_spares_done(struct loop *loop)
     loop->spare_count = 0;
 }
 
+static size_t room_for_looks(const struct broker *broker)
+{
+    return (size_t)broker->config->queued_max_response_bytes;
+}
+
+void requests_answered(struct broker *broker, size_t bytes)
+{
+    size_t room = room_for_looks(broker);
+    size_t before = atomic_fetch_sub(&broker->output_bytes, bytes);
+    if (before <= room || before - bytes > room || atomic_load(&broker->waiting_looks) == 0)
+        return;
+    for (size_t i = 0; i < broker->loop_count; i++)
+        inbox_wake(&broker->loops[i].inbox);
+}
+
 void request_ready(struct request *request)
 {
     assert(!request->ready && request->holds == 0);
@@ -73,7 +89,7 @@ void request_ready(struct request *request)
         connection->output_bytes += request->made_bytes; /* counted for it from now on */
         connection_answer(connection);
     } else {
-        atomic_fetch_sub(&request->loop->broker->output_bytes, request->made_bytes);
+        requests_answered(request->loop->broker, request->made_bytes);
         request_free(request);
     }
 }
@@ -116,7 +132,24 @@ static void work_done(struct work *work)
 
 static bool answers_are_too_many(const struct broker *broker)
 {
-    return atomic_load(&broker->output_bytes) > (size_t)broker->config->queued_max_response_bytes;
+    return atomic_load(&broker->output_bytes) > room_for_looks(broker);
+}
+
+static void wait_for_room(struct broker *broker, struct work_list *list, struct work *work)
+{
+    atomic_fetch_add(&broker->waiting_looks, 1);
+    TAILQ_INSERT_TAIL(list, work, link);
+}
+
+/* The next one that waits there; NULL: none, or there is no room. */
+static struct work *take_waiting(struct broker *broker, struct work_list *list)
+{
+    struct work *work = TAILQ_FIRST(list);
+    if (!work || answers_are_too_many(broker))
+        return NULL;
+    TAILQ_REMOVE(list, work, link);
+    atomic_fetch_sub(&broker->waiting_looks, 1);
+    return work;
 }
 
 /* Until it is ready; see request_ready(). */
@@ -135,30 +168,46 @@ void request_submit(struct request *request, void (*run)(struct request *request
     request_hold(request);
     count_work(request);
     if (request->looks && answers_are_too_many(request->loop->broker))
-        TAILQ_INSERT_TAIL(&request->loop->delayed, &request->work, link);
+        wait_for_room(request->loop->broker, &request->loop->delayed, &request->work);
     else
         workers_submit_later(&request->loop->broker->workers, &request->loop->inbox,
                              &request->work);
 }
 
-void requests_go_on(struct loop *loop)
+/* On the first loop. */
+static void call_run(struct request *request)
 {
-    struct work *work;
-    while ((work = TAILQ_FIRST(&loop->delayed)) && !answers_are_too_many(loop->broker)) {
-        TAILQ_REMOVE(&loop->delayed, work, link);
-        workers_submit_later(&loop->broker->workers, &loop->inbox, work);
-    }
+    if (request->looks && atomic_load(&request->is_orphan))
+        request_return(request);
+    else
+        request->work_run(request);
 }
 
-/* On the first loop. */
+/* On the first loop, to which many come at once: what was answered a moment ago counts already. */
 static void call_arrived(struct work *work)
 {
     struct request *request = (struct request *)((char *)work - offsetof(struct request, call));
-    if (request->looks && atomic_load(&request->is_orphan)) {
-        request_return(request);
-        return;
-    }
-    request->work_run(request);
+    struct broker *broker = request->loop->broker;
+    struct loop *first = &broker->loops[0];
+    if (request->looks && (!TAILQ_EMPTY(&first->called) || answers_are_too_many(broker)))
+        wait_for_room(broker, &first->called, work);
+    else
+        call_run(request);
+}
+
+static void calls_go_on(struct loop *first)
+{
+    struct work *work;
+    while ((work = take_waiting(first->broker, &first->called)))
+        call_run((struct request *)((char *)work - offsetof(struct request, call)));
+}
+
+void requests_go_on(struct loop *loop)
+{
+    struct work *work;
+    while ((work = take_waiting(loop->broker, &loop->delayed)))
+        workers_submit_later(&loop->broker->workers, &loop->inbox, work);
+    calls_go_on(loop);
 }
 
 void request_call(struct request *request, void (*run)(struct request *request))

@@ -31,6 +31,7 @@
 #define REQUEST_SPARES           64
 #define REQUEST_SPARE_KEEP_BYTES (16U << 10)
 
+struct broker;
 struct connection;
 struct loop;
 
@@ -90,14 +91,19 @@ void request_unhold(struct request *request);
  * take too much memory, one that only looks waits for its turn. */
 void request_submit(struct request *request, void (*run)(struct request *request));
 
-/* Gives workers what waits for room for answers, as far as there is some. */
+/* Goes on with what waits for room for answers, as far as there is some: gives it to workers, and
+ * on the first loop does what was called for. */
 void requests_go_on(struct loop *loop);
 
 /* Has `run` called on the first loop, where the groups are; from there request_return() is called
  * once, then or later, and the request is ready. Until then the first loop may use the arena, body
- * and response, nothing else. One that only looks is not called for a client that is gone. */
+ * and response, nothing else. One that only looks is not called for a client that is gone, and
+ * waits there while answers take too much memory. */
 void request_call(struct request *request, void (*run)(struct request *request));
 void request_return(struct request *request);
+
+/* So many bytes of answers are gone: what waits for room may go on. */
+void requests_answered(struct broker *broker, size_t bytes);
 
 /* The connection ended. Frees the request, or leaves it to the last hold. It is out of the queue.
  */

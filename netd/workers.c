@@ -13,17 +13,21 @@
 /* The library's deepest calls (LMDB, compression) stay far below this. */
 #define WORKER_STACK_BYTES (512 * 1024)
 
+void inbox_wake(struct inbox *inbox)
+{
+    uint64_t one = 1;
+    ssize_t written = write(inbox->event_fd, &one, sizeof(one));
+    (void)written; /* fails only when the counter is full, and then the loop is awake */
+}
+
 static void inbox_put(struct inbox *inbox, struct work *work)
 {
     pthread_mutex_lock(&inbox->lock);
     bool ring = TAILQ_EMPTY(&inbox->finished);
     TAILQ_INSERT_TAIL(&inbox->finished, work, link);
     pthread_mutex_unlock(&inbox->lock);
-    if (ring) {
-        uint64_t one = 1;
-        ssize_t written = write(inbox->event_fd, &one, sizeof(one));
-        (void)written; /* fails only when the counter is full, and then the loop is awake */
-    }
+    if (ring)
+        inbox_wake(inbox);
 }
 
 void inbox_post(struct inbox *inbox, struct work *work)

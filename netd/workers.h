@@ -72,6 +72,8 @@ static inline void inbox_expect(struct inbox *inbox)
 {
     inbox->submitted++;
 }
+/* Has the inbox's loop come round. From any thread. */
+void inbox_wake(struct inbox *inbox);
 /* Calls `done` of all that is finished. Called by the inbox's loop when event_fd is readable. */
 void inbox_finish(struct inbox *inbox);
 

@@ -149,5 +149,6 @@ void dispatch(struct connection *connection, const uint8_t *data, size_t size)
     request->looks = handler->looks;
     request->body_bytes = request->arena.used_bytes;
     connection->request_bytes += request->body_bytes;
+    request->loop->body_bytes += request->body_bytes;
     handler->handle(request);
 }

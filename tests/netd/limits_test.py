@@ -4,12 +4,14 @@
     limits_test.py BECKD [OTHER [CONNECTIONS]]     how many come and go in the storm
 """
 
+import contextlib
 import re
 import resource
 import signal
 import socket
 import struct
 import sys
+import threading
 import time
 
 import raw
@@ -87,9 +89,10 @@ def answer_memory():
             for _ in range(40):
                 one = Raw(daemon.port)
                 one.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-                for _ in range(64):
-                    one.send(raw.METADATA, 4, struct.pack('>i', -1) + b'\0')
                 stuck.append(one)
+                with contextlib.suppress(OSError):  # it may be closed already
+                    for _ in range(64):
+                        one.send(raw.METADATA, 4, struct.pack('>i', -1) + b'\0')
             line = daemon.wait_line(r'bytes of answers wait for it \(queued\.max\.response\.bytes is 4000000\)')
             ok(line, 'when answers take too much memory, connections are closed', daemon.log())
             ok(client.metadata('t')['topics']['t'][0] == 0 and idle.metadata('t')['topics'],
@@ -100,6 +103,52 @@ def answer_memory():
             ok(peak < 60000 * MEMORY, 'of which there was little more at any time', f'{peak} kB more')
             for one in stuck:
                 one.close()
+
+
+def big_group(client, size):
+    """A stable group of one member, who is described with so many bytes."""
+    protocols = raw.array([raw.string('range') + struct.pack('>i', size) + bytes(size)])
+    client.send(11, 1, raw.string('g') + struct.pack('>ii', 60000, 60000) + raw.string('') + raw.string('consumer')
+                + protocols)
+    joined = client.receive()[1]
+    error, generation = joined.take('hi')
+    joined.string(), joined.string()
+    member = raw.string(joined.string())
+    client.send(14, 0, raw.string('g') + struct.pack('>i', generation) + member
+                + raw.array([member + struct.pack('>i', 1) + b'x']))
+    equal([error, client.receive()[1].take('h')], [0, 0], 'a group whose description is long')
+
+
+def memory_of_looks():
+    """Many who ask the first loop for large answers at the same moment: they wait for each other."""
+    with Daemon('--set', 'queued.max.response.bytes=20000000', '--set', 'num.network.threads=2',
+                '--set', 'group.initial.rebalance.delay.ms=0') as daemon, Raw(daemon.port) as client:
+        big_group(client, 900000)
+        before = daemon.status('VmRSS')
+        many = [Raw(daemon.port) for _ in range(60)]
+        for one in many:
+            for _ in range(4):
+                one.send(15, 0, raw.array([raw.string('g')]))
+        whole = 0
+
+        def read(one):
+            nonlocal whole
+            for _ in range(4):
+                try:
+                    one.receive()
+                except EOFError:  # it had more than others
+                    return
+                whole += 1
+        threads = [threading.Thread(target=read, args=(one,)) for one in many]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        ok(whole >= 200, 'they are answered one after the other', f'{whole} of 240')
+        peak = daemon.status('VmHWM') - before
+        ok(peak < 50000 * MEMORY, 'and little of it is there at any time', f'{peak} kB more')
+        for one in many:
+            one.close()
 
 
 def slow_reader():
@@ -238,4 +287,4 @@ def many_questions():
             healthy(daemon, 'others go on when one leaves without its answers')
 
 
-run(half_closed, many_questions, per_address, answer_memory, slow_reader, ends_promptly, storm, slow_loris)
+run(half_closed, many_questions, per_address, answer_memory, memory_of_looks, slow_reader, ends_promptly, storm, slow_loris)
