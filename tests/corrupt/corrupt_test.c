@@ -19,6 +19,7 @@
  */
 #include "append.h"
 #include "page_bytes.h"
+#include "reserve.h"
 #include "spread.h"
 #include "store.h"
 #include "store_fixture.h"
@@ -91,6 +92,7 @@ static void make_small_store(struct fixture *fixture)
     };
     append_small(fixture);
     must(beck_quotas_put(fixture->store, &quota, 1, &fixture->error), &fixture->error);
+    must(reserve_extend(fixture->partition, (int64_t)1 << 30, &fixture->error), &fixture->error);
     fixture_close(fixture);
 }
 

@@ -99,6 +99,7 @@ struct power {
     uint32_t producer_count;
     uint32_t boot;
     uint32_t runs;
+    bool index_is_lost; /* in this cut */
     uint64_t lost;
     uint64_t offered;
     uint64_t hits[CALL_POINTS];

@@ -5,8 +5,9 @@
  * and closes it, while each call is noted. Then power is cut again and again in that run, at calls
  * of its past, and each disk that this leaves is opened: what was promised before the call is
  * there, nothing is there that was not sent, no offset is used for two records, the leader epoch
- * rises, and verification finds no damage. One of these disks is where the next run begins: so that
- * power also fails in a recovery.
+ * rises, and verification finds no damage; where index.mdb is lost with the power, no offset is
+ * used for two records, and the epoch rises. One of these disks is where the next run begins: so
+ * that power also fails in a recovery.
  *
  *     power_test [--cuts N] [--seed N]
  *
@@ -91,6 +92,16 @@ static void leave_live(struct power *power)
     free(bytes);
 }
 
+/* index.mdb, which can be made again, may be lost with what was not synced. */
+static void lose_index(struct power *power)
+{
+    char path[PATH_MAX + 16];
+    power->index_is_lost = random_below(&power->random, 8) == 0;
+    (void)snprintf(path, sizeof(path), "%s/index.mdb", power->cut_path);
+    if (power->index_is_lost)
+        (void)unlink(path);
+}
+
 static struct disk *one_cut(struct power *power)
 {
     uint32_t at = cut_at = choose_call(power);
@@ -99,6 +110,7 @@ static struct disk *one_cut(struct power *power)
         power->hits[disk_point(power->disk, at)]++;
     disk_put(disk, power->cut_path);
     leave_live(power);
+    lose_index(power);
     calls.boot = power->boot + 1;
     is_checking = true;
     power_check(power, power->cut_path, at);

@@ -15,6 +15,7 @@
 #include "meta.h"
 #include "meta_groups.h"
 #include "meta_quotas.h"
+#include "meta_reserved.h"
 #include "producers.h"
 
 #include "bytes.h"
@@ -111,6 +112,7 @@ static const struct place places[] = {
     {&index_, INDEX_CLEANINGS, VALUE_CLEANING, VALUE_CLEANING},
     {&index_, INDEX_CLEANED, VALUE_CLEANED, VALUE_CLEANED},
     {&meta, META_QUOTAS, VALUE_QUOTA, VALUE_QUOTA},
+    {&meta, META_RESERVED, VALUE_RESERVED, VALUE_RESERVED},
 };
 #define PLACES (sizeof(places) / sizeof(places[0]))
 
@@ -257,6 +259,8 @@ static void read_partitions(MDB_txn *txn)
     static struct beck_recovery recovery;
     struct meta_partition partition;
     uint32_t slot;
+    int64_t reserved = 0;
+    must(is_known(meta_reserved_get(&meta, txn, TOPIC, PARTITION, &reserved)) && reserved >= 0);
     must(is_known(meta_partition_get(&meta, txn, TOPIC, PARTITION, &partition)));
     must(is_known(meta_slot_free(&meta, txn, 1, &slot)));
     must(is_known(meta_slots_end(&meta, txn, &slot)));

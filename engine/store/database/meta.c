@@ -24,7 +24,7 @@ static const char *const databases[META_DATABASES] = {
     [META_STORE] = "store",           [META_TOPICS] = "topics", [META_TOPIC_IDS] = "topic_ids",
     [META_PARTITIONS] = "partitions", [META_SLOTS] = "slots",   [META_RECOVERIES] = "recoveries",
     [META_DELETED] = "deleted",       [META_GROUPS] = "groups", [META_OFFSETS] = "offsets",
-    [META_EPOCHS] = "epochs",         [META_QUOTAS] = "quotas",
+    [META_EPOCHS] = "epochs",         [META_QUOTAS] = "quotas", [META_RESERVED] = "reserved",
 };
 
 const struct db_layout meta_layout = {databases, META_DATABASES, META_REQUIRED};
@@ -320,6 +320,8 @@ int meta_partition_delete(struct db *meta, MDB_txn *txn, uint32_t topic_number, 
         r = db_delete(txn, meta->dbis[META_PARTITIONS], key.bytes, key.size);
     if (r == 0)
         r = db_delete_prefix(txn, meta->dbis[META_EPOCHS], key.bytes, key.size);
+    if (r == 0)
+        r = db_delete(txn, meta->dbis[META_RESERVED], key.bytes, key.size);
     return r;
 }
 

@@ -24,6 +24,7 @@ enum meta_database {
     META_OFFSETS,    /* hash of a group's name, topic number, partition -> meta_offset */
     META_EPOCHS,     /* topic number, partition, leader epoch -> where it began */
     META_QUOTAS,     /* hash of whom it is for -> a client quota; meta_quotas.h */
+    META_RESERVED,   /* topic number, partition -> how far offsets are set aside; meta_reserved.h */
     META_DATABASES,
     META_REQUIRED = META_DELETED + 1, /* a store may lack the ones from here on */
 };

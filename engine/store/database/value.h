@@ -29,6 +29,7 @@ enum value_type {
     VALUE_EPOCH = 10,
     VALUE_FEATURES = 11,
     VALUE_QUOTA = 12,
+    VALUE_RESERVED = 13,
     VALUE_STATE = 16,
     VALUE_CHECKPOINT = 17,
     VALUE_SEGMENT = 18,

@@ -14,6 +14,7 @@
 #include "cleanup.h"
 #include "epochs.h"
 #include "exchange.h"
+#include "meta_reserved.h"
 #include "recover_apply.h"
 #include "recover_partition.h"
 #include "recover_start.h"
@@ -102,8 +103,13 @@ static int jump(struct recovery *recovery, const struct beck_topic *topic, int32
                 struct meta_partition *location, struct recovered *found)
 {
     int64_t reserved = found->reserved_offset;
+    /* index.mdb is lost, which had set aside no more than this. */
+    if (reserved == 0)
+        (void)meta_reserved_get(&recovery->store->meta, recovery->meta_txn, topic->number,
+                                (uint32_t)partition, &reserved);
     /* Nobody knows how many were given out. */
-    if (reserved <= found->tail.end.offset)
+    if (reserved <= found->tail.end.offset ||
+        (found->reserved_offset == 0 && reserved < reserve_behind(found->tail.end.offset)))
         reserved = reserve_behind(found->tail.end.offset);
     found->tail.end.offset = reserved;
     found->is_dirty = true;
@@ -196,6 +202,9 @@ static int carry_out(struct recovery *recovery, const struct beck_topic *topic, 
         r = recovered_put(&store->index, recovery->index_txn, topic, partition, found);
     if (r == 0)
         r = forget_below(recovery, topic, partition, found);
+    if (r == 0)
+        r = meta_reserved_raise(&store->meta, recovery->meta_txn, topic->number,
+                                (uint32_t)partition, recovered_reserved(found));
     return r < 0 ? report_errno(error, r, "cannot write down what recovery found") : 0;
 }
 

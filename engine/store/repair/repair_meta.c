@@ -16,6 +16,7 @@
 #include "check.h"
 #include "cleanup.h"
 #include "epochs.h"
+#include "meta_reserved.h"
 #include "repair_walk.h"
 #include "report.h"
 #include "topic_file.h"
@@ -30,6 +31,7 @@
 #define META_NEW           STORE_PATH_META ".new"
 #define RAISE_TOPIC_NUMBER (1U << 16)
 #define RAISE_PRODUCER_ID  (1LL << 24)
+#define RAISE_RESERVED     (1LL << 37) /* more than a partition is given in a day */
 
 /* A key whose value was damaged. */
 struct bad_key {
@@ -352,6 +354,23 @@ static int put_epochs(struct rebuild *rebuild, const struct beck_topic *topic, u
     return r < 0 ? r : put_epoch(rebuild, topic, number, &newest, record->log_start_offset);
 }
 
+/* How far offsets were set aside, by all that says something of it. */
+static int put_reserved(struct rebuild *rebuild, const struct beck_topic *topic, uint32_t number,
+                        int64_t end_offset)
+{
+    const struct repair_end *known = repair_ends_find(&rebuild->ends, topic->number, number);
+    int64_t most = 0;
+    int r = meta_reserved_get(rebuild->meta, rebuild->txn, topic->number, number, &most);
+    if (r < 0)
+        return r;
+    if (most < end_offset)
+        most = end_offset;
+    if (known && most < known->reserved_offset)
+        most = known->reserved_offset;
+    most = most > INT64_MAX - RAISE_RESERVED ? INT64_MAX : most + RAISE_RESERVED;
+    return meta_reserved_put(rebuild->meta, rebuild->txn, topic->number, number, most);
+}
+
 /* Where nobody knows for sure what a partition has given out, a new epoch begins. */
 static void raise_record(const struct repair_headers *headers, struct meta_partition *record)
 {
@@ -366,6 +385,7 @@ static void raise_record(const struct repair_headers *headers, struct meta_parti
 static int fix_from_batches(struct rebuild *rebuild, const struct beck_topic *topic,
                             uint32_t number, bool trusted, struct meta_partition *record)
 {
+    struct db_key key = db_key_partition(topic->number, number);
     struct repair_headers headers;
     int r = repair_headers(rebuild->repair, topic, (int32_t)number, &headers, rebuild->error);
     if (r < 0) {
@@ -375,6 +395,8 @@ static int fix_from_batches(struct rebuild *rebuild, const struct beck_topic *to
     if (!trusted)
         raise_record(&headers, record);
     r = put_epochs(rebuild, topic, number, &headers, record);
+    if (r == 0 && !is_trusted(rebuild, META_RESERVED, key.bytes, key.size))
+        r = put_reserved(rebuild, topic, number, headers.end_offset);
     if (headers.producer_id >= rebuild->next_producer_id && headers.producer_id < INT64_MAX / 2)
         rebuild->next_producer_id = headers.producer_id + 1;
     repair_headers_done(&headers);
@@ -388,7 +410,8 @@ static int fix_partition(struct rebuild *rebuild, const struct beck_topic *topic
     bool known =
         meta_partition_get(rebuild->meta, rebuild->txn, topic->number, number, &record) == 0;
     bool trusted = known && is_trusted(rebuild, META_PARTITIONS, key.bytes, key.size);
-    int r = trusted && rebuild->has_store && epochs_are_trusted(rebuild)
+    int r = trusted && rebuild->has_store && epochs_are_trusted(rebuild) &&
+                    is_trusted(rebuild, META_RESERVED, key.bytes, key.size)
                 ? 0
                 : fix_from_batches(rebuild, topic, number, trusted, &record);
     if (r == 0)
@@ -489,6 +512,8 @@ static int gather(struct rebuild *rebuild)
         r = remove_unwanted(rebuild, META_PARTITIONS, 0);
     if (r == 0 && rebuild->from_copy > 0)
         r = remove_unwanted(rebuild, META_EPOCHS, 0);
+    if (r == 0 && rebuild->from_copy > 0)
+        r = remove_unwanted(rebuild, META_RESERVED, 0);
     if (r == 0 && rebuild->from_copy > 0)
         r = remove_unwanted(rebuild, META_OFFSETS, 16);
     if (r == 0)

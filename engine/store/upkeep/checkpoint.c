@@ -259,11 +259,23 @@ static void item_forget(struct checkpoint_item *item)
     partition_unlock(item->partition);
 }
 
+/* meta.mdb comes first: it has to know of what index.mdb sets aside. */
+static int round_allow(struct checkpoint_round *round, struct beck_error *error)
+{
+    struct reserve_end ends[CHECKPOINT_BATCH];
+    for (size_t i = 0; i < round->count; i++)
+        ends[i] =
+            (struct reserve_end){round->items[i].partition, round->items[i].mark.tail.end.offset};
+    return reserve_allow(round->store, ends, round->count, error);
+}
+
 static int round_commit(struct checkpoint_round *round, struct beck_error *error)
 {
     struct beck_store *store = round->store;
     _cleanup_txn_ MDB_txn *txn = NULL;
-    int r = db_begin(&store->index, true, &txn, error);
+    int r = round_allow(round, error);
+    if (r == 0)
+        r = db_begin(&store->index, true, &txn, error);
     for (size_t i = 0; r == 0 && i < round->count; i++) {
         r = item_put(&round->items[i], txn);
         if (r < 0)

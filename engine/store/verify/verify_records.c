@@ -15,6 +15,7 @@
 #include "epochs.h"
 #include "meta_groups.h"
 #include "meta_quotas.h"
+#include "meta_reserved.h"
 #include "pages.h"
 #include "report.h"
 
@@ -246,6 +247,7 @@ static void check_partition(struct records *records, const struct beck_topic *to
 {
     struct meta_partition location;
     struct unpacker u;
+    int64_t reserved;
     int r = meta_partition_get(records->meta, records->txn, topic->number, partition, &location);
     if (r < 0) {
         verify_tell(records->worker, STORE_PATH_META, -1, -1,
@@ -265,6 +267,12 @@ static void check_partition(struct records *records, const struct beck_topic *to
                     "slot %u is not that of topic %s partition %u, whose record names it",
                     location.slot, topic->name, partition);
     check_epochs(records, topic, partition, location.leader_epoch);
+    r = meta_reserved_get(records->meta, records->txn, topic->number, partition, &reserved);
+    if (r < 0)
+        verify_tell(records->worker, STORE_PATH_META, -1, -1,
+                    "the record of how far offsets of topic %s partition %u are set aside is "
+                    "damaged",
+                    topic->name, partition);
 }
 
 static int check_topic(struct records *records, const MDB_val *key, const MDB_val *value)
@@ -398,6 +406,10 @@ static int check_records(struct records *records)
         r = meta_groups_check(records->meta, records->txn, tell_what, records);
     if (r == 0)
         r = meta_quotas_check(records->meta, records->txn, tell_what, records);
+    if (r == 0)
+        r = db_check_keys(records->txn, records->meta->dbis[META_RESERVED], 8,
+                          "the key of how far offsets are set aside is damaged", tell_what,
+                          records);
     return r;
 }
 
@@ -423,7 +435,7 @@ int verify_records(struct verify_worker *worker)
     }
     if (r == 0)
         r = check_values(worker, &worker->store->meta, &meta_layout, STORE_PATH_META, meta_others,
-                         1U << META_EPOCHS);
+                         1U << META_EPOCHS | 1U << META_RESERVED);
     if (r == 0)
         r = check_values(worker, &worker->store->index, &index_layout, STORE_PATH_INDEX, 0,
                          index_looked_at);

@@ -239,14 +239,21 @@ static void a_kill_keeps_it(void **state)
 /* ---- power loss ----------------------------------------------------------------------------- */
 
 /* Published, and read by somebody; the disk never had it. */
-static void lose_from(struct fixture *fixture, int64_t position)
+static void lose_from_with(struct fixture *fixture, int64_t position, bool index)
 {
     char path[PATH_MAX];
-    store_file(fixture, "live", path);
-    assert_int_equal(unlink(path), 0);
     segment_path(fixture, "t", 0, 0, path);
     file_cut(path, file_size(path) - position);
+    store_file(fixture, STORE_PATH_LIVE, path);
+    assert_int_equal(unlink(path), 0);
+    store_file(fixture, STORE_PATH_INDEX, path);
+    assert_int_equal(index ? unlink(path) : 0, 0);
     fixture_open(fixture);
+}
+
+static void lose_from(struct fixture *fixture, int64_t position)
+{
+    lose_from_with(fixture, position, false);
 }
 
 static void append_most_and_die(struct fixture *fixture, struct beck_store *store)
@@ -292,6 +299,31 @@ static void no_offset_is_given_out_twice_where_maintenance_does_not_come(void **
     lose_from(fixture, 0);
     assert_true(must_append(fixture->partition, "other", BECK_ACKS_LEADER) >=
                 (int64_t)STEPS * STEP);
+}
+
+static void append_more_and_die(struct fixture *fixture, struct beck_store *store)
+{
+    fixture->partition = must_open_partition(store, "t", 0);
+    int64_t first = must_state(fixture->partition).next_offset;
+    for (int i = 1; i <= STEPS; i++)
+        fill_up_to(fixture, first + (int64_t)i * STEP);
+}
+
+/* Power is lost again and again, each time with all that was appended since, and the index. */
+static void no_offset_is_given_out_twice_however_often_the_index_is_lost(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[PATH_MAX];
+    must_append(fixture->partition, "first", BECK_ACKS_LEADER);
+    for (int i = 0; i < 3; i++) {
+        int64_t first = must_state(fixture->partition).next_offset;
+        segment_path(fixture, "t", 0, 0, path);
+        int64_t size = file_size(path);
+        fixture_close(fixture);
+        run_and_kill(append_more_and_die, fixture);
+        lose_from_with(fixture, size, true);
+        assert_true(must_state(fixture->partition).next_offset >= first + (int64_t)STEPS * STEP);
+    }
 }
 
 static void more_offsets_than_are_set_aside_wait_for_index_mdb(void **state)
@@ -351,6 +383,7 @@ int main(void)
         TEST(a_kill_keeps_it),
         TEST(no_offset_is_given_out_twice_after_a_batch_that_takes_up_most),
         TEST(no_offset_is_given_out_twice_where_maintenance_does_not_come),
+        TEST(no_offset_is_given_out_twice_however_often_the_index_is_lost),
         TEST(more_offsets_than_are_set_aside_wait_for_index_mdb),
         TEST(a_checkpoint_does_not_take_back_what_was_set_aside),
         TEST(a_record_beyond_the_reach_of_its_segment_begins_another),
