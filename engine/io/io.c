@@ -289,6 +289,28 @@ void io_write_in_place(int fd)
     (void)ioctl(fd, FS_IOC_SETFLAGS, &flags);
 }
 
+static int any_name(void *context, const char *name)
+{
+    (void)context;
+    (void)name;
+    return 1;
+}
+
+int io_has_names(const struct io *io, int directory)
+{
+    return io_list(io, directory, any_name, NULL);
+}
+
+int io_sync_names(const struct io *io, int directory, const char *path)
+{
+    int fd = io->open(io, directory, path, O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0)
+        return fd;
+    int r = io->sync(io, fd);
+    (void)io->close(io, fd);
+    return r;
+}
+
 int io_is_network(int fd)
 {
     /* Magic numbers that linux/magic.h does not have, from the file systems' own sources. */

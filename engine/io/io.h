@@ -85,6 +85,13 @@ int io_list(const struct io *io, int directory, int (*visit)(void *context, cons
  * SIGBUS. What cannot be had is not.
  */
 void io_write_in_place(int fd);
+
+/* Is there any name in a directory? 1 or 0. */
+int io_has_names(const struct io *io, int directory);
+
+/* Make the names in a directory durable. `path` is relative to `directory`. */
+int io_sync_names(const struct io *io, int directory, const char *path);
+
 /* Is the descriptor on a file system that another machine could change behind our back? 1 or 0. */
 int io_is_network(int fd);
 

@@ -41,13 +41,6 @@ int create_is_foreign(const struct io *io, int directory)
     return io_list(io, directory, is_foreign, NULL);
 }
 
-static int any_name(void *context, const char *name)
-{
-    (void)context;
-    (void)name;
-    return 1;
-}
-
 bool create_lost_meta(const struct io *io, int directory)
 {
     static const char *const files[] = {STORE_PATH_META, META_NEW, STORE_PATH_META_COPY};
@@ -58,8 +51,7 @@ bool create_lost_meta(const struct io *io, int directory)
     }
     _cleanup_close_ int topics =
         io->open(io, directory, STORE_PATH_TOPICS, O_RDONLY | O_DIRECTORY, 0);
-    return !found[0] && !found[1] &&
-           (found[2] || (topics >= 0 && io_list(io, topics, any_name, NULL) > 0));
+    return !found[0] && !found[1] && (found[2] || (topics >= 0 && io_has_names(io, topics) > 0));
 }
 
 static int make_directory(const struct io *io, int directory, const char *name)

@@ -31,13 +31,6 @@
 #define META_NEW          STORE_PATH_META ".new"
 #define COMMIT_PARTITIONS 1024 /* so that a transaction does not grow without limit */
 
-static int any_name(void *context, const char *name)
-{
-    (void)context;
-    (void)name;
-    return 1;
-}
-
 /* The folders that a directory is in, and itself. */
 struct ancestors {
     const struct io *io;
@@ -123,7 +116,7 @@ static int make_directory(struct backup *backup, const char *path, struct beck_e
         (void)io->remove(io, AT_FDCWD, path, true);
     if (r < 0)
         return r;
-    r = io_list(io, backup->directory, any_name, NULL);
+    r = io_has_names(io, backup->directory);
     if (r > 0)
         return report(error, -ENOTEMPTY, "%s: is not empty", path);
     if (r == 0)

@@ -54,17 +54,6 @@ static int file_bytes(struct beck_store *store, const char *path, uint64_t *ret_
     return r;
 }
 
-static int folder_sync(struct beck_store *store, const char *directory)
-{
-    const struct io *io = store->io;
-    int fd = io->open(io, store->directory, directory, O_RDONLY | O_DIRECTORY, 0);
-    if (fd < 0)
-        return fd;
-    int r = io->sync(io, fd);
-    (void)io->close(io, fd);
-    return r;
-}
-
 /* Give the new file its name, where it has not got it yet. */
 static int rename_made(struct beck_store *store, const char *directory,
                        const struct cleaning_intent *intent, struct beck_error *error)
@@ -93,7 +82,7 @@ static int rename_made(struct beck_store *store, const char *directory,
     if (r == 0)
         r = store->io->rename(store->io, store->directory, from, to);
     if (r == 0)
-        r = folder_sync(store, directory);
+        r = io_sync_names(store->io, store->directory, directory);
     return r < 0 ? report_errno(error, r, "cannot put the compacted segment %s in place", to) : 0;
 }
 
@@ -108,7 +97,7 @@ static int remove_sources(struct beck_store *store, const char *directory,
         if (r < 0 && r != -ENOENT)
             return report_errno(error, r, "cannot remove segment %s, which was compacted", path);
     }
-    r = folder_sync(store, directory);
+    r = io_sync_names(store->io, store->directory, directory);
     return r < 0 ? report_errno(error, r, "cannot sync %s", directory) : 0;
 }
 

@@ -260,11 +260,7 @@ static int rewrite_end(struct rewrite *rewrite)
         return r;
     XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(rewrite->hash));
     memcpy(rewrite->made.digest, canonical.digest, sizeof(rewrite->made.digest));
-    int fd = io->open(io, store->directory, rewrite->partition->path, O_RDONLY | O_DIRECTORY, 0);
-    r = fd < 0 ? fd : io->sync(io, fd);
-    if (fd >= 0)
-        (void)io->close(io, fd);
-    return r;
+    return io_sync_names(io, store->directory, rewrite->partition->path);
 }
 
 static int rewrite_sources(struct rewrite *rewrite, const struct segment_record *sources,

@@ -57,11 +57,8 @@ int recovered_sync(struct beck_store *store, const struct beck_topic *topic, int
             continue;
         r = fd < 0 ? fd : sync_many_file(many, io, fd);
     }
-    if (r == 0 && !has_names && !sync_many_has_names(many)) {
-        _cleanup_close_ int fd =
-            io->open(io, store->directory, directory, O_RDONLY | O_DIRECTORY, 0);
-        r = fd < 0 ? fd : io->sync(io, fd);
-    }
+    if (r == 0 && !has_names && !sync_many_has_names(many))
+        r = io_sync_names(io, store->directory, directory);
     return r < 0 ? report_errno(error, r, "cannot sync %s", directory) : 0;
 }
 

@@ -220,7 +220,7 @@ static int need_folder(struct repair *repair, const char *path, const struct bec
     if (repair_executes(repair))
         r = io->make_directory(io, repair->store.directory, path, 0755);
     if (r == 0 && repair_executes(repair))
-        r = topic_file_sync_path(&repair->store, slash ? above : ".");
+        r = io_sync_names(repair->store.io, repair->store.directory, slash ? above : ".");
     if (r < 0)
         return report_errno(error, r, "%s: cannot be made", path);
     if (topic)

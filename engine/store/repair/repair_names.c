@@ -7,7 +7,6 @@
 #include "report.h"
 #include "scan.h"
 #include "segment.h"
-#include "topic_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -120,7 +119,8 @@ static int rename_to(struct repair_names *names, struct content *content, int64_
     if (repair_executes(names->repair)) {
         r = io->rename(io, names->repair->store.directory, step.file, path);
         if (r == 0)
-            r = topic_file_sync_path(&names->repair->store, names->folder);
+            r = io_sync_names(names->repair->store.io, names->repair->store.directory,
+                              names->folder);
     }
     if (r < 0)
         return report_errno(error, r, "%s: cannot be renamed", step.file);

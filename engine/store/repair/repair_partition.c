@@ -18,7 +18,6 @@
 #include "repair.h"
 #include "repair_names.h"
 #include "report.h"
-#include "topic_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -562,7 +561,7 @@ static int rewrite_file(struct check *check, int64_t segment)
     if (r == 0 && info.st_size == 0)
         r = io->remove(io, directory, path, false); /* what was in it was kept */
     if (r == 0)
-        r = topic_file_sync_path(&check->repair->store, check->path);
+        r = io_sync_names(check->repair->store.io, check->repair->store.directory, check->path);
     return r < 0 ? report_errno(check->error, r, "%s: cannot be written anew", path) : 0;
 }
 

@@ -8,7 +8,6 @@
 #include "check.h"
 #include "cleanup.h"
 #include "report.h"
-#include "topic_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -64,7 +63,7 @@ static int side_path(struct repair *repair, const char *path, char to[REPAIR_PAT
         r = io->make_directory(io, repair->store.directory, to, 0755);
         parent_of(to, above);
         if (r == 0)
-            r = topic_file_sync_path(&repair->store, above);
+            r = io_sync_names(repair->store.io, repair->store.directory, above);
         else if (r == -EEXIST)
             r = 0;
         *slash = '/';
@@ -120,7 +119,7 @@ int repair_keep(struct repair *repair, const char *path, uint64_t position, uint
         r = copy_bytes(repair, from, position, size, to);
     parent_of(kept, above);
     if (r == 0)
-        r = topic_file_sync_path(&repair->store, above);
+        r = io_sync_names(repair->store.io, repair->store.directory, above);
     return r < 0 ? report_errno(error, r, "cannot keep what is cut out of %s", path) : 0;
 }
 
@@ -134,9 +133,9 @@ int repair_move(struct repair *repair, const char *path, struct beck_error *erro
         r = io->rename(io, repair->store.directory, path, kept);
     parent_of(kept, above);
     if (r == 0)
-        r = topic_file_sync_path(&repair->store, above);
+        r = io_sync_names(repair->store.io, repair->store.directory, above);
     parent_of(path, above);
     if (r == 0)
-        r = topic_file_sync_path(&repair->store, above);
+        r = io_sync_names(repair->store.io, repair->store.directory, above);
     return r < 0 ? report_errno(error, r, "cannot move %s to the side", path) : 0;
 }

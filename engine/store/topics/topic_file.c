@@ -59,7 +59,7 @@ int topic_file_write(struct beck_store *store, const struct meta_topic *topic)
     int r = write_new(store->io, store->directory, new_path, text, (size_t)size, true);
     if (r == 0)
         r = store->io->rename(store->io, store->directory, new_path, path);
-    return r < 0 ? r : topic_file_sync_path(store, directory);
+    return r < 0 ? r : io_sync_names(store->io, store->directory, directory);
 }
 
 /* The next line of a text, which is cut into lines; NULL behind the last. */
@@ -174,11 +174,4 @@ int topic_file_put(const struct io *io, int directory, const struct meta_topic *
     store_topic_path(folder, topic->topic.id, -1);
     (void)snprintf(path, sizeof(path), "%s/topic", folder);
     return write_new(io, directory, path, text, (size_t)size, false);
-}
-
-int topic_file_sync_path(struct beck_store *store, const char *path)
-{
-    _cleanup_close_ int fd =
-        store->io->open(store->io, store->directory, path, O_RDONLY | O_DIRECTORY, 0);
-    return fd < 0 ? fd : store->io->sync(store->io, fd);
 }

@@ -21,7 +21,4 @@ int topic_file_read(struct beck_store *store, const uint8_t id[BECK_ID_BYTES],
 /* Write it into the same place below another directory, not durable yet. */
 int topic_file_put(const struct io *io, int directory, const struct meta_topic *topic);
 
-/* Sync a directory in the store. */
-int topic_file_sync_path(struct beck_store *store, const char *path);
-
 #endif

@@ -12,13 +12,6 @@
 
 /* ---- folders ------------------------------------------------------------------------------- */
 
-static int any_name(void *context, const char *name)
-{
-    (void)context;
-    (void)name;
-    return 1;
-}
-
 /* A folder that an earlier attempt left is taken, unless there is something in it. */
 static int make_folder(struct beck_store *store, const char *path, bool is_new)
 {
@@ -29,7 +22,7 @@ static int make_folder(struct beck_store *store, const char *path, bool is_new)
     int fd = io->open(io, store->directory, path, O_RDONLY | O_DIRECTORY, 0);
     if (fd < 0)
         return fd;
-    r = io_list(io, fd, any_name, NULL);
+    r = io_has_names(io, fd);
     (void)io->close(io, fd);
     return r > 0 ? -EEXIST : r;
 }
@@ -52,7 +45,7 @@ static int make_folders(struct beck_store *store, const struct meta_topic *topic
     if (r == 0)
         r = topic_file_write(store, topic); /* syncs the folder */
     if (r == 0 && first == 0)
-        r = topic_file_sync_path(store, STORE_PATH_TOPICS);
+        r = io_sync_names(store->io, store->directory, STORE_PATH_TOPICS);
     return r < 0 ? report_errno(error, r, "cannot make the folders of topic %s", topic->topic.name)
                  : 0;
 }

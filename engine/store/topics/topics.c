@@ -329,7 +329,7 @@ static int delete_finish(struct beck_store *store, const struct beck_topic *topi
     store_topic_path(directory, topic->id, -1);
     r = remove_tree(store->io, store->directory, directory);
     if (r == 0)
-        r = topic_file_sync_path(store, STORE_PATH_TOPICS);
+        r = io_sync_names(store->io, store->directory, STORE_PATH_TOPICS);
     if (r < 0)
         return report_errno(error, r, "cannot remove the files of topic %s", topic->name);
     r = groups_forget_topic(store, topic->number, error);
@@ -442,19 +442,6 @@ static int visit_data(void *context, const char *name)
     return segment_name_parse(name, &base) == 0 && info.st_size > 0;
 }
 
-static int parse_id(const char *name, uint8_t id[BECK_ID_BYTES])
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < (size_t)2 * BECK_ID_BYTES; i++) {
-        const char *digit = name[i] ? strchr(digits, name[i]) : NULL;
-        if (!digit)
-            return -EINVAL;
-        uint8_t value = (uint8_t)(digit - digits);
-        id[i / 2] = (uint8_t)(i % 2 ? id[i / 2] | value : value << 4);
-    }
-    return name[(size_t)2 * BECK_ID_BYTES] == '\0' ? 0 : -EINVAL;
-}
-
 /* Does no record name the id? A damaged one might. */
 static bool is_unknown(struct beck_store *store, const uint8_t id[BECK_ID_BYTES])
 {
@@ -469,7 +456,7 @@ static int orphan_visit(void *context, const char *name)
     const struct orphans *orphans = context;
     const struct io *io = orphans->store->io;
     uint8_t id[BECK_ID_BYTES];
-    if (parse_id(name, id) < 0 || !is_unknown(orphans->store, id))
+    if (store_topic_id_parse(name, id) < 0 || !is_unknown(orphans->store, id))
         return 0;
     _cleanup_close_ int fd = io->open(io, orphans->directory, name, O_RDONLY | O_DIRECTORY, 0);
     struct orphans inside = {orphans->store, fd};
