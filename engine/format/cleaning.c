@@ -61,20 +61,14 @@ int cleaning_map(struct offset_map *map, struct cleaned_transactions *transactio
 {
     struct batch_header header;
     struct record_iterator iterator;
-    const void *records = (const uint8_t *)batch + BATCH_HEADER_BYTES;
-    size_t records_size = size - BATCH_HEADER_BYTES;
     int result = batch_header_read(batch, size, &header, NULL);
     if (result < 0)
         return result;
     result = cleaned_transactions_visit(transactions, &header, batch, size);
     if (result == 0 && (header.attributes & BATCH_CONTROL) == 0) {
-        int codec = header.attributes & BATCH_CODEC_MASK;
-        if (codec != BECK_COMPRESSION_NONE && records_size > 0)
-            result = decompress(decompressor, codec, records, records_size, BECK_BATCH_BYTES_LIMIT,
-                                &records, &records_size);
+        result = record_iterator_begin(&iterator, &header, batch, size, decompressor);
         if (result < 0)
             return result;
-        record_iterator_init(&iterator, &header, records, records_size);
         result = map_records(map, &iterator, from_offset, map_end);
         if (result != 0)
             return result;

@@ -6,6 +6,7 @@
  */
 #include "record.h"
 
+#include "compression.h"
 #include "public.h"
 #include "record_parse.h"
 
@@ -22,6 +23,20 @@ void record_iterator_init(struct record_iterator *iterator, const struct batch_h
     iterator->append_timestamp_ms = header->max_timestamp_ms;
     iterator->remaining = header->record_count;
     iterator->log_append_time = (header->attributes & BATCH_LOG_APPEND_TIME) != 0;
+}
+
+int record_iterator_begin(struct record_iterator *iterator, const struct batch_header *header,
+                          const void *batch, size_t size, struct decompressor *decompressor)
+{
+    const void *records = (const uint8_t *)batch + BATCH_HEADER_BYTES;
+    size -= BATCH_HEADER_BYTES;
+    /* A batch without records may have a codec, and has nothing to decompress. */
+    int result = size > 0 ? decompress(decompressor, header->attributes & BATCH_CODEC_MASK, records,
+                                       size, BECK_BATCH_BYTES_LIMIT, &records, &size)
+                          : 0;
+    if (result == 0)
+        record_iterator_init(iterator, header, records, size);
+    return result;
 }
 
 int record_next(struct record_iterator *iterator, struct beck_record *ret_record)

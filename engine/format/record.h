@@ -24,6 +24,14 @@ struct record_iterator {
 void record_iterator_init(struct record_iterator *iterator, const struct batch_header *header,
                           const void *records, size_t size);
 
+struct decompressor;
+
+/* The same of a whole batch of `size` bytes, whose records are decompressed where they have to be:
+ * they are valid until the decompressor is used again, or the batch is gone. -EBADMSG, -EMSGSIZE,
+ * -EPROTONOSUPPORT: they cannot be decompressed. -ENOMEM. */
+int record_iterator_begin(struct record_iterator *iterator, const struct batch_header *header,
+                          const void *batch, size_t size, struct decompressor *decompressor);
+
 /*
  * The next record; its pointers point into the records' bytes. Returns 1; 0 after the last;
  * -EBADMSG where it is malformed, or bytes are left over after the last: the iterator then stays

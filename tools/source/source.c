@@ -16,16 +16,10 @@ struct source *source_close(struct source *source)
 int source_records_begin(struct source_records *records, const struct batch_header *header,
                          const uint8_t *batch)
 {
-    const void *data;
-    size_t size;
-
     int result = records->decompressor == NULL ? decompressor_new(&records->decompressor) : 0;
     if (result == 0)
-        result = decompress(records->decompressor, header->attributes & BATCH_CODEC_MASK,
-                            batch + BATCH_HEADER_BYTES, batch_bytes(header) - BATCH_HEADER_BYTES,
-                            BECK_BATCH_BYTES_LIMIT, &data, &size);
-    if (result == 0)
-        record_iterator_init(&records->iterator, header, data, size);
+        result = record_iterator_begin(&records->iterator, header, batch, batch_bytes(header),
+                                       records->decompressor);
     return result;
 }
 

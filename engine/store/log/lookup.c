@@ -208,32 +208,13 @@ int lookup_batch(struct beck_partition *partition, const struct live_tail *tail,
 
 /* ---- by time ------------------------------------------------------------------------------- */
 
-/* Stand before the records of a batch; they are valid as long as the batch is. */
-static int batch_records(struct scan *scan, const struct scan_batch *batch,
-                         struct record_iterator *ret_iterator, struct beck_error *error)
-{
-    const struct batch_header *header = &batch->summary.header;
-    struct decompressor *decompressor;
-    const void *records;
-    size_t size;
-    int r = scan_decompressor(scan, &decompressor);
-    if (r == 0)
-        r = decompress(decompressor, header->attributes & BATCH_CODEC_MASK,
-                       batch->bytes + BATCH_HEADER_BYTES, batch->size - BATCH_HEADER_BYTES,
-                       BECK_BATCH_BYTES_LIMIT, &records, &size);
-    if (r < 0)
-        return report_errno(error, r, "the batch cannot be decompressed");
-    record_iterator_init(ret_iterator, header, records, size);
-    return 0;
-}
-
 /* The first record of a batch that is not before the time, and in the log still. Returns 1 or 0. */
 static int batch_find_time(struct scan *scan, const struct scan_batch *batch, int64_t timestamp_ms,
                            int64_t log_start_offset, struct beck_record *ret_record,
                            struct beck_error *error)
 {
     struct record_iterator iterator;
-    int r = batch_records(scan, batch, &iterator, error);
+    int r = scan_records(scan, batch, &iterator, error);
     if (r < 0)
         return r;
     do
@@ -346,7 +327,7 @@ static int batch_max_timestamp(struct scan *scan, const struct scan_batch *batch
         return 0;
     }
     struct record_iterator iterator;
-    int r = batch_records(scan, batch, &iterator, error);
+    int r = scan_records(scan, batch, &iterator, error);
     if (r < 0)
         return r;
     while ((r = record_next(&iterator, &record)) == 1)

@@ -231,9 +231,6 @@ static int reader_next_batch(struct beck_reader *reader, struct beck_error *erro
 {
     struct scan *scan = &reader->scan;
     struct scan_batch batch;
-    struct decompressor *decompressor;
-    const void *records;
-    size_t size;
     int r;
 
     reader->in_batch = false;
@@ -252,23 +249,13 @@ static int reader_next_batch(struct beck_reader *reader, struct beck_error *erro
     r = reader->viewing ? 0 : reader_check_start(reader, reader->next_offset, error);
     if (r == 0)
         r = reader_check_offset(reader, header, error);
-    if (r < 0) {
-        scan->position = batch.position;
-        report_place(error, NULL, -1, -1, (int64_t)batch.position);
-        return r;
-    }
-    r = scan_decompressor(scan, &decompressor);
     if (r == 0)
-        r = decompress(decompressor, header->attributes & BATCH_CODEC_MASK,
-                       batch.bytes + BATCH_HEADER_BYTES, batch.size - BATCH_HEADER_BYTES,
-                       BECK_BATCH_BYTES_LIMIT, &records, &size);
+        r = scan_records(scan, &batch, &reader->iterator, error);
     if (r < 0) {
         scan->position = batch.position;
-        r = report_errno(error, r == -ENOMEM ? r : -EBADMSG, "the batch cannot be decompressed");
         report_place(error, NULL, -1, -1, (int64_t)batch.position);
         return r;
     }
-    record_iterator_init(&reader->iterator, header, records, size);
     reader->batch_offset = reader->previous_end = batch_next_offset(header);
     reader->in_batch = true;
     return 1;

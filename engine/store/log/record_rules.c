@@ -26,14 +26,9 @@ static int record_code(const struct record_rules *rules, const struct beck_recor
 static int begin(struct record_iterator *iterator, const struct record_rules_batch *batch,
                  struct beck_error *error)
 {
-    const void *records = batch->bytes + BATCH_HEADER_BYTES;
-    size_t size = batch->size - BATCH_HEADER_BYTES;
-    int r = decompress(batch->decompressor, batch->header->attributes & BATCH_CODEC_MASK, records,
-                       size, BECK_BATCH_BYTES_LIMIT, &records, &size);
-    if (r < 0)
-        return report_errno(error, r, "the batch cannot be decompressed");
-    record_iterator_init(iterator, batch->header, records, size);
-    return 0;
+    int r = record_iterator_begin(iterator, batch->header, batch->bytes, batch->size,
+                                  batch->decompressor);
+    return r < 0 ? report_errno(error, r, "the batch cannot be decompressed") : 0;
 }
 
 int record_rules_list(const struct record_rules *rules, const struct record_rules_batch *batch,

@@ -10,6 +10,7 @@
 #include "check.h"
 #include "cleanup.h"
 #include "crc32c.h"
+#include "record.h"
 #include "report.h"
 
 #include <errno.h>
@@ -47,6 +48,19 @@ int scan_decompressor(struct scan *scan, struct decompressor **ret_decompressor)
             return r;
     }
     *ret_decompressor = scan->decompressor;
+    return 0;
+}
+
+int scan_records(struct scan *scan, const struct scan_batch *batch,
+                 struct record_iterator *ret_iterator, struct beck_error *error)
+{
+    struct decompressor *decompressor;
+    int r = scan_decompressor(scan, &decompressor);
+    if (r == 0)
+        r = record_iterator_begin(ret_iterator, &batch->summary.header, batch->bytes, batch->size,
+                                  decompressor);
+    if (r < 0)
+        return report_errno(error, r == -ENOMEM ? r : -EBADMSG, "the batch cannot be decompressed");
     return 0;
 }
 

@@ -57,7 +57,14 @@ int scan_next(struct scan *scan, struct scan_batch *ret_batch, struct beck_error
 int scan_find(struct scan *scan, uint64_t from, uint64_t end, int64_t offset,
               uint64_t *ret_position);
 
-/* The decompressor, for who reads the batch's records. -ENOMEM. */
+struct record_iterator;
+
+/* Stand before the records of a batch, which is one of the walk's; they are valid as long as it is.
+ * -EBADMSG: they cannot be decompressed. -ENOMEM. */
+int scan_records(struct scan *scan, const struct scan_batch *batch,
+                 struct record_iterator *ret_iterator, struct beck_error *error);
+
+/* The decompressor, for who does that otherwise. -ENOMEM. */
 int scan_decompressor(struct scan *scan, struct decompressor **ret_decompressor);
 
 #endif

@@ -17,21 +17,13 @@ static int view_below(struct scan *scan, const struct scan_batch *batch, int64_t
     const struct batch_header *header = &batch->summary.header;
     struct record_iterator iterator;
     struct beck_record record;
-    struct decompressor *decompressor;
-    const void *records;
-    size_t size;
     uint64_t bytes = 0;
     *ret_bytes = 0;
     if (header->base_offset >= offset || (header->attributes & BATCH_CONTROL))
         return 0;
-    int r = scan_decompressor(scan, &decompressor);
-    if (r == 0)
-        r = decompress(decompressor, header->attributes & BATCH_CODEC_MASK,
-                       batch->bytes + BATCH_HEADER_BYTES, batch->size - BATCH_HEADER_BYTES,
-                       BECK_BATCH_BYTES_LIMIT, &records, &size);
+    int r = scan_records(scan, batch, &iterator, NULL);
     if (r < 0)
         return r;
-    record_iterator_init(&iterator, header, records, size);
     while ((r = record_next(&iterator, &record)) == 1 && record.offset < offset)
         bytes += (record.value_size > 0 ? (uint64_t)record.value_size : 0) + 1;
     *ret_bytes = bytes;

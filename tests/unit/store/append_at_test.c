@@ -124,6 +124,29 @@ static void a_batch_without_records_takes_up_its_offsets(void **state)
     assert_int_equal(verify_count(fixture->store, NULL), 0);
 }
 
+/* Nothing is there to be decompressed. */
+static void a_batch_without_records_may_have_a_codec(void **state)
+{
+    struct fixture *fixture = *state;
+    struct beck_append_result result;
+    int64_t offset = -1;
+    int64_t timestamp_ms = -1;
+    for (int codec = BECK_COMPRESSION_GZIP; codec <= BECK_COMPRESSION_ZSTD; codec++) {
+        begin_at(codec - 1);
+        forge.header.attributes = (uint16_t)codec;
+        must(append_forged(fixture, &result), &fixture->error);
+    }
+    append_at(fixture, BECK_COMPRESSION_ZSTD, "behind them");
+    assert_int_equal(count_records(fixture->partition, 0), 1);
+    assert_int_equal(beck_offset_for_time(fixture->partition, 0, BECK_READ_UNCOMMITTED, &offset,
+                                          &timestamp_ms, &fixture->error),
+                     1);
+    assert_int_equal(offset, BECK_COMPRESSION_ZSTD);
+    must(beck_trim(fixture->partition, 2, &offset, &fixture->error), &fixture->error);
+    assert_value(fixture->partition, BECK_COMPRESSION_ZSTD, "behind them");
+    assert_int_equal(verify_count(fixture->store, NULL), 0);
+}
+
 static void a_logs_attributes_stay(void **state)
 {
     struct fixture *fixture = *state;
@@ -374,6 +397,7 @@ int main(void)
         TEST(another_offset_than_the_next_is_refused),
         TEST(holes_within_a_batch_stay),
         TEST(a_batch_without_records_takes_up_its_offsets),
+        TEST(a_batch_without_records_may_have_a_codec),
         TEST(a_logs_attributes_stay),
         TEST(what_has_state_elsewhere_is_refused),
         TEST(a_damaged_batch_is_refused),
