@@ -67,6 +67,7 @@ int broker_start(struct broker *broker, const struct broker_config *config,
     *broker = (struct broker){.config = config, .watchdog_ms = service_watchdog_ms()};
     sources_init(&broker->sources);
     log_shared_init(&broker->log_shared);
+    TAILQ_INIT(&broker->held);
     fetch_sessions_init(&broker->fetch_sessions,
                         (uint32_t)config->max_incremental_fetch_session_cache_slots);
     struct beck_store_options options = {
@@ -83,9 +84,13 @@ int broker_start(struct broker *broker, const struct broker_config *config,
         result = set_store_entries(broker, error);
     if (result >= 0)
         result = beck_store_info(broker->store, &info, error);
+    if (result >= 0)
+        result = quotas_init(&broker->quotas, broker->store, config, error);
     if (result >= 0) {
         cluster_id_set(broker, info.id);
         result = start_threads(broker, error);
+        if (result < 0)
+            quotas_done(&broker->quotas);
     }
     if (result < 0)
         broker->store = beck_store_close(broker->store);
@@ -101,6 +106,7 @@ void broker_stop(struct broker *broker)
 {
     cleaner_stop(&broker->cleaner);
     maintenance_stop(&broker->maintenance);
+    quotas_done(&broker->quotas);
     broker->store = beck_store_close(broker->store);
     fetch_sessions_done(&broker->fetch_sessions);
     sources_done(&broker->sources);

@@ -16,10 +16,12 @@
 #include "cleaner.h"
 #include "groups.h"
 #include "guests.h"
+#include "held.h"
 #include "kafka/fetch_session.h"
 #include "listener.h"
 #include "log.h"
 #include "maintenance.h"
+#include "quotas.h"
 #include "settings.h"
 #include "sources.h"
 #include "wake.h"
@@ -54,6 +56,8 @@ struct broker {
     size_t next_loop;
     struct log_shared log_shared; /* for what peers cause on workers */
     atomic_size_t connection_count;
+    struct quotas quotas;        /* locks itself */
+    struct held_list held;       /* connections that are only closed; the first loop's */
     struct sources sources;      /* of connections; locks itself */
     atomic_size_t input_bytes;   /* memory of all input buffers */
     atomic_size_t output_bytes;  /* of all answers that are ready and not gone */

@@ -8,6 +8,13 @@
 #include <stdint.h>
 #include <time.h>
 
+static inline int64_t clock_nsec(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 static inline int64_t clock_usec(void)
 {
     struct timespec now;

@@ -20,6 +20,7 @@
 #include "clock.h"
 #include "kafka/dispatch.h"
 #include "loop.h"
+#include "throttle.h"
 
 /* Silence after which buffers are given back. */
 #define BUFFERS_IDLE_MS 2000
@@ -176,6 +177,33 @@ static void writable_event(evutil_socket_t fd, short what, void *context)
     loop_settle(connection->loop);
 }
 
+static void throttle_is_over(struct wait *wait)
+{
+    struct connection *connection =
+        (struct connection *)((char *)wait - offsetof(struct connection, unthrottle));
+    event_active(connection->readable, EV_READ, 0);
+}
+
+void connection_throttle(struct connection *connection, int32_t wait_ms)
+{
+    struct ticks *ticks = &connection->loop->ticks;
+    struct wait *wait = &connection->unthrottle;
+    if (connection->ended || connection->loop->stopping || wait_ms <= 0 ||
+        (wait->tick && ticks_due_ms(wait) >= clock_ms() + wait_ms))
+        return;
+    bool waits = wait->tick;
+    ticks_remove(ticks, wait);
+    wait->over = throttle_is_over;
+    if (ticks_add(ticks, wait, wait_ms) < 0) { /* no memory: then it is throttled no longer */
+        if (waits)
+            throttle_is_over(wait);
+        return;
+    }
+    event_del(connection->readable); /* also where it was made active */
+    connection->reading = false;
+    connection->waits = true;
+}
+
 void connection_refuse(struct broker *broker, const struct accepted *accepted)
 {
     sources_give(&broker->sources, accepted->source);
@@ -249,6 +277,7 @@ void connection_end(struct connection *connection, const char *why, ...)
         va_end(arguments);
     }
     connection->ended = true;
+    ticks_remove(&loop->ticks, &connection->unthrottle);
     ignore(connection);
     close(connection->fd);
     guests_gone(connection);
@@ -306,6 +335,8 @@ static int encode(struct connection *connection)
         int result = 0;
         if (!request->silent && !request->response)
             return -ENOMEM;
+        if (request->client)
+            throttle_answer(request);
         if (!request->silent) {
             kafka_response_begin(writer, request->api, request->version, request->correlation_id);
             request->api->response.encode(writer, request->version, request->response);
@@ -453,6 +484,10 @@ void connection_settle(struct connection *connection)
 
 void connection_finish(struct connection *connection)
 {
+    if (connection->unthrottle.tick) {
+        ticks_remove(&connection->loop->ticks, &connection->unthrottle);
+        connection->waits = false;
+    }
     hurry(connection);
     connection_answer(connection);
 }

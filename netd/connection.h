@@ -18,6 +18,7 @@
 #include "input.h"
 #include "output.h"
 #include "request.h"
+#include "ticks.h"
 
 /* Requests under way at a time, and what their decoded bodies may take together (a single one may
  * be larger); more are left in the socket. */
@@ -77,6 +78,7 @@ struct connection {
     bool reading;                     /* the event is set */
     bool half;                        /* the client sends no more; answer, then end */
     bool waits; /* its turn is over; the readable event, made active, begins the next one */
+    struct wait unthrottle; /* makes it active where the connection `waits` because of a quota */
     bool ended;
 };
 
@@ -97,6 +99,9 @@ void connection_answer(struct connection *connection);
 /* Sends what is ready and takes further requests; called by loop_settle(). */
 void connection_settle(struct connection *connection);
 void connection_free(struct connection *connection);
+
+/* Reads nothing and takes no requests for so long, if it does not wait for longer already. */
+void connection_throttle(struct connection *connection, int32_t wait_ms);
 
 /* No more requests: answers what can be answered now and ends when the rest is out. */
 void connection_finish(struct connection *connection);

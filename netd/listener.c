@@ -103,7 +103,15 @@ static void take(struct listener *listener, int fd, const struct sockaddr_storag
     int one = 1;
     if (address->ss_family != AF_UNIX)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    loops_take(broker, &accepted);
+    int32_t wait_ms =
+        quotas_limit_addresses(&broker->quotas) ? quotas_connect(&broker->quotas, address) : 0;
+    if (wait_ms == 0) {
+        loops_take(broker, &accepted);
+        return;
+    }
+    log_peer(&broker->loops[0].log_limit, accepted.peer,
+             "closed: its address makes more connections than its quota allows");
+    held_add(broker, &accepted, wait_ms);
 }
 
 static void pause_listening(struct listener *listener)
@@ -347,6 +355,7 @@ int listeners_open(struct broker *broker, struct service_sockets *passed, struct
 
 void listeners_close(struct broker *broker)
 {
+    held_close(broker);
     for (size_t i = 0; i < broker->listener_count; i++) {
         struct listener *listener = &broker->listeners[i];
         if (!listener->endpoint && listener->fd >= 0) {

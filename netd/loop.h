@@ -52,7 +52,7 @@ struct loop {
     atomic_llong beat_ms; /* when it last came round, by clock_ms() */
     struct inbox inbox;
     struct wake wake;
-    struct ticks ticks; /* of waiting fetches */
+    struct ticks ticks; /* of waiting fetches, and connections that wait because of a quota */
     struct partitions partitions;
     struct log_limit log_limit; /* for what peers cause */
 

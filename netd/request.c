@@ -10,6 +10,7 @@
 
 #include "connection.h"
 #include "loop.h"
+#include "throttle.h"
 
 struct request *request_new(struct loop *loop, struct connection *connection)
 {
@@ -36,6 +37,8 @@ void request_free(struct request *request)
     assert(request->holds == 0);
     if (request->cleanup)
         request->cleanup(request);
+    if (request->client)
+        throttle_forget(request);
     bool large = request->arena.used_bytes > REQUEST_SPARE_KEEP_BYTES;
     loop->body_bytes -= request->body_bytes;
     if (large && !request->connection)
@@ -115,7 +118,10 @@ static void work_run(struct work *work)
     struct request *request = (struct request *)((char *)work - offsetof(struct request, work));
     if (request->looks && atomic_load(&request->is_orphan))
         return;
-    request->work_run(request);
+    if (request->client)
+        throttle_work(request);
+    else
+        request->work_run(request);
     count_made(request);
 }
 

@@ -34,6 +34,7 @@
 struct broker;
 struct connection;
 struct loop;
+struct quota_peer;
 
 struct request {
     TAILQ_ENTRY(request) link; /* in the connection's queue, or the loop's spares */
@@ -50,12 +51,19 @@ struct request {
     atomic_bool is_orphan; /* for others' threads: the connection ended */
     unsigned holds;        /* works and waits that refer to it; see request_unhold() */
     struct kafka_arena arena;
-    size_t body_bytes;  /* of the arena, when the body was decoded */
-    size_t ready_bytes; /* when it was ready */
-    size_t made_bytes;  /* elsewhere, as counted in the broker until it is ready */
-    void *body;         /* the API's request struct */
-    void *response;     /* the API's response struct */
-    void *context;      /* the handler's own */
+    size_t body_bytes;   /* of the arena, when the body was decoded */
+    size_t ready_bytes;  /* when it was ready */
+    size_t made_bytes;   /* elsewhere, as counted in the broker until it is ready */
+    size_t record_bytes; /* of a fetch's answer */
+
+    struct quota_peer *client; /* some quota limits; NULL: none does. These for throttle.h: */
+    int32_t throttle_ms;       /* how long the client is to wait */
+    int64_t loop_nsec;         /* that the loop and a worker had to do with it */
+    int64_t worker_nsec;
+
+    void *body;     /* the API's request struct */
+    void *response; /* the API's response struct */
+    void *context;  /* the handler's own */
 
     /* Any may be NULL. Answer now with what there is: the daemon or the connection ends. */
     void (*hurry)(struct request *request);

@@ -67,6 +67,11 @@ static const struct row rows[] = {
     OWN("connections.max.idle.ms", LONG, INT64, connections_max_idle_ms, 100, INT32_MAX, "600000",
         true,
         "Silence after which a connection is closed. One that waits for an answer is not silent."),
+    OWN("controller.quota.window.num", INT, INT32, controller_quota_window_num, 1,
+        CONFIG_WINDOWS_MAX, "11", false,
+        "How many windows' worth of controller_mutation_rate a client may do at once."),
+    OWN("controller.quota.window.size.seconds", INT, INT32, controller_quota_window_size_seconds, 1,
+        3600, "1", false, "How long such a window is."),
     OWN("delete.topic.enable", BOOLEAN, BOOL, delete_topic_enable, 0, 1, "true", true,
         "Let clients delete topics."),
     OWN("fetch.max.bytes", INT, INT32, fetch_max_bytes, 1024, INT32_MAX / 2, "57671680", true,
@@ -182,6 +187,10 @@ static const struct row rows[] = {
         "1073741824", true,
         "Memory for answers that clients have not taken, of all connections together. When it is "
         "used up, those who have most are closed."),
+    OWN("quota.window.num", INT, INT32, quota_window_num, 1, CONFIG_WINDOWS_MAX, "11", false,
+        "Over how many windows of time the mean is taken that client quotas limit."),
+    OWN("quota.window.size.seconds", INT, INT32, quota_window_size_seconds, 1, 3600, "1", false,
+        "How long such a window is."),
     OWN("replication.factor.any", BOOLEAN, BOOL, replication_factor_any, 0, 1, "false", true,
         "Take any replication factor that a client asks for and make one copy, for programs that "
         "ask "

@@ -22,6 +22,7 @@
 #define CONFIG_VALUE_BYTES    255
 #define CONFIG_PARTITIONS_MAX 10000 /* what num.partitions may be set to */
 #define CONFIG_LOOPS_MAX      64
+#define CONFIG_WINDOWS_MAX    1000 /* what quota.window.num may be set to */
 #define CONFIG_STORE_ENTRIES  64
 #define CONFIG_PROCESSORS     0 /* of num.network.threads: as many as there are processors */
 
@@ -71,6 +72,10 @@ struct broker_config {
     int32_t num_io_threads;      /* workers */
     int32_t num_network_threads; /* loops */
     int32_t num_partitions;
+    int32_t controller_quota_window_num;
+    int32_t controller_quota_window_size_seconds;
+    int32_t quota_window_num;
+    int32_t quota_window_size_seconds;
     int32_t socket_request_max_bytes;
     int64_t connections_max_idle_ms;
     int64_t log_cleaner_dedupe_buffer_size;

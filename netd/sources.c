@@ -8,7 +8,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,8 +24,7 @@ void sources_done(struct sources *sources)
     pthread_mutex_destroy(&sources->lock);
 }
 
-/* False: it is no address of a network. */
-static bool address_of(const struct sockaddr_storage *from, uint8_t ret[SOURCES_ADDRESS_BYTES])
+bool source_address(const struct sockaddr_storage *from, uint8_t ret[SOURCES_ADDRESS_BYTES])
 {
     static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
     if (from->ss_family == AF_INET6) {
@@ -79,7 +77,7 @@ int sources_take(struct sources *sources, const struct sockaddr_storage *address
                  struct source **ret_source)
 {
     uint8_t bytes[SOURCES_ADDRESS_BYTES];
-    if (!address_of(address, bytes)) {
+    if (!source_address(address, bytes)) {
         *ret_source = NULL;
         return 0;
     }

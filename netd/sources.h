@@ -7,6 +7,7 @@
 #define BECK_NETD_SOURCES_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define SOURCES_BUCKETS       1024
@@ -25,6 +26,9 @@ struct sources {
     pthread_mutex_t lock; /* for all of it, and what hangs on it */
     struct source *buckets[SOURCES_BUCKETS];
 };
+
+/* The address of who is at the other end. False: it is none of a network. */
+bool source_address(const struct sockaddr_storage *from, uint8_t ret[SOURCES_ADDRESS_BYTES]);
 
 void sources_init(struct sources *sources);
 /* All connections must have been given back. */

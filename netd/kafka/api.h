@@ -36,6 +36,7 @@ struct kafka_api {
     int16_t flexible_version; /* the first flexible one; INT16_MAX if there is none */
     bool advertised;          /* whether ApiVersions lists it */
     const char *name;         /* "Metadata" */
+    int32_t throttle_time_at; /* where the response's struct has throttle_time_ms; -1: nowhere */
     struct kafka_message request;
     struct kafka_message response;
 };

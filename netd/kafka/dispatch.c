@@ -10,6 +10,7 @@
 #include "connection.h"
 #include "kafka/handlers.h"
 #include "loop.h"
+#include "throttle.h"
 
 struct handler {
     int16_t key;
@@ -57,7 +58,7 @@ static const struct handler handlers[] = {
     {KAFKA_API_DESCRIBE_ACLS, false, true, describe_acls_handle},
     {KAFKA_API_CREATE_ACLS, false, false, create_acls_handle},
     {KAFKA_API_DELETE_ACLS, false, false, delete_acls_handle},
-    {KAFKA_API_DESCRIBE_CLIENT_QUOTAS, false, true, describe_client_quotas_handle},
+    {KAFKA_API_DESCRIBE_CLIENT_QUOTAS, true, true, describe_client_quotas_handle},
     {KAFKA_API_ALTER_CLIENT_QUOTAS, true, false, alter_client_quotas_handle},
 };
 
@@ -150,5 +151,8 @@ void dispatch(struct connection *connection, const uint8_t *data, size_t size)
     request->body_bytes = request->arena.used_bytes;
     connection->request_bytes += request->body_bytes;
     request->loop->body_bytes += request->body_bytes;
-    handler->handle(request);
+    if (quotas_limit_clients(&connection->loop->broker->quotas))
+        throttle_handle(request, handler->handle, size);
+    else
+        handler->handle(request);
 }

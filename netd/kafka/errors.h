@@ -54,6 +54,7 @@ enum kafka_error {
     KAFKA_NO_REASSIGNMENT_IN_PROGRESS = 85,
     KAFKA_GROUP_SUBSCRIBED_TO_TOPIC = 86,
     KAFKA_INVALID_RECORD = 87,
+    KAFKA_THROTTLING_QUOTA_EXCEEDED = 89,
     KAFKA_UNKNOWN_TOPIC_ID = 100,
     KAFKA_FETCH_SESSION_TOPIC_ID_ERROR = 106,
     KAFKA_FENCED_MEMBER_EPOCH = 110,
@@ -63,6 +64,8 @@ enum kafka_error {
     KAFKA_MISMATCHED_ENDPOINT_TYPE = 114,
     KAFKA_INVALID_REGULAR_EXPRESSION = 128,
 };
+
+#define KAFKA_THROTTLED_TEXT "The throttling quota has been exceeded."
 
 /* The code for what the library answered; 0 for 0 and counts. */
 int16_t kafka_error_of(int result);

@@ -21,6 +21,7 @@
 #include "kafka/fetch_session.h"
 #include "kafka/handlers.h"
 #include "loop.h"
+#include "throttle.h"
 
 #define VERSION_TOPIC_IDS 13 /* the first that names topics by their ids */
 
@@ -43,9 +44,10 @@ struct fetch {
     TAILQ_ENTRY(fetch) link; /* loop->moved */
     struct request *request;
     struct wait wait;
-    bool waiting; /* the wait is, the watchers are added */
-    bool moved;   /* in loop->moved */
-    bool failed;  /* some partition has an error */
+    bool waiting;      /* the wait is, the watchers are added */
+    bool moved;        /* in loop->moved */
+    bool failed;       /* some partition has an error */
+    bool is_throttled; /* it gets no records now */
     enum beck_isolation isolation;
     size_t min_bytes;
     size_t max_bytes;
@@ -213,6 +215,7 @@ static void finish(struct fetch *fetch)
         request->response = NULL;
     fetch_session_give(&request->loop->broker->fetch_sessions, fetch->session);
     fetch->session = NULL;
+    request->record_bytes = fetch->bytes;
     request_ready(request);
 }
 
@@ -382,7 +385,7 @@ static int16_t take_session(struct fetch *fetch, const struct kafka_fetch_reques
     }
     if (body->session_id != 0)
         fetch_session_close(sessions, body->session_id);
-    if (body->session_epoch == FETCH_SESSION_EPOCH_NEW)
+    if (body->session_epoch == FETCH_SESSION_EPOCH_NEW && !fetch->is_throttled)
         fetch->session = fetch_session_new(sessions, body, by_topic_id, clock_ms());
     return KAFKA_NONE;
 }
@@ -401,6 +404,8 @@ static struct fetch *make_fetch(struct request *request)
         .min_bytes = body->min_bytes > 0 ? (size_t)body->min_bytes : 0,
         .max_bytes = max_bytes < most ? max_bytes : most,
     };
+    if (request->client)
+        fetch->is_throttled = throttle_fetch(request, &fetch->max_bytes);
     /* More than fits into an answer will never be there. */
     if (fetch->min_bytes > fetch->max_bytes)
         fetch->min_bytes = fetch->max_bytes;
@@ -434,6 +439,10 @@ void fetch_handle(struct request *request)
     response->error_code = take_session(fetch, body);
     if (response->error_code != KAFKA_NONE) {
         request_ready(request);
+        return;
+    }
+    if (fetch->is_throttled) {
+        finish(fetch);
         return;
     }
     int result = fetch->session ? add_session_parts(fetch) : add_body_parts(fetch, body);

@@ -556,6 +556,10 @@ class SourceWriter:
         self.out(f".flexible_version = {api.flexible.first if api.flexible else 'INT16_MAX'},")
         self.out(f".advertised = {'true' if api.advertised else 'false'},")
         self.out(f'.name = "{camel_case(api.name)}",')
+        has_throttle_time = any(field.name == "throttle_time_ms" for field in api.response.root.fields)
+        response = StructNames(api.response, api.response.root).type
+        self.out(f".throttle_time_at = offsetof({response}, throttle_time_ms)," if has_throttle_time
+                 else ".throttle_time_at = -1,")
         for kind, message in (("request", api.request), ("response", api.response)):
             self.out.open(f".{kind} =")
             self.out(f'.name = "{camel_case(message.name)}",')

@@ -15,6 +15,7 @@
 #include "kafka/topic_text.h"
 #include "listener.h"
 #include "loop.h"
+#include "throttle.h"
 
 /* The first version in which a null list means all; before, an empty one does. */
 #define VERSION_NULL_IS_ALL 1
@@ -85,7 +86,8 @@ static int find_by_name(struct request *request, const char *name, struct beck_t
     }
     int result = beck_topic_find(broker->store, name, ret_topic, &error);
     if (result == -ENOENT && body->allow_auto_topic_creation &&
-        broker->config->auto_create_topics_enable)
+        broker->config->auto_create_topics_enable &&
+        throttle_mutation(request, (size_t)broker->config->num_partitions, true))
         result = make_topic(request, name, ret_topic, &error);
     *ret_code = kafka_error_of(result);
     return result;

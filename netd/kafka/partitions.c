@@ -11,6 +11,7 @@
 #include "kafka/handlers.h"
 #include "kafka/topic_text.h"
 #include "loop.h"
+#include "throttle.h"
 
 /* A library's sentence for the answer; null where there is none. */
 static struct kafka_string message_of(struct request *request, const struct beck_error *error)
@@ -20,6 +21,9 @@ static struct kafka_string message_of(struct request *request, const struct beck
     return kafka_string_of(
         kafka_arena_copy(&request->arena, error->message, strlen(error->message)));
 }
+
+/* From this version on what is above a quota is refused; before, it is done, and waited for. */
+#define VERSION_STRICT 3
 
 /* ---- CreatePartitions ---- */
 
@@ -63,8 +67,13 @@ static int16_t create_partitions_of(struct request *request, const char *name,
     int16_t code = check_placement(asked, topic.partition_count, error);
     if (code != KAFKA_NONE)
         return code;
-    result = beck_topic_add_partitions(store, name, (uint32_t)asked->count, body->validate_only,
-                                       NULL, error);
+    uint32_t count = (uint32_t)asked->count;
+    if (count > topic.partition_count && !throttle_mutation(request, count - topic.partition_count,
+                                                            request->version >= VERSION_STRICT)) {
+        (void)snprintf(error->message, sizeof(error->message), "%s", KAFKA_THROTTLED_TEXT);
+        return KAFKA_THROTTLING_QUOTA_EXCEEDED;
+    }
+    result = beck_topic_add_partitions(store, name, count, body->validate_only, NULL, error);
     return result == -EINVAL || result == -EMSGSIZE ? KAFKA_INVALID_PARTITIONS
                                                     : kafka_error_of(result);
 }

@@ -15,6 +15,11 @@
 #include "kafka/handlers.h"
 #include "kafka/topic_text.h"
 #include "loop.h"
+#include "throttle.h"
+
+/* From these versions on what is above a quota is refused; before, it is done, and waited for. */
+#define VERSION_STRICT_CREATE 6
+#define VERSION_STRICT_DELETE 5
 
 /* ---- CreateTopics ---- */
 
@@ -150,6 +155,9 @@ static int describe_asked(struct creation *creation)
 
 static int make_topic(struct creation *creation)
 {
+    if (!throttle_mutation(creation->request, creation->options.partition_count,
+                           creation->request->version >= VERSION_STRICT_CREATE))
+        return refuse(creation, KAFKA_THROTTLING_QUOTA_EXCEEDED, "%s", KAFKA_THROTTLED_TEXT);
     struct beck_store *store = creation->request->loop->broker->store;
     struct beck_topic topic;
     struct beck_error error = {.message = ""};
@@ -260,6 +268,12 @@ static int delete_topic(struct request *request, struct kafka_string name, struc
             return -ENOMEM;
         answer->name = kafka_string_of(text);
         memcpy(answer->topic_id.bytes, topic.id, sizeof(topic.id));
+        if (!throttle_mutation(request, topic.partition_count,
+                               request->version >= VERSION_STRICT_DELETE)) {
+            answer->error_code = KAFKA_THROTTLING_QUOTA_EXCEEDED;
+            answer->error_message = kafka_string_of(KAFKA_THROTTLED_TEXT);
+            return 0;
+        }
         result = beck_topic_delete(store, topic.name, &error);
     }
     answer->error_code =

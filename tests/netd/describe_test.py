@@ -198,32 +198,6 @@ def all_configs():
         equal(names(client, b'\2', 't', array([string('retention.ms')])), ['retention.ms'], 'one by its name')
 
 
-def quotas():
-    """There are none. What is wrong is refused as Kafka does, and what would have no effect with a reason."""
-    def alter(client, kind, key, remove):
-        body = array([array([string(kind) + string('joe')])
-                      + array([string(key) + struct.pack('>d?', 1000, remove)])]) + b'\0'
-        reader = client.call(49, 0, body)
-        reader.take('i')
-        return reader.array(lambda: (reader.take('h'), reader.string(), reader.array(
-            lambda: (reader.string(), reader.string()))))[0]
-
-    def describe(client, kind):
-        reader = client.call(48, 0, array([string(kind) + b'\1' + string(None)]) + b'\0')
-        reader.take('i')
-        return reader.take('h'), reader.string(), reader.take('i')
-    with Daemon() as daemon, Raw(daemon.port) as client:
-        error, why, entity = alter(client, 'user', 'producer_byte_rate', False)
-        equal((error, entity), (35, [('user', 'joe')]), 'a quota is refused')
-        ok('Quotas are not kept' in why, 'with a reason', why)
-        equal(alter(client, 'user', 'producer_byte_rate', True)[:2], (0, None), 'removing one is done: there is none')
-        equal(alter(client, 'user', 'bogus', False)[0], 42, 'an unknown quota: error 42')
-        equal(alter(client, 'bogus', 'producer_byte_rate', False)[0], 42, 'an unknown entity: error 42')
-        equal(describe(client, 'client-id'), (0, None, 0), 'there are none')
-        error, why, count = describe(client, 'bogus')
-        equal((error, count), (35, -1), 'of an unknown entity: error 35')
-
-
 def group_configs():
     """Of a group: kept with it, and used for its members of the new protocol."""
     interval, session = 'consumer.heartbeat.interval.ms', 'consumer.session.timeout.ms'
@@ -297,4 +271,4 @@ def group_configs():
         equal(alter(client, 'g', (interval, 0, '9000'), (session, 0, '9001')), 0, 'both are looked at together')
 
 
-run(group_configs, sources, all_configs, quotas, topic_partitions, producers, operations, leader_epochs)
+run(group_configs, sources, all_configs, topic_partitions, producers, operations, leader_epochs)
