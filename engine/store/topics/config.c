@@ -101,11 +101,34 @@ static bool is_boolean(const char *text)
     return strcasecmp(text, "true") == 0 || strcasecmp(text, "false") == 0;
 }
 
-static bool is_ratio(const char *text)
+/* A number from 0 to 1. Not by strtod(), which wants a comma in it where the program's user does.
+ */
+static bool ratio_parse(const char *text, double *ret_ratio)
 {
-    char *end;
-    double ratio = strtod(text, &end);
-    return end != text && *end == '\0' && ratio >= 0 && ratio <= 1;
+    double digits = 0;
+    double scale = 1;
+    bool any = false;
+    bool in_fraction = false;
+    for (; (*text >= '0' && *text <= '9') || (*text == '.' && !in_fraction); text++) {
+        if (*text == '.') {
+            in_fraction = true;
+            continue;
+        }
+        digits = digits * 10 + (*text - '0');
+        scale = in_fraction ? scale * 10 : scale;
+        any = true;
+    }
+    int64_t exponent = 0; /* "1.0E-4", as Java prints it */
+    if (!any ||
+        (*text != '\0' && ((*text | 0x20) != 'e' || number_parse(text + 1, &exponent) < 0)) ||
+        exponent < -300 || exponent > 300)
+        return false;
+    for (; exponent > 0; exponent--)
+        digits *= 10;
+    for (; exponent < 0; exponent++)
+        scale *= 10;
+    *ret_ratio = digits / scale;
+    return *ret_ratio >= 0 && *ret_ratio <= 1;
 }
 
 static int number_check(const struct config_row *row, const char *value, struct beck_error *error)
@@ -127,11 +150,12 @@ static int number_check(const struct config_row *row, const char *value, struct 
 static int value_check(const struct config_row *row, const char *value, struct beck_error *error)
 {
     const char *wanted = NULL;
+    double ratio;
     switch (row->kind) {
     case CONFIG_NUMBER:
         return number_check(row, value, error);
     case CONFIG_RATIO:
-        wanted = is_ratio(value) ? NULL : "a number from 0 to 1";
+        wanted = ratio_parse(value, &ratio) ? NULL : "a number from 0 to 1";
         break;
     case CONFIG_BOOLEAN:
         wanted = is_boolean(value) ? NULL : "true or false";
@@ -398,9 +422,10 @@ static double resolve_ratio(const struct config_set *set, const struct config_se
 {
     const struct config_row *row = config_row_find(name);
     const char *value = resolve(set, defaults, name);
-    if (value_check(row, value, NULL) < 0)
-        value = row->default_value;
-    return strtod(value, NULL);
+    double ratio = 0;
+    if (!ratio_parse(value, &ratio))
+        CHECK(ratio_parse(row->default_value, &ratio));
+    return ratio;
 }
 
 int config_set_check(const struct config_set *set, const struct config_set *defaults,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* beck.h: configuration of topics and of the store: what may be set, and that it takes effect. */
+#include "config.h"
 #include "store_fixture.h"
 
 #include <errno.h>
@@ -241,6 +242,16 @@ static void numbers_have_the_bounds_of_kafka(void **state)
         {"min.cleanable.dirty.ratio", "1", 0},
         {"min.cleanable.dirty.ratio", "1.01", -EINVAL},
         {"min.cleanable.dirty.ratio", "nan", -EINVAL},
+        {"min.cleanable.dirty.ratio", ".25", 0},
+        {"min.cleanable.dirty.ratio", "5e-1", 0},
+        {"min.cleanable.dirty.ratio", "5E1", -EINVAL},
+        {"min.cleanable.dirty.ratio", "1e999", -EINVAL},
+        {"min.cleanable.dirty.ratio", "0,5", -EINVAL},
+        {"min.cleanable.dirty.ratio", "0.5.1", -EINVAL},
+        {"min.cleanable.dirty.ratio", ".", -EINVAL},
+        {"min.cleanable.dirty.ratio", "0e", -EINVAL},
+        {"min.cleanable.dirty.ratio", "1.0E-4", 0},
+        {"min.cleanable.dirty.ratio", "-0.1", -EINVAL},
         {"compression.gzip.level", "0", -EINVAL},
         {"compression.zstd.level", "-7", 0},
         {"compression.lz4.level", "18", -EINVAL},
@@ -253,6 +264,29 @@ static void numbers_have_the_bounds_of_kafka(void **state)
         if (alter(fixture, cases[i].name, cases[i].value) != cases[i].result)
             fail_msg("%s=%s: not %d", cases[i].name, cases[i].value, cases[i].result);
     assert_setting(fixture, "retention.ms", "5");
+}
+
+/* It goes by the locale of the program that uses the library. */
+double __wrap_strtod(const char *text, char **end);
+
+double __wrap_strtod(const char *text, char **end)
+{
+    fail_msg("strtod(\"%s\") was called", text);
+    *end = NULL;
+    return 0;
+}
+
+static void numbers_are_the_same_in_every_locale(void **state)
+{
+    struct fixture *fixture = *state;
+    struct config_set set = {.bytes = 0};
+    struct config_resolved resolved;
+    must(alter(fixture, "min.cleanable.dirty.ratio", "0.3"), &fixture->error);
+    must(config_set_put(&set, CONFIG_OF_TOPIC, "min.cleanable.dirty.ratio", "0.3", NULL), NULL);
+    config_resolve(&set, NULL, &resolved);
+    assert_true(resolved.min_cleanable_dirty_ratio == 0.3);
+    config_resolve(NULL, NULL, &resolved);
+    assert_true(resolved.min_cleanable_dirty_ratio == 0.5);
 }
 
 static void words_and_lists_are_checked(void **state)
@@ -430,6 +464,7 @@ int main(void)
         TEST(a_reader_alters_nothing),
         TEST(what_is_set_is_limited_in_size),
         TEST(numbers_have_the_bounds_of_kafka),
+        TEST(numbers_are_the_same_in_every_locale),
         TEST(words_and_lists_are_checked),
         TEST(entries_must_go_together),
         TEST(an_unknown_name_is_answered_with_the_nearest),
