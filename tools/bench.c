@@ -264,15 +264,9 @@ static int take_option(struct tool *tool, struct bench *bench, int option, char 
     case OPTION_BATCH:
         return take_number(tool, 1, 1 << 30, &bench->batch_bytes);
     case OPTION_COMPRESSION:
-        if (parse_compression(optarg, &bench->options.compression))
-            return -1;
-        return tool_misused(tool, "'%s' is no compression: none, gzip, snappy, lz4 or zstd",
-                            optarg);
+        return tool_take_compression(tool, &bench->options.compression);
     case OPTION_ACKS:
-        if (strcmp(optarg, "all") != 0 && strcmp(optarg, "1") != 0)
-            return tool_misused(tool, "'%s' is no acks: all or 1", optarg);
-        bench->options.acks = optarg[0] == '1' ? BECK_ACKS_LEADER : BECK_ACKS_ALL;
-        return -1;
+        return tool_take_acks(tool, &bench->options.acks);
     case OPTION_JSON:
         bench->form = ROW_JSON;
         return -1;

@@ -459,9 +459,7 @@ static int take_option(struct tool *tool, struct import *import, int option, cha
         import->skip_damaged = true;
         return -1;
     case OPTION_COMPRESSION:
-        if (parse_compression(optarg, &import->compression))
-            return -1;
-        return tool_misused(tool, "'%s' is no compression", optarg);
+        return tool_take_compression(tool, &import->compression);
     default:
         return tool_common_option(tool, option, argv);
     }

@@ -75,15 +75,9 @@ static int take_value_option(struct tool *tool, struct produce *produce, int opt
             return -1;
         return tool_misused(tool, "'%s' is no time", optarg);
     case OPTION_COMPRESSION:
-        if (parse_compression(optarg, &produce->options.compression))
-            return -1;
-        return tool_misused(tool, "'%s' is no compression: none, gzip, snappy, lz4 or zstd",
-                            optarg);
+        return tool_take_compression(tool, &produce->options.compression);
     case OPTION_ACKS:
-        if (strcmp(optarg, "all") != 0 && strcmp(optarg, "1") != 0)
-            return tool_misused(tool, "'%s' is no acks: all or 1", optarg);
-        produce->options.acks = optarg[0] == '1' ? BECK_ACKS_LEADER : BECK_ACKS_ALL;
-        return -1;
+        return tool_take_acks(tool, &produce->options.acks);
     default:
         return tool_common_option(tool, option, argv);
     }

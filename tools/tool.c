@@ -5,6 +5,8 @@
  */
 #include "tool.h"
 
+#include "parse.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -67,6 +69,21 @@ int tool_common_option(struct tool *tool, int option, char **argv)
             return tool_misused(tool, "there is no option -%c", optopt);
         return tool_misused(tool, "there is no option %s, or it takes no value", argv[optind - 1]);
     }
+}
+
+int tool_take_compression(const struct tool *tool, enum beck_compression *compression)
+{
+    if (parse_compression(optarg, compression))
+        return -1;
+    return tool_misused(tool, "'%s' is no compression: none, gzip, snappy, lz4 or zstd", optarg);
+}
+
+int tool_take_acks(const struct tool *tool, enum beck_acks *acks)
+{
+    if (strcmp(optarg, "all") != 0 && strcmp(optarg, "1") != 0)
+        return tool_misused(tool, "'%s' is no acks: all or 1", optarg);
+    *acks = optarg[0] == '1' ? BECK_ACKS_LEADER : BECK_ACKS_ALL;
+    return -1;
 }
 
 int tool_take_config(const struct tool *tool, char *text, struct tool_configs *configs)

@@ -97,6 +97,10 @@ enum tool_option {
  * go on), --help is printed (TOOL_OK: stop), all else is misuse (TOOL_USAGE: stop). */
 int tool_common_option(struct tool *tool, int option, char **argv);
 
+/* Take the value of --compression, or of --acks. Returns -1 to go on, else the exit code. */
+int tool_take_compression(const struct tool *tool, enum beck_compression *compression);
+int tool_take_acks(const struct tool *tool, enum beck_acks *acks);
+
 /* Say "beck: ..." on stderr. Returns TOOL_FAILED. */
 int tool_failed(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
