@@ -285,27 +285,40 @@ struct follow {
     int64_t now_ms;
 };
 
-/* Take what is in a file from the walk's position to its end. */
+static int follow_header(struct follow *follow, const struct batch_header *header,
+                         struct beck_error *error)
+{
+    int64_t next_offset = batch_next_offset(header);
+    /* Nothing covers a base offset but its neighbours. */
+    if (next_offset <= follow->at.offset || next_offset > follow->tail->end.offset)
+        return 0;
+    follow->at.offset = next_offset;
+    int r = header->producer_id < 0 || header->producer_epoch < 0
+                ? 0
+                : producer_table_apply(follow->table, header, follow->now_ms);
+    return r < 0 ? report(error, r, "out of memory") : 0;
+}
+
+/* Take what is in a file from the walk's position to its end, what is behind damage too. */
 static int follow_file(struct follow *follow, int fd, uint64_t limit, struct beck_error *error)
 {
+    const struct io *io = follow->partition->store->io;
+    struct scan *scan = follow->scan;
     struct scan_batch batch;
     int r;
-    scan_begin(follow->scan, follow->partition->store->io, fd, SCAN_HEADERS, follow->at.position,
-               limit);
-    while ((r = scan_next(follow->scan, &batch, error)) == 1) {
-        const struct batch_header *header = &batch.summary.header;
-        if (batch_next_offset(header) > follow->tail->end.offset)
-            return 0; /* nothing covers a base offset but its neighbours */
-        if (batch_next_offset(header) <= follow->at.offset)
-            continue;
-        follow->at.offset = batch_next_offset(header);
-        if (header->producer_id < 0 || header->producer_epoch < 0)
-            continue;
-        r = producer_table_apply(follow->table, header, follow->now_ms);
+    scan_begin(scan, io, fd, SCAN_HEADERS, follow->at.position, limit);
+    while ((r = scan_next(scan, &batch, error)) != 0) {
+        if (r == 1) {
+            r = follow_header(follow, &batch.summary.header, error);
+        } else if (r == -EBADMSG) {
+            uint64_t good = limit;
+            r = scan_find(scan, scan->position + 1, limit, follow->at.offset, &good);
+            scan_begin(scan, io, fd, SCAN_HEADERS, good, limit);
+        }
         if (r < 0)
-            return report(error, r, "out of memory");
+            return r;
     }
-    return r == -EBADMSG ? 0 : r;
+    return 0;
 }
 
 /* The segment that has the walk's offset, or the next one; NULL: there is none. A reference. */

@@ -434,6 +434,27 @@ static void a_damaged_state_is_found_again_in_the_log(void **state)
     assert_int_equal(verify_count(f->store, &damage), 0);
 }
 
+static void send_three(struct fixture *f, struct beck_store *store)
+{
+    f->partition = must_open_partition(store, "t", 0);
+    for (int32_t i = 0; i < 3; i++)
+        must_take(f, 7, 0, i, 1, i);
+}
+
+/* Which somebody else sent, who was killed, while we had the store open. */
+static void what_is_behind_damage_is_known_too(void **state)
+{
+    struct fixture *f = *state;
+    struct beck_partition *own = f->partition;
+    char path[PATH_MAX];
+    run_and_kill(send_three, f);
+    f->partition = own;
+    segment_path(f, "t", 0, 0, path);
+    file_flip(path, file_size(path) / 3 + 16);
+    must_take(f, 7, 0, 3, 1, 3);
+    must_know(f, 7, 0, 2, 1, 2);
+}
+
 static void verification_holds_the_state_against_the_log(void **state)
 {
     struct fixture *f = *state;
@@ -658,6 +679,7 @@ int main(void)
         TEST(who_fell_behind_the_log_start_learns_what_was_there),
         TEST(a_damaged_offset_makes_no_batch_come_twice),
         TEST(a_damaged_state_is_found_again_in_the_log),
+        TEST(what_is_behind_damage_is_known_too),
         TEST(verification_holds_the_state_against_the_log),
         TEST(producers_are_as_the_model_has_them),
     };
