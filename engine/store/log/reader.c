@@ -200,13 +200,25 @@ static int reader_extend(struct beck_reader *reader, struct beck_error *error)
     return 1;
 }
 
+/* Is what stands there a good batch? Returns 1, or 0. */
+static int next_is_good(const struct scan *scan)
+{
+    struct scan ahead = {.fd = -1};
+    struct scan_batch next;
+    scan_begin(&ahead, scan->io, scan->fd, SCAN_CRC, scan->position, scan->end);
+    int r = scan_next(&ahead, &next, NULL);
+    scan_done(&ahead);
+    return r == -EBADMSG ? 0 : r;
+}
+
 /* The base offset is not covered by the CRC, only by its neighbours: it is not below the end of the
  * batch before it, and where there is a hole, or nothing known of that one, the batch behind it is
- * looked at. */
+ * looked at. One that is damaged says nothing of its neighbour. */
 static int reader_check_offset(struct beck_reader *reader, const struct batch_header *header,
                                struct beck_error *error)
 {
     const struct scan *scan = &reader->scan;
+    int64_t next_offset = batch_next_offset(header);
     uint8_t next[8];
     int64_t limit = reader->end_offset;
     if (header->base_offset < reader->previous_end)
@@ -216,11 +228,15 @@ static int reader_check_offset(struct beck_reader *reader, const struct batch_he
         return 0;
     if (scan->position < scan->end) {
         ssize_t n = scan->io->read(scan->io, scan->fd, next, sizeof(next), scan->position);
-        if (n != (ssize_t)sizeof(next))
-            return report(error, n < 0 ? (int)n : -EBADMSG, "the next batch cannot be read");
-        limit = (int64_t)load_be64(next);
+        int r = n != (ssize_t)sizeof(next)                ? (n < 0 ? (int)n : -EBADMSG)
+                : next_offset <= (int64_t)load_be64(next) ? 0
+                                                          : next_is_good(scan);
+        if (r < 0)
+            return report_errno(error, r, "the next batch cannot be read");
+        if (r == 1)
+            limit = (int64_t)load_be64(next);
     }
-    if (batch_next_offset(header) > limit)
+    if (next_offset > limit)
         return report(error, -EBADMSG, "the batch of offset %" PRId64 " stands before %" PRId64,
                       header->base_offset, limit);
     return 0;

@@ -69,6 +69,22 @@ static void a_reader_reads_up_to_the_damage_and_says_where_it_is(void **state)
     beck_reader_free(reader);
 }
 
+/* Zeros, as of a block that the disk has lost, look like an offset. */
+static void a_reader_that_begins_before_damage_is_not_kept_from_what_is_good(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[PATH_MAX];
+    size_t size;
+    int64_t batch_bytes = fixture_leave_ten(fixture);
+    segment_path(fixture, "t", 0, 0, path);
+    char *bytes = file_read(path, &size);
+    memset(bytes + batch_bytes, 0, (size_t)batch_bytes);
+    file_write(path, bytes, size);
+    free(bytes);
+    fixture_open(fixture);
+    assert_value(fixture->partition, 0, "record 0");
+}
+
 static void batches_are_served_up_to_the_damage(void **state)
 {
     struct fixture *fixture = *state;
@@ -324,6 +340,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(damage_is_never_cut_off),
         TEST(a_reader_reads_up_to_the_damage_and_says_where_it_is),
+        TEST(a_reader_that_begins_before_damage_is_not_kept_from_what_is_good),
         TEST(batches_are_served_up_to_the_damage),
         TEST(the_view_ends_in_an_error_at_the_damage),
         TEST(verification_tells_of_it),
