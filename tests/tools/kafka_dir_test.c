@@ -127,12 +127,14 @@ static void a_checkpoint_is_read(void **state)
     assert_int_equal(offset, 1234567890123);
     write_text(fixture, KAFKA_CHECKPOINT_LOG_START, "0\n0\n");
     assert_int_equal(start_of(fixture, &offset), 0);
+    write_text(fixture, KAFKA_CHECKPOINT_LOG_START, "");
+    assert_int_equal(start_of(fixture, &offset), 0);
 }
 
 static void a_checkpoint_that_cannot_be_is_refused(void **state)
 {
     static const char *const wrong[] = {
-        "",
+        "\n",
         "0",
         "1\n0\n",
         "0\n-1\n",
@@ -154,6 +156,8 @@ static void a_checkpoint_that_cannot_be_is_refused(void **state)
         write_text(fixture, KAFKA_CHECKPOINT_LOG_START, wrong[i]);
         assert_int_equal(start_of(fixture, &offset), -EBADMSG);
     }
+    write_file(fixture, KAFKA_CHECKPOINT_LOG_START, "\0\0\0\0", 4);
+    assert_int_equal(start_of(fixture, &offset), -EBADMSG);
 }
 
 static void a_topics_id_is_read(void **state)

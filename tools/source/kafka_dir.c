@@ -47,6 +47,8 @@ int kafka_dir_read(const char *path, char **ret_text, struct beck_error *error)
         if (got > 0)
             done += (size_t)got;
     }
+    if (memchr(text, '\0', done) != NULL)
+        return report(error, -EBADMSG, "%s is no text", path);
     text[done] = '\0';
     *ret_text = TAKE_POINTER(text);
     return 0;
@@ -356,7 +358,8 @@ int kafka_dir_segments(const struct kafka_dir *dir, const struct kafka_partition
 
 /* ---- checkpoints -------------------------------------------------------------------------- */
 
-/* Read a checkpoint up to its first entry: version and count are checked. */
+/* Read a checkpoint up to its first entry: version and count are checked. Kafka makes the file
+ * before it has anything to write, and takes an empty one for one without entries. */
 static int open_checkpoint(const char *path, char **ret_text, char **ret_rest, int64_t *ret_count,
                            struct beck_error *error)
 {
@@ -366,9 +369,13 @@ static int open_checkpoint(const char *path, char **ret_text, char **ret_rest, i
     if (result < 0)
         return result;
     char *rest = *ret_text;
+    *ret_count = 0;
+    *ret_rest = NULL;
+    if (rest[0] == '\0')
+        return 0;
     const char *first = next_line(&rest);
     const char *second = next_line(&rest);
-    if (first == NULL || !parse_whole(first, &version) || version != 0)
+    if (!parse_whole(first, &version) || version != 0)
         return report(error, -EBADMSG, "%s: its first line should be 0", path);
     if (second == NULL || !parse_whole(second, ret_count) || *ret_count < 0)
         return report(error, -EBADMSG, "%s: its second line should be a count", path);

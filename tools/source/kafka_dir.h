@@ -7,7 +7,8 @@
  *
  *     DIR/meta.properties                 node.id, cluster.id
  *     DIR/.lock                           locked by a broker that runs
- *     DIR/log-start-offset-checkpoint     "0\n<count>\n" and lines "<topic> <partition> <offset>"
+ *     DIR/log-start-offset-checkpoint     "0\n<count>\n" and lines "<topic> <partition> <offset>",
+ *                                         or nothing
  *     DIR/recovery-point-offset-checkpoint, replication-offset-checkpoint,
  *         cleaner-offset-checkpoint       the same
  *     DIR/<topic>-<partition>/            a partition; with more behind the number, or -delete,
@@ -77,7 +78,8 @@ int kafka_dir_checkpoint(const struct kafka_dir *dir, const char *name,
 int kafka_dir_epoch(const struct kafka_dir *dir, const struct kafka_partition *partition,
                     int32_t *ret_epoch, int64_t *ret_start_offset, struct beck_error *error);
 
-/* A small text file, as a whole, with a NUL behind it; to be freed. -EMSGSIZE: it is not small. */
+/* A small text file, as a whole, with a NUL behind it; to be freed. -EMSGSIZE: it is not small.
+ * -EBADMSG: it has a NUL in it. */
 int kafka_dir_read(const char *path, char **ret_text, struct beck_error *error);
 
 #endif
