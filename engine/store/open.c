@@ -31,6 +31,30 @@
 /* The stores that this process has open. */
 static pthread_mutex_t registry_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct beck_store *registry;
+static pthread_once_t registry_once = PTHREAD_ONCE_INIT;
+
+/* Who had it in the parent is not here to let go of it. What he was at is no matter of the child's:
+ * a store is in the list whole, or not at all. */
+static void registry_in_child(void)
+{
+    (void)pthread_mutex_init(&registry_mutex, NULL);
+}
+
+static void registry_watch_forks(void)
+{
+    CHECK(pthread_atfork(NULL, NULL, registry_in_child) == 0);
+}
+
+static void registry_lock(void)
+{
+    CHECK(pthread_once(&registry_once, registry_watch_forks) == 0);
+    CHECK(pthread_mutex_lock(&registry_mutex) == 0);
+}
+
+static void registry_unlock(void)
+{
+    CHECK(pthread_mutex_unlock(&registry_mutex) == 0);
+}
 
 static struct beck_store *registry_find(const struct stat *info)
 {
@@ -80,9 +104,9 @@ int store_create(const char *path, const struct beck_store_options *options, con
     _cleanup_close_ int directory = io->open(io, AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
     if (directory < 0)
         return report_errno(error, directory, "%s: cannot be opened", path);
-    CHECK(pthread_mutex_lock(&registry_mutex) == 0);
+    registry_lock();
     r = registry_create(path, options ? options->map_bytes : 0, configs, io, directory, error);
-    CHECK(pthread_mutex_unlock(&registry_mutex) == 0);
+    registry_unlock();
     if (r < 0)
         report_prefix(error, "%s", path);
     return r;
@@ -380,9 +404,9 @@ int store_open(const char *path, unsigned flags, const struct beck_store_options
                       "%s: there is no such directory; \"beck store create\" makes a store", path);
     if (directory < 0)
         return report_errno(error, directory, "%s: cannot be opened as a store", path);
-    CHECK(pthread_mutex_lock(&registry_mutex) == 0);
+    registry_lock();
     int r = registry_open(path, flags, options, io, directory, ret_store, error);
-    CHECK(pthread_mutex_unlock(&registry_mutex) == 0);
+    registry_unlock();
     if (r < 0)
         report_prefix(error, "%s", path);
     return r;
@@ -421,9 +445,9 @@ static void leave(struct beck_store *store)
 
 void store_close(struct beck_store *store)
 {
-    CHECK(pthread_mutex_lock(&registry_mutex) == 0);
+    registry_lock();
     if (--store->references > 0) {
-        CHECK(pthread_mutex_unlock(&registry_mutex) == 0);
+        registry_unlock();
         return;
     }
     struct beck_store **link = &registry;
@@ -434,5 +458,5 @@ void store_close(struct beck_store *store)
     if (store_check(store, NULL) == 0)
         process_leave(store);
     store_free(store);
-    CHECK(pthread_mutex_unlock(&registry_mutex) == 0);
+    registry_unlock();
 }

@@ -10,7 +10,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -111,6 +113,56 @@ static void a_child_can_open_the_store_anew_and_close_what_it_inherited(void **s
                                          LIVE_LOCK_WAITER + (uint64_t)fixture->store->waiter.index),
         1);
     (void)close(other);
+}
+
+/* A thread that is held in the middle of opening a store, with whatever it has locked. */
+static sem_t is_opening;
+static sem_t may_open;
+
+static int hold(struct fault_io *fault, const struct fault_what *what)
+{
+    static atomic_bool is_held;
+    (void)fault;
+    if (what->call == FAULT_LOCK && !atomic_exchange(&is_held, true)) {
+        (void)sem_post(&is_opening);
+        (void)sem_wait(&may_open);
+    }
+    return 0;
+}
+
+static void *open_and_close(void *path)
+{
+    struct fault_io fault;
+    fault_io_init(&fault);
+    fault.hook = hold;
+    (void)beck_store_close(must_open_io(path, 0, &fault.io));
+    return NULL;
+}
+
+static int open_another(struct fixture *fixture)
+{
+    char path[PATH_MAX];
+    struct beck_store *store = NULL;
+    (void)alarm(20);
+    (void)snprintf(path, sizeof(path), "%s-other", fixture->path);
+    int r = beck_store_open(path, BECK_OPEN_CREATE, &fixture_options, &store, &fixture->error);
+    (void)beck_store_close(store);
+    return r;
+}
+
+static void a_child_can_open_a_store_whatever_another_thread_was_opening(void **state)
+{
+    struct fixture *fixture = *state;
+    pthread_t thread;
+    fixture_close(fixture);
+    assert_int_equal(sem_init(&is_opening, 0, 0), 0);
+    assert_int_equal(sem_init(&may_open, 0, 0), 0);
+    assert_int_equal(pthread_create(&thread, NULL, open_and_close, fixture->path), 0);
+    assert_int_equal(sem_wait(&is_opening), 0);
+    int result = run_in_child(open_another, fixture);
+    (void)sem_post(&may_open);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(result, 0);
 }
 
 static void *reopen_in_thread(void *context)
@@ -351,6 +403,7 @@ int main(void)
         TEST(a_topic_that_another_process_made_is_seen),
         TEST(handles_are_of_no_use_after_fork),
         TEST(a_child_can_open_the_store_anew_and_close_what_it_inherited),
+        TEST(a_child_can_open_a_store_whatever_another_thread_was_opening),
         TEST(a_child_that_lives_on_does_not_keep_the_store_locked),
         TEST(an_open_store_is_shared),
         TEST(creating_what_is_open_leaves_its_locks_alone),
