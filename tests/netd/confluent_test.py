@@ -5,6 +5,7 @@ import time
 
 import tap
 from daemon import Daemon
+from raw import Raw
 from tap import equal, ok, run
 
 try:
@@ -107,4 +108,34 @@ def details():
         equal(errors and errors[0] and errors[0].code(), 10, 'a message that is too large: error 10')
 
 
-run(topics, produce_and_consume, details)
+def throttled():
+    """Quotas: the client is told to wait, and kept to its rate."""
+    rate, size, count = 50000, 5000, 60
+    with Daemon('--set', 'quota.window.num=2') as daemon, Raw(daemon.port) as other:
+        other.create('t')
+        client_id = [('client-id', 'slow')]
+        other.alter_quotas((client_id, {'producer_byte_rate': rate, 'consumer_byte_rate': rate}))
+        waits = []
+        producer = Producer({'bootstrap.servers': daemon.address, 'client.id': 'slow', 'batch.num.messages': 1,
+                             'throttle_cb': lambda event: waits.append(event.throttle_time)})
+        begin = time.monotonic()
+        for _ in range(count):
+            producer.produce('t', bytes(size))
+        left = producer.flush(60)
+        producer.poll(0)
+        seconds = time.monotonic() - begin
+        equal(left, 0, 'all is sent')
+        ok(max(waits, default=0) > 0, 'it is told to wait', waits)
+        ok(count * size <= rate * (seconds + 2) + 2 * size, 'and sends no more than its rate', seconds)
+        waits.clear()
+        begin = time.monotonic()
+        found = consume(daemon, 't', count, seconds=60, **{
+            'client.id': 'slow', 'fetch.message.max.bytes': 20000,
+            'throttle_cb': lambda event: waits.append(event.throttle_time)})
+        seconds = time.monotonic() - begin
+        equal(len(found), count, 'all is read')
+        ok(max(waits, default=0) > 0, 'who reads is told to wait, too', waits)
+        ok(count * size <= rate * (seconds + 2) + 3 * 20000, 'and reads no more than his rate', seconds)
+
+
+run(topics, produce_and_consume, details, throttled)

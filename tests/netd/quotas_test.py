@@ -32,15 +32,8 @@ class Client(Raw):
         return struct.pack('>i', len(data)) + data
 
     def alter_all(self, *entries, validate=False):
-        """[(error, message), ...] of entries: ([(type, name), ...], {key: value or None})."""
-        body = array([array([string(kind) + string(name) for kind, name in entity])
-                      + array([string(key) + struct.pack('>d?', value or 0, value is None)
-                               for key, value in (values.items() if isinstance(values, dict) else values)])
-                      for entity, values in entries]) + struct.pack('>?', validate)
-        reader = self.call(49, 0, body)
-        reader.take('i')
-        found = reader.array(lambda: (reader.take('h'), reader.string(),
-                                      reader.array(lambda: (reader.string(), reader.string()))))
+        """[(error, message), ...]; see alter_quotas()."""
+        found = self.alter_quotas(*entries, validate=validate)
         equal([entity for _, _, entity in found], [entity for entity, _ in entries], 'each entity is answered')
         return [(error, message) for error, message, _ in found]
 
@@ -51,7 +44,7 @@ class Client(Raw):
         """(error, {(entity, ...): {key: value}}), or the error and its message."""
         body = array([string(kind) + struct.pack('>b', match) + string(name)
                       for kind, match, name in components]) + struct.pack('>?', strict)
-        reader = self.call(48, 0, body)
+        reader = self.call(raw.DESCRIBE_CLIENT_QUOTAS, 0, body)
         _, error, message = reader.take('i'), reader.take('h'), reader.string()
         if error:
             return error, message

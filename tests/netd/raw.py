@@ -8,6 +8,7 @@ import time
 
 PRODUCE, FETCH, LIST_OFFSETS, METADATA, API_VERSIONS = 0, 1, 2, 3, 18
 CREATE_TOPICS, DELETE_TOPICS, INIT_PRODUCER_ID = 19, 20, 22
+DESCRIBE_CLIENT_QUOTAS, ALTER_CLIENT_QUOTAS = 48, 49
 TIMEOUT = 20.0
 
 # When the test began: what is older than a week, retention removes.
@@ -324,3 +325,14 @@ class Raw:
         reader = self.call(DELETE_TOPICS, 1, array([string(topic)]) + struct.pack('>i', 30000))
         reader.take('i')
         return reader.array(lambda: (reader.string(), reader.take('h')))[0][1]
+
+    def alter_quotas(self, *entries, validate=False):
+        """[(error, message, entity), ...] of entries: ([(type, name), ...], {key: value, or None: not any more})."""
+        body = array([array([string(kind) + string(name) for kind, name in entity])
+                      + array([string(key) + struct.pack('>d?', value or 0, value is None)
+                               for key, value in (values.items() if isinstance(values, dict) else values)])
+                      for entity, values in entries]) + struct.pack('>?', validate)
+        reader = self.call(ALTER_CLIENT_QUOTAS, 0, body)
+        reader.take('i')
+        return reader.array(lambda: (reader.take('h'), reader.string(),
+                                     reader.array(lambda: (reader.string(), reader.string()))))

@@ -3,6 +3,7 @@
 
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -194,11 +195,52 @@ public final class Admin {
             "SecurityDisabledException", "createAcls");
         Checks.equal(Checks.failure(() -> admin.deleteAcls(List.of(AclBindingFilter.ANY)).all().get()),
             "SecurityDisabledException", "deleteAcls");
+    }
+
+    private static void alterQuota(ClientQuotaEntity entity, String key, Double value, boolean validateOnly) throws Exception {
+        ClientQuotaAlteration alteration = new ClientQuotaAlteration(entity, List.of(new ClientQuotaAlteration.Op(key, value)));
+        admin.alterClientQuotas(List.of(alteration), new AlterClientQuotasOptions().validateOnly(validateOnly)).all().get();
+    }
+
+    private static void quotas() throws Exception {
         Checks.equal(admin.describeClientQuotas(ClientQuotaFilter.all()).entities().get().size(), 0, "describeClientQuotas");
         ClientQuotaEntity client = new ClientQuotaEntity(Map.of(ClientQuotaEntity.CLIENT_ID, "me"));
-        Checks.equal(Checks.failure(() -> admin.alterClientQuotas(List.of(new ClientQuotaAlteration(client,
-            List.of(new ClientQuotaAlteration.Op("producer_byte_rate", 1e6))))).all().get()),
-            "UnsupportedVersionException", "alterClientQuotas: there are none");
+        ClientQuotaEntity users = new ClientQuotaEntity(Collections.singletonMap(ClientQuotaEntity.USER, null));
+        alterQuota(client, "producer_byte_rate", 1e6, true);
+        Checks.equal(admin.describeClientQuotas(ClientQuotaFilter.all()).entities().get().size(), 0,
+            "alterClientQuotas, validateOnly");
+        alterQuota(client, "producer_byte_rate", 1e9, false);
+        alterQuota(client, "request_percentage", 12.5, false);
+        alterQuota(users, "consumer_byte_rate", 2e9, false);
+        Checks.equal(admin.describeClientQuotas(ClientQuotaFilter.contains(List.of(
+            ClientQuotaFilterComponent.ofEntity(ClientQuotaEntity.CLIENT_ID, "me")))).entities().get(),
+            Map.of(client, Map.of("producer_byte_rate", 1e9, "request_percentage", 12.5)), "alterClientQuotas");
+        Checks.equal(admin.describeClientQuotas(ClientQuotaFilter.containsOnly(List.of(
+            ClientQuotaFilterComponent.ofDefaultEntity(ClientQuotaEntity.USER)))).entities().get(),
+            Map.of(users, Map.of("consumer_byte_rate", 2e9)), "describeClientQuotas of a default");
+        Checks.equal(Checks.failure(() -> alterQuota(client, "connection_creation_rate", 1.0, false)),
+            "InvalidRequestException", "alterClientQuotas: what a client id does not have");
+        Checks.equal(Checks.failure(() -> alterQuota(client, "producer_byte_rate", 0.0, false)),
+            "InvalidRequestException", "alterClientQuotas: nothing at all");
+        alterQuota(client, "producer_byte_rate", null, false);
+        alterQuota(client, "request_percentage", null, false);
+        alterQuota(users, "consumer_byte_rate", null, false);
+        Checks.equal(admin.describeClientQuotas(ClientQuotaFilter.all()).entities().get().size(), 0,
+            "alterClientQuotas, removing");
+    }
+
+    /** The admin client tries again what is refused for a quota, when the time that it was told is over. */
+    private static void mutations() throws Exception {
+        ClientQuotaEntity everybody = new ClientQuotaEntity(Collections.singletonMap(ClientQuotaEntity.CLIENT_ID, null));
+        alterQuota(everybody, "controller_mutation_rate", 1.0, false);
+        admin.createTopics(List.of(new NewTopic("many", 12, (short) 1))).all().get();
+        CreateTopicsOptions once = new CreateTopicsOptions().retryOnQuotaViolation(false);
+        Checks.equal(Checks.failure(() -> admin.createTopics(List.of(new NewTopic("refused", 1, (short) 1)), once).all().get()),
+            "ThrottlingQuotaExceededException", "createTopics above controller_mutation_rate");
+        admin.createTopics(List.of(new NewTopic("later", 1, (short) 1))).all().get();
+        Checks.ok(admin.listTopics().names().get().contains("later"), "createTopics, when it may", "");
+        alterQuota(everybody, "controller_mutation_rate", null, false);
+        admin.deleteTopics(List.of("many", "later")).all().get();
     }
 
     private static void producers() throws Exception {
@@ -279,6 +321,8 @@ public final class Admin {
         Checks.part("configs", Admin::configs);
         Checks.part("cluster", Admin::cluster);
         Checks.part("security", Admin::security);
+        Checks.part("quotas", Admin::quotas);
+        Checks.part("mutations", Admin::mutations);
         Checks.part("producers", Admin::producers);
         Checks.part("groups", Admin::groups);
         admin.close();

@@ -5,6 +5,7 @@
 import json
 import os
 import re
+import time
 
 import kafka
 import maven
@@ -63,6 +64,31 @@ def configs():
     did(result, 'max.message.bytes=1048588 ', 'ConfigCommand --alter --delete-config')
     did(tool(CONFIGS, '--describe', '--entity-type', 'brokers', '--entity-name', '1', '--all'), 'num.partitions=1 ',
         'ConfigCommand --describe of the broker')
+
+
+def quotas():
+    """A client's quota is set, told, kept to and taken away."""
+    where = ('--entity-type', 'clients', '--entity-name', 'slow')
+    rate, size, count = 20000, 1000, 400
+    did(tool(CONFIGS, '--alter', *where, '--add-config', f'producer_byte_rate={rate},request_percentage=500'),
+        'Completed updating config for client slow', 'ConfigCommand --alter of a client')
+    did(tool(CONFIGS, '--describe', '--entity-type', 'clients'),
+        rf"client-id 'slow' are .*producer_byte_rate={rate}\.0", 'ConfigCommand --describe of clients')
+    begin = time.monotonic()
+    result = kafka.java('org.apache.kafka.tools.ProducerPerformance', '--topic', 'throttled', '--num-records', str(count),
+                        '--record-size', str(size), '--throughput', '-1', '--print-metrics', '--producer-props',
+                        f'bootstrap.servers={World.beckd.address}', 'client.id=slow', 'batch.size=5000')
+    seconds = time.monotonic() - begin
+    waits = [float(wait) for wait in re.findall(r'produce-throttle-time-max.*: ([\d.]+)', result.out)]
+    did(result, rf'^{count} records sent', 'ProducerPerformance of that client')
+    ok(waits and max(waits) > 0, 'it is told to wait', result)
+    ok(count * size <= rate * (seconds + 11) + 30000, 'it sends no more than its rate', seconds)
+    did(tool(CONFIGS, '--alter', *where, '--delete-config', 'producer_byte_rate,request_percentage'), '',
+        'ConfigCommand --delete-config of a client')
+    ok('slow' not in tool(CONFIGS, '--describe', '--entity-type', 'clients').out, 'nothing is left of it')
+    did(tool(CONFIGS, '--alter', '--entity-type', 'ips', '--entity-default', '--add-config',
+             'connection_creation_rate=10000'), 'Completed updating default config for ip', '... of addresses')
+    did(tool(CONFIGS, '--describe', '--entity-type', 'ips'), r'connection_creation_rate=10000\.0', 'they are told')
 
 
 def lines():
@@ -140,7 +166,7 @@ def main():
     with Folder() as folder:
         World.folder = folder
         with Beckd(os.path.join(folder, 'store'), '--set', 'group.initial.rebalance.delay.ms=0') as World.beckd:
-            tap.run(topics, configs, lines, groups, records, cluster, throughput, verifiable)
+            tap.run(topics, configs, quotas, lines, groups, records, cluster, throughput, verifiable)
 
 
 main()
