@@ -147,7 +147,7 @@ int create_in(const char *path, int directory, uint64_t map_bytes, const struct 
         r = io->lock(io, live, LIVE_LOCK_GATE, IO_LOCK_EXCLUSIVE, true);
     if (r < 0)
         return report_errno(error, r, "a store cannot be made");
-    _cleanup_close_ int meta = io->open(io, directory, STORE_PATH_META, O_RDONLY, 0);
+    _cleanup_close_ int meta = io->open(io, directory, STORE_PATH_META, O_PATH, 0);
     if (meta < 0 && meta != -ENOENT)
         return report_errno(error, meta, "meta.mdb: cannot be opened");
     r = meta >= 0 ? 0 : create_index(path, directory, map_bytes, io, error);

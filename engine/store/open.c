@@ -143,6 +143,15 @@ static int open_databases(struct beck_store *store, uint64_t map_bytes, struct b
     return store->read_only ? 0 : db_complete(&store->meta, &meta_layout, error);
 }
 
+/* What is no file was not put there by us, and is not ours to remove. */
+static bool index_is_file(struct beck_store *store)
+{
+    struct stat info;
+    _cleanup_close_ int fd =
+        store->io->open(store->io, store->directory, STORE_PATH_INDEX, O_PATH, 0);
+    return fd >= 0 && store->io->stat(store->io, fd, &info) == 0 && S_ISREG(info.st_mode);
+}
+
 /* index.mdb can be made again: where it is missing or damaged, and nobody has it open, it is. */
 static int open_index(struct beck_store *store, uint64_t map_bytes, bool alone,
                       struct beck_error *error)
@@ -153,7 +162,7 @@ static int open_index(struct beck_store *store, uint64_t map_bytes, bool alone,
     if (r == -ENOENT)
         return report(error, -EBADMSG,
                       "index.mdb: it is missing; who opens the store for writing makes it anew");
-    if (r != -EBADMSG || store->read_only || !alone)
+    if (r != -EBADMSG || store->read_only || !alone || !index_is_file(store))
         return r;
     r = store->io->remove(store->io, store->directory, STORE_PATH_INDEX, false);
     if (r < 0)
@@ -242,6 +251,9 @@ static int store_enter(struct beck_store *store, uint64_t map_bytes, struct beck
     const struct io *io = store->io;
     int flags = store->read_only ? O_RDONLY : O_RDWR | O_CREAT;
     int fd = io_open_file(io, store->directory, STORE_PATH_LIVE, flags, 0644);
+    if (fd == -EBADMSG)
+        return report(error, -EINVAL,
+                      "live: it is no regular file; move it away, and it is made anew");
     if (fd < 0 && !(store->read_only && fd == -ENOENT))
         return report_errno(error, fd, "live: cannot be opened");
     store->live_fd = fd < 0 ? -1 : fd;

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """What has a segment's name and is no file (a folder, a FIFO, a socket, a link to a device or to nothing):
-no command waits for it, verify and repair say so, and the other partitions are as they were."""
+no command waits for it, verify and repair say so, and the other partitions are as they were. The same for the
+store's own files."""
 
 import os
 import shutil
@@ -138,4 +139,37 @@ def named_files():
                    f'{command} of a {kind.__name__}', result)
 
 
-tap.run(store_kinds, kafka_kinds, named_files)
+def of_file(kind, name):
+    """In the place of one of the store's own files."""
+    is_database = name.endswith('.mdb')
+    where = f'{kind.__name__} as {name}: '
+    with Folder() as folder:
+        store = make(folder)
+        path = os.path.join(store, name)
+        os.unlink(path)
+        kind(path)
+        for command in (['topic', 'list'], ['consume', 't'], ['produce', 't', 'x'], ['stat'],
+                        ['backup', os.path.join(folder, 'backup')]):
+            result = beck(store, *command, seconds=PATIENCE)
+            ok(result.code == 1 and f'/store: {name}: it is no regular file' in result.err,
+               f'{where}{command[0]} says so at once', result)
+        result = beck(store, 'verify', seconds=PATIENCE)
+        ok(result.code == (1 if is_database else 2) and f'{name}: it is no regular file' in result.out + result.err,
+           where + 'verify, too', result)
+        if is_database:
+            result = beck(store, 'repair', '-x', seconds=PATIENCE)
+            ok(result.code == 0 and f'rebuilt {name}: it is no regular file' in result.out,
+               where + 'repair moves it aside', result)
+        else:
+            shutil.rmtree(path) if kind is os.mkdir else os.unlink(path)
+        ok(beck(store, 'verify').code == 0 and beck(store, 'consume', 'u').out == 'one\ntwo\n',
+           where + 'all is there then')
+
+
+def store_files():
+    for name in ('meta.mdb', 'index.mdb', 'meta.mdb-lock', 'index.mdb-lock', 'live'):
+        for kind in (fifo, os.mkdir, link_to_device):
+            of_file(kind, name)
+
+
+tap.run(store_kinds, kafka_kinds, named_files, store_files)

@@ -164,6 +164,22 @@ static int db_open_databases(struct db *db, bool create, const struct db_layout 
     return db_write_errno(db, mdb_txn_commit(done));
 }
 
+/* What stands there is a file, or nothing: LMDB would wait for ever at a FIFO. */
+static int db_check_kind(const char *path, const char *name, const char *suffix,
+                         struct beck_error *error)
+{
+    _cleanup_free_ char *whole = NULL;
+    struct stat info;
+    if (asprintf(&whole, "%s%s", path, suffix) < 0)
+        return report(error, -ENOMEM, "%s: out of memory", name);
+    if (stat(whole, &info) < 0 ? errno != ELOOP : S_ISREG(info.st_mode))
+        return 0;
+    return suffix[0] ? report(error, -EINVAL,
+                              "%s%s: it is no regular file; move it away, and it is made anew",
+                              name, suffix)
+                     : report(error, -EBADMSG, "%s: it is no regular file", name);
+}
+
 int db_open(struct db *db, const char *directory, const char *name, unsigned flags,
             uint64_t map_bytes, const struct db_layout *layout, struct beck_error *error)
 {
@@ -178,12 +194,17 @@ int db_open(struct db *db, const char *directory, const char *name, unsigned fla
         return report(error, -ENOMEM, "%s: out of memory", name);
     if (map_bytes == 0)
         map_bytes = DB_MAP_BYTES_DEFAULT;
+    int r = db_check_kind(path, name, "", error);
+    if (r == 0 && !(flags & DB_OPEN_ALONE))
+        r = db_check_kind(path, name, "-lock", error);
+    if (r < 0)
+        return r;
     if ((read_only || !(flags & DB_OPEN_CREATE)) && stat(path, &info) < 0)
         return report_errno(error, -errno, "%s: cannot be opened", name);
     /* LMDB would fill it, or fail without saying why. */
-    if ((read_only || !(flags & DB_OPEN_CREATE)) && S_ISREG(info.st_mode) && info.st_size == 0)
+    if ((read_only || !(flags & DB_OPEN_CREATE)) && info.st_size == 0)
         return report(error, -EBADMSG, "%s: it is empty", name);
-    int r = db_open_env(db, path, env_flags, map_bytes);
+    r = db_open_env(db, path, env_flags, map_bytes);
     /* Who may not write the lock file reads without it: every value is checked, reads are short,
      * and tried again where others may have written over what was read. */
     if (read_only && (r == -EACCES || r == -EROFS))

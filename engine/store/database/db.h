@@ -52,7 +52,8 @@ enum db_open_flags {
 
 /*
  * Open the file `name` in `directory` with its databases. -ENOENT: it or a required one of them is
- * missing. -EBADMSG: not LMDB's, or damaged.
+ * missing. -EBADMSG: not LMDB's, no file at all, or damaged. -EINVAL: where LMDB's
+ * lock file has to be is something else.
  */
 int db_open(struct db *db, const char *directory, const char *name, unsigned flags,
             uint64_t map_bytes, const struct db_layout *layout, struct beck_error *error);

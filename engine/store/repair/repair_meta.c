@@ -567,7 +567,9 @@ static int replace(struct rebuild *rebuild)
     const struct io *io = repair->store.io;
     int directory = repair->store.directory;
     int r = write_new(rebuild);
-    if (r == 0 && !rebuild->walk.is_missing)
+    if (r == 0 && rebuild->walk.is_no_file)
+        r = repair_move(repair, STORE_PATH_META, rebuild->error);
+    else if (r == 0 && !rebuild->walk.is_missing)
         r = repair_keep(repair, STORE_PATH_META, 0, UINT64_MAX, rebuild->error);
     if (r < 0)
         return r;

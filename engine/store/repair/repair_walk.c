@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #define KEY_BYTES_MOST   511
@@ -396,14 +397,20 @@ int repair_walk(const char *directory, const char *name, const struct db_layout 
 {
     struct parent parent = {.layout = layout, .walk = ret_walk, .visit = visit, .context = context};
     _cleanup_free_ char *path = NULL;
+    struct stat info = {0};
     int r = 0;
     *ret_walk = (struct repair_walk){0};
     CHECK(layout->count < DB_DATABASES_MAX);
     if (asprintf(&path, "%s/%s", directory, name) < 0)
         return -ENOMEM;
-    if (access(path, F_OK) < 0) {
+    if (stat(path, &info) < 0 && errno != ELOOP) {
         ret_walk->is_missing = errno == ENOENT;
         return errno == ENOENT ? 0 : -errno;
+    }
+    ret_walk->is_no_file = !S_ISREG(info.st_mode);
+    if (ret_walk->is_no_file) {
+        (void)snprintf(ret_walk->why, sizeof(ret_walk->why), "it is no regular file");
+        return 0;
     }
     for (unsigned from = 0; r == 0 && from <= layout->count; from = parent.database + 1)
         r = walk_from(&parent, path, map_bytes, values, from);

@@ -25,6 +25,7 @@ typedef int (*repair_pair_visit)(void *context, const struct repair_pair *pair);
 /* What a walk found. */
 struct repair_walk {
     bool is_missing;
+    bool is_no_file;                 /* but a folder, a FIFO or the like */
     char why[160];                   /* the first thing that is wrong; "": nothing is */
     bool is_whole[DB_DATABASES_MAX]; /* all pairs of this database were seen */
     uint64_t bad_pairs;
