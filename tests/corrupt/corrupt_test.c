@@ -32,6 +32,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #define RECORDS     6
@@ -419,13 +420,15 @@ static int look_in_child(struct fixture *fixture)
 {
     static const int deaths[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
     static const struct rlimit no_core = {0};
+    /* Of the processor's time: it may have to wait for its turn. */
+    static const struct itimerval hangs = {.it_value = {.tv_sec = 10}};
     struct beck_store *store = NULL;
     struct beck_partition *partition = NULL;
     bool right = true;
     (void)setrlimit(RLIMIT_CORE, &no_core);
     for (size_t i = 0; i < sizeof(deaths) / sizeof(deaths[0]); i++)
         (void)signal(deaths[i], SIG_DFL);
-    (void)alarm(10);
+    (void)setitimer(ITIMER_PROF, &hangs, NULL);
     if (verify_tells(fixture))
         *look = LOOK_TOLD;
     if (beck_store_open(fixture->path, 0, &fixture_options, &store, NULL) < 0)
