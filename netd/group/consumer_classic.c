@@ -279,6 +279,7 @@ static void join_take(struct group *group, struct consumer_member *member, struc
 {
     struct metadata metadata;
     bool is_new = !member;
+    bool replaces = member && !member->is_classic && join->member_id.length == 0;
     int result = metadata_read(&metadata, group, join->protocols[0].metadata);
     if (result == 0 && is_new) {
         member = consumer_member_new(group, id, join->instance_id);
@@ -307,6 +308,8 @@ static void join_take(struct group *group, struct consumer_member *member, struc
         .member_id = id,
     };
     join->wait.end = join_end;
+    if (replaces) /* what it was before may have been the last new one */
+        (void)consumer_downgrade(group);
     group_await(group, &join->wait);
 }
 

@@ -228,6 +228,30 @@ static void a_classic_group_that_was_left_rebalances_after_a_restart(void **stat
     assert_int_equal(actor_heartbeat(&actor), KAFKA_ILLEGAL_GENERATION);
 }
 
+/* A static one says nothing when it goes: another comes in its place. */
+static void the_last_new_member_that_is_replaced_leaves_a_classic_group(void **state)
+{
+    struct pair *pair = *state;
+    struct actor actor = actor_new(&pair->world, "c");
+    actor.wants = wants_t;
+    actor.wants_bytes = sizeof(wants_t) - 1;
+    actor.instance = "i";
+    pair->x.instance = "i";
+    member_joined(&pair->x);
+    actor_join(&actor);
+    world_settle(&pair->world);
+    assert_int_equal(actor.error, KAFKA_NONE);
+    assert_string_equal(group_type_name(world_group(&pair->world)), "classic");
+    actor_sync(&actor, NULL);
+    assert_int_equal(actor.error, KAFKA_REBALANCE_IN_PROGRESS);
+    actor_join(&actor);
+    assert_string_equal(actor.leader, actor.id);
+    actor_sync_own(&actor, has_all, sizeof(has_all) - 1);
+    world_settle(&pair->world);
+    assert_int_equal(actor.error, KAFKA_NONE);
+    assert_int_equal(world_state(&pair->world), GROUP_STABLE);
+}
+
 static void a_silent_new_member_leaves_a_classic_group(void **state)
 {
     struct pair *pair = *state;
@@ -359,6 +383,7 @@ int main(void)
         TEST(a_group_that_cannot_be_converted_has_nothing_to_save),
         TEST(the_last_new_member_leaves_a_classic_group),
         TEST(a_classic_group_that_was_left_rebalances_after_a_restart),
+        TEST(the_last_new_member_that_is_replaced_leaves_a_classic_group),
         TEST(a_silent_new_member_leaves_a_classic_group),
         TEST(a_silent_classic_member_is_out),
         TEST(a_static_classic_member_comes_back_as_a_new_one),
