@@ -161,17 +161,18 @@ def both_protocols():
 
 
 def static_members_change_over():
-    """One after the other is started anew with the new protocol. It does not say that it goes."""
+    """One after the other is started anew with the other protocol. It does not say that it goes."""
     with Folder() as folder, Beckd(os.path.join(folder, 'store'), *OPTIONS) as daemon:
         begin(daemon)
         members = [Member(daemon, 'classic', '--group-instance-id', one) for one in 'ab']
         ok(have(members, [3, 3]), 'two static members of the classic protocol',
            [m.partitions for m in members])
-        for at, one in enumerate('ab'):
-            members[at].end()
-            members[at] = Member(daemon, 'consumer', '--group-instance-id', one)
-            ok(have(members, [3, 3]), f'{one} comes back with the new protocol',
-               [m.partitions for m in members])
+        for protocol in ('consumer', 'classic'):
+            for at, one in enumerate('ab'):
+                members[at].end()
+                members[at] = Member(daemon, protocol, '--group-instance-id', one)
+                ok(have(members, [3, 3]), f'{one} comes back with the protocol {protocol}',
+                   [m.partitions for m in members])
         produce(daemon, 600)
         ok(consumed(members, 600), 'and they go on', [m.consumed for m in members])
         for one in members:
