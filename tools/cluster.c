@@ -55,6 +55,14 @@ static int code_of(rd_kafka_resp_err_t wrong)
     }
 }
 
+const char *cluster_why(rd_kafka_resp_err_t wrong)
+{
+    return wrong == RD_KAFKA_RESP_ERR__TRANSPORT || wrong == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN ||
+                   wrong == RD_KAFKA_RESP_ERR__RESOLVE
+               ? "no broker answers"
+               : rd_kafka_err2str(wrong);
+}
+
 int cluster_error(struct beck_error *error, rd_kafka_resp_err_t wrong, const char *format, ...)
 {
     char what[256];
@@ -64,7 +72,7 @@ int cluster_error(struct beck_error *error, rd_kafka_resp_err_t wrong, const cha
     (void)vsnprintf(what, sizeof(what), format, arguments);
     va_end(arguments);
     int code = code_of(wrong);
-    return report(error, code, "%s: %s", what, rd_kafka_err2str(wrong));
+    return report(error, code, "%s: %s", what, cluster_why(wrong));
 }
 
 int64_t cluster_gone_ms(const struct tool *tool, const char *name)
@@ -243,7 +251,7 @@ int cluster_find_topic(const struct tool *tool, rd_kafka_t *client, const char *
     rd_kafka_resp_err_t wrong = rd_kafka_metadata(client, 1, NULL, &metadata, CLUSTER_PATIENCE_MS);
     if (wrong)
         return tool_failed("%s: cannot list the topics: %s", cluster_name(tool),
-                           rd_kafka_err2str(wrong));
+                           cluster_why(wrong));
     for (int i = 0; i < metadata->topic_cnt; i++) {
         if (strcmp(metadata->topics[i].topic, topic) == 0)
             count = metadata->topics[i].partition_cnt;

@@ -51,6 +51,9 @@ const char *cluster_name(const struct tool *tool);
 int cluster_find_topic(const struct tool *tool, rd_kafka_t *client, const char *topic,
                        uint32_t *ret_partition_count);
 
+/* librdkafka's words, where they say what matters. */
+const char *cluster_why(rd_kafka_resp_err_t wrong);
+
 /* Fill in an error from librdkafka's, behind what was being done. Returns the code: -ENOENT,
  * -EEXIST, -EBUSY (a group has members), -EAGAIN (a group's coordinator or a partition's
  * leader is on its way to another broker), -ETIMEDOUT (nobody answers), -EACCES, else -EIO. */

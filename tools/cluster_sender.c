@@ -69,7 +69,7 @@ static int check(struct cluster_sender *sender)
         (void)tool_failed("topic %s: no broker took the records within %d s", sender->base.topic,
                           (int)(sender->gone_ms / 1000));
     else if (!sender->has_said)
-        (void)tool_failed("topic %s: %s", sender->base.topic, rd_kafka_err2str(sender->wrong));
+        (void)tool_failed("topic %s: %s", sender->base.topic, cluster_why(sender->wrong));
     sender->has_said = true;
     return TOOL_FAILED;
 }
@@ -148,7 +148,7 @@ static int cluster_sender_add(struct sender *base, int32_t partition,
         if (headers != NULL)
             rd_kafka_headers_destroy(headers);
         return tool_failed("%s %llu: %s", origin->what, (unsigned long long)origin->number,
-                           rd_kafka_err2str(wrong));
+                           cluster_why(wrong));
     }
     (void)rd_kafka_poll(sender->client, 0);
     if (ret_partition != NULL)
@@ -168,7 +168,7 @@ static int cluster_sender_flush(struct sender *base)
             return stop(sender);
     }
     if (!sender->has_said && wrong)
-        return tool_failed("topic %s: %s", base->topic, rd_kafka_err2str(wrong));
+        return tool_failed("topic %s: %s", base->topic, cluster_why(wrong));
     return check(sender);
 }
 
@@ -186,7 +186,7 @@ static int find_topic(rd_kafka_t *client, const char *topic, uint32_t *ret_count
     rd_kafka_topic_t *handle = rd_kafka_topic_new(client, topic, NULL);
 
     if (handle == NULL)
-        return tool_failed("topic %s: %s", topic, rd_kafka_err2str(rd_kafka_last_error()));
+        return tool_failed("topic %s: %s", topic, cluster_why(rd_kafka_last_error()));
     rd_kafka_resp_err_t wrong = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
     for (int tries = 0; tries < 5 && wrong == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE; tries++) {
         wrong = rd_kafka_metadata(client, 0, handle, &metadata, CLUSTER_PATIENCE_MS);
@@ -199,7 +199,7 @@ static int find_topic(rd_kafka_t *client, const char *topic, uint32_t *ret_count
         rd_kafka_metadata_destroy(metadata);
     }
     rd_kafka_topic_destroy(handle);
-    return wrong ? tool_failed("topic %s: %s", topic, rd_kafka_err2str(wrong)) : TOOL_OK;
+    return wrong ? tool_failed("topic %s: %s", topic, cluster_why(wrong)) : TOOL_OK;
 }
 
 int sender_of_cluster(const struct tool *tool, const char *topic,
@@ -214,6 +214,7 @@ int sender_of_cluster(const struct tool *tool, const char *topic,
         {"enable.idempotence", all ? "true" : "false"},
         {"compression.codec", codecs[options->compression]},
         {"partitioner", "murmur2_random"},
+        {"sticky.partitioning.linger.ms", "0"}, /* without a key to all, not to one for a while */
         {"linger.ms", "5"},
         {"message.max.bytes", "100000000"},
         {"message.timeout.ms", CLUSTER_GONE_TEXT},
@@ -227,6 +228,7 @@ int sender_of_cluster(const struct tool *tool, const char *topic,
     if (sender == NULL)
         return tool_failed("not enough memory");
     sender->acks = options->acks;
+    sender->turn = (uint32_t)parse_now_ms(); /* each run begins elsewhere */
     sender->gone_ms = cluster_gone_ms(tool, "message.timeout.ms");
     if (cluster_client_new(tool, RD_KAFKA_PRODUCER, settings, &calls, &sender->client, &error) <
         0) {

@@ -57,7 +57,7 @@ static int commit(struct member *member, bool is_last)
     member->is_dirty = false;
     if (wrong && wrong != RD_KAFKA_RESP_ERR__NO_OFFSET && (is_last || !was_left_behind(wrong)))
         return tool_failed("group %s: cannot commit: %s", member->consume->group,
-                           rd_kafka_err2str(wrong));
+                           cluster_why(wrong));
     return TOOL_OK;
 }
 
@@ -215,7 +215,7 @@ static int join(struct member *member)
     rd_kafka_topic_partition_list_add(topics, member->consume->topic, RD_KAFKA_PARTITION_UA);
     rd_kafka_resp_err_t wrong = rd_kafka_subscribe(member->client, topics);
     rd_kafka_topic_partition_list_destroy(topics);
-    return wrong ? tool_failed("group %s: %s", member->consume->group, rd_kafka_err2str(wrong))
+    return wrong ? tool_failed("group %s: %s", member->consume->group, cluster_why(wrong))
                  : TOOL_OK;
 }
 

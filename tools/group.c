@@ -36,6 +36,7 @@ enum { OPTION_SHIFT = TOOL_OPTION_FIRST, OPTION_EXECUTE, OPTION_DRY_RUN, OPTION_
 
 struct group_options {
     bool is_long;
+    bool is_dry; /* said so, which is the default, too */
     struct group_reset reset;
 };
 
@@ -303,8 +304,11 @@ static int take_option(struct tool *tool, struct group_options *options, int opt
         return -1;
     case OPTION_EXECUTE:
     case OPTION_DRY_RUN:
-        reset->execute = option == OPTION_EXECUTE;
-        return -1;
+        options->is_dry |= option == OPTION_DRY_RUN;
+        reset->execute |= option == OPTION_EXECUTE;
+        return options->is_dry && reset->execute
+                   ? tool_misused(tool, "--execute and --dry-run: one of the two")
+                   : -1;
     case OPTION_FORCE:
         reset->force = true;
         return -1;

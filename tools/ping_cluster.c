@@ -36,7 +36,7 @@ static int ask(const struct cluster_ping *ping, rd_kafka_t *client)
 
     rd_kafka_resp_err_t wrong = rd_kafka_metadata(client, 0, NULL, &metadata, CLUSTER_PATIENCE_MS);
     if (wrong)
-        return tool_failed("%s: %s", cluster_name(ping->base.tool), rd_kafka_err2str(wrong));
+        return tool_failed("%s: %s", cluster_name(ping->base.tool), cluster_why(wrong));
     rd_kafka_metadata_destroy(metadata);
     return TOOL_OK;
 }
@@ -97,8 +97,7 @@ static int start(struct cluster_ping *ping)
     if (code != TOOL_OK)
         return code;
     if (rd_kafka_consume_start(ping->topic, ping->base.partition, RD_KAFKA_OFFSET_END) < 0)
-        return tool_failed("topic %s: %s", ping->base.topic,
-                           rd_kafka_err2str(rd_kafka_last_error()));
+        return tool_failed("topic %s: %s", ping->base.topic, cluster_why(rd_kafka_last_error()));
     rd_kafka_message_t *message =
         rd_kafka_consume(ping->topic, ping->base.partition, CLUSTER_PATIENCE_MS);
     rd_kafka_resp_err_t wrong = message != NULL ? message->err : RD_KAFKA_RESP_ERR__TIMED_OUT;
@@ -107,7 +106,7 @@ static int start(struct cluster_ping *ping)
     if (!wrong || wrong == RD_KAFKA_RESP_ERR__PARTITION_EOF)
         return TOOL_OK;
     return tool_failed("topic %s partition %d: %s", ping->base.topic, (int)ping->base.partition,
-                       rd_kafka_err2str(wrong));
+                       cluster_why(wrong));
 }
 
 static int produce(struct cluster_ping *ping, const char *text)
@@ -116,7 +115,7 @@ static int produce(struct cluster_ping *ping, const char *text)
         ping->producer, RD_KAFKA_V_TOPIC(ping->base.topic),
         RD_KAFKA_V_PARTITION(ping->base.partition), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
         RD_KAFKA_V_VALUE((void *)(uintptr_t)text, strlen(text)), RD_KAFKA_V_END);
-    return wrong ? tool_failed("topic %s: %s", ping->base.topic, rd_kafka_err2str(wrong)) : TOOL_OK;
+    return wrong ? tool_failed("topic %s: %s", ping->base.topic, cluster_why(wrong)) : TOOL_OK;
 }
 
 /* Wait for the very record; others may write to the topic too. */
@@ -133,7 +132,7 @@ static int await(struct cluster_ping *ping, const char *text)
         (void)rd_kafka_poll(ping->producer, 0);
         if (ping->wrong)
             return tool_failed("topic %s partition %d: %s", ping->base.topic,
-                               (int)ping->base.partition, rd_kafka_err2str(ping->wrong));
+                               (int)ping->base.partition, cluster_why(ping->wrong));
         if (found)
             return TOOL_OK;
     }

@@ -56,7 +56,7 @@ int tool_common_option(struct tool *tool, int option, char **argv)
         return -1;
     case 'b':
         tool->brokers = optarg;
-        return -1;
+        return optarg[0] != '\0' ? -1 : tool_misused(tool, "which brokers? -b HOST:PORT");
     case 'X':
         return tool_take_config(tool, optarg, &tool->client_settings);
     case TOOL_OPTION_HELP:

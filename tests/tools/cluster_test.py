@@ -64,6 +64,9 @@ def partitions():
         ok(True, 'keys go to the same partitions')
         equal(must(at(address, 'produce', 't', '-p', '2', 'last')).out.split()[1], '2', '-p names one')
         equal(at(address, 'consume', 't', '-p', '2', '-o', '-1').out, 'last\n', 'and is read alone')
+        must(beck(store, 'topic', 'create', 'spread', '-p', '3'))
+        sent = must(at(address, 'produce', 'spread', stdin='line\n' * 300)).out
+        equal(sent.count(' records to spread, partition '), 3, 'lines without a key go to all partitions')
         lines = sorted(at(address, 'consume', 't').out.splitlines())
         equal(lines, sorted(beck(store, 'consume', 't').out.splitlines()), 'all partitions, as one')
 
@@ -139,7 +142,9 @@ def errors():
             ok(found.code == code and text in found.err and found.out == '', what, found)
         begin = time.monotonic()
         found = run(BECK, 'consume', '-b', '127.0.0.1:1', 't')
-        ok(found.code == 1 and '127.0.0.1:1' in found.err, 'nobody there', found)
+        ok(found.code == 1 and '127.0.0.1:1' in found.err and 'no broker answers' in found.err, 'nobody there', found)
+        found = run(BECK, 'topic', 'list', '-b', '')
+        ok(found.code == 2 and 'which brokers?' in found.err, 'no address', found)
         ok(time.monotonic() - begin < 60, 'it does not wait for ever')
 
 

@@ -88,6 +88,8 @@ def misuse():
         fails(store('group', 'frob'), 2, 'none of', 'an unknown action')
         fails(store('group', 'reset', '-o', 'end'), 2, 'which group', 'reset of nothing')
         fails(store('group', 'reset', 'g'), 2, 'where to', 'reset to nowhere')
+        fails(store('group', 'reset', 'g', '-o', 'end', '--dry-run', '--execute'), 2, 'one of the two',
+              'a dry run that is done')
         fails(store('group', 'reset', 'g', '-o', 'end', '--shift', '1'), 2, 'once', 'reset to two places')
         fails(store('group', 'reset', 'g', '-o', 'middle'), 2, 'middle', 'reset to no place')
         fails(store('group', 'reset', 'g', '--shift', 'x'), 2, "'x'", 'a shift by no number')
