@@ -220,11 +220,13 @@ class Traffic:
         for line in reader.stdout:
             lines.append(line)
 
-    def flows(self):
-        """Do records of after now arrive, with each reader?"""
+    def flows(self, name):
+        """Records of after now arrive, with each reader."""
         wanted = self.sent + 200
-        return wait_until(lambda: self.sent >= wanted and all(len(lines) >= wanted for lines in self.lines),
+        flow = wait_until(lambda: self.sent >= wanted and all(len(lines) >= wanted for lines in self.lines),
                           START_SECONDS)
+        ok(flow, name, f'{self.sent} were sent, arrived: {[len(lines) for lines in self.lines]}, ends: '
+           f'{[one.poll() for one in (self.producer, *self.readers)]}')
 
     def end(self, what):
         self.ended = True
@@ -248,9 +250,9 @@ class Traffic:
 
 def killed(cluster):
     traffic = Traffic(cluster, 'k')
-    ok(traffic.flows(), 'records flow')
+    traffic.flows('records flow')
     cluster[2].stop(kill=True)
-    ok(traffic.flows(), 'a broker is killed: they go on')
+    traffic.flows('a broker is killed: they go on')
     traffic.end('killed')
 
 
@@ -296,9 +298,9 @@ def moved(cluster):
                   len(re.findall(r'in-sync \d,\d,\d\n', at(cluster, 'topic', 'show', 't').out)), START_SECONDS),
        'and is in sync')
     traffic = Traffic(cluster, 'm')
-    ok(traffic.flows(), 'records flow')
+    traffic.flows('records flow')
     cluster[3].stop()
-    ok(traffic.flows(), 'leaders moved: they go on')
+    traffic.flows('leaders moved: they go on')
     traffic.end('moved')
 
 
