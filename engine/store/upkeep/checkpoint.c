@@ -39,9 +39,25 @@ struct checkpoint_round {
     struct beck_store *store;
     int64_t until_ms; /* monotonic */
     uint32_t from;    /* the slot to go on with */
-    struct checkpoint_item items[CHECKPOINT_BATCH];
     size_t count;
+    struct checkpoint_item items[CHECKPOINT_BATCH];
 };
+
+/* An empty one. Of the many items there may be, memory that none needs is not touched. */
+static struct checkpoint_round *round_new(struct beck_store *store, int64_t until_ms,
+                                          struct beck_error *error)
+{
+    struct checkpoint_round *round = malloc(sizeof(*round));
+    if (!round) {
+        (void)report(error, -ENOMEM, "out of memory");
+        return NULL;
+    }
+    round->store = store;
+    round->until_ms = until_ms;
+    round->from = 1;
+    round->count = 0;
+    return round;
+}
 
 /* ---- which partitions ---------------------------------------------------------------------- */
 
@@ -322,20 +338,18 @@ bool checkpoint_is_due(struct beck_store *store, bool all, uint32_t *next_ms)
 
 int checkpoint_run(struct beck_store *store, bool all, struct beck_error *error)
 {
-    _cleanup_free_ struct checkpoint_round *round = calloc(1, sizeof(*round));
+    int64_t until_ms = all ? INT64_MAX : store_monotonic_ms() + CHECKPOINT_RUN_MS;
+    _cleanup_free_ struct checkpoint_round *round = round_new(store, until_ms, error);
     uint32_t slots = atomic_load(&live_store(&store->live)->slots);
     uint64_t dirty_bytes = 0;
     int r = 0;
     if (!round)
-        return report(error, -ENOMEM, "out of memory");
+        return -ENOMEM;
     /* Appends go on without checkpoints; index.mdb does not grow for ever. */
     if (!all && db_is_held_back(&store->index))
         return 0;
-    round->store = store;
-    round->until_ms = all ? INT64_MAX : store_monotonic_ms() + CHECKPOINT_RUN_MS;
-    round->from = all || store->checkpoint_from < 1 || store->checkpoint_from >= slots
-                      ? 1
-                      : store->checkpoint_from;
+    if (!all && store->checkpoint_from >= 1 && store->checkpoint_from < slots)
+        round->from = store->checkpoint_from;
     (void)store_is_dirty(store, &dirty_bytes);
     while (r == 0 && round->from < slots && !round_is_late(round)) {
         round_collect(round, all || dirty_bytes >= CHECKPOINT_STORE_BYTES);
@@ -352,12 +366,11 @@ int checkpoint_run(struct beck_store *store, bool all, struct beck_error *error)
 
 int checkpoint_partition(struct beck_partition *partition, struct beck_error *error)
 {
-    _cleanup_free_ struct checkpoint_round *round = calloc(1, sizeof(*round));
-    struct checkpoint_item *item = round ? &round->items[0] : NULL;
+    _cleanup_free_ struct checkpoint_round *round = round_new(partition->store, INT64_MAX, error);
     if (!round)
-        return report(error, -ENOMEM, "out of memory");
-    round->store = partition->store;
-    round->until_ms = INT64_MAX;
+        return -ENOMEM;
+    struct checkpoint_item *item = &round->items[0];
+    *item = (struct checkpoint_item){.partition = NULL};
     int r = partition_open_slot(partition->store, partition->slot_number, &item->partition, error);
     if (r < 0)
         return r;
