@@ -349,6 +349,29 @@ static void no_offset_is_given_out_twice_however_often_the_index_is_lost(void **
     }
 }
 
+static void no_offset_is_given_out_twice_where_a_repair_makes_meta_mdb_anew(void **state)
+{
+    static const char *const lost[] = {STORE_PATH_META, STORE_PATH_META_COPY, STORE_PATH_INDEX,
+                                       STORE_PATH_LIVE};
+    struct fixture *fixture = *state;
+    struct beck_repair_totals totals;
+    char segment[PATH_MAX];
+    char path[PATH_MAX];
+    fill_up_to(fixture, (int64_t)1 << 30);
+    segment_path(fixture, "t", 0, 0, segment);
+    fixture_close(fixture);
+    file_cut(segment, file_size(segment));
+    for (size_t i = 0; i < 4; i++) {
+        store_file(fixture, lost[i], path);
+        assert_int_equal(unlink(path), 0);
+    }
+    must(beck_store_repair(fixture->path, BECK_REPAIR_EXECUTE, &fixture_options, NULL, NULL,
+                           &totals, &fixture->error),
+         &fixture->error);
+    fixture_open(fixture);
+    assert_true(must_state(fixture->partition).next_offset >= (int64_t)1 << 30);
+}
+
 static void more_offsets_than_are_set_aside_wait_for_index_mdb(void **state)
 {
     struct fixture *fixture = *state;
@@ -408,6 +431,7 @@ int main(void)
         TEST(no_offset_is_given_out_twice_after_a_batch_that_takes_up_most),
         TEST(no_offset_is_given_out_twice_where_maintenance_does_not_come),
         TEST(no_offset_is_given_out_twice_however_often_the_index_is_lost),
+        TEST(no_offset_is_given_out_twice_where_a_repair_makes_meta_mdb_anew),
         TEST(more_offsets_than_are_set_aside_wait_for_index_mdb),
         TEST(a_checkpoint_does_not_take_back_what_was_set_aside),
         TEST(a_record_beyond_the_reach_of_its_segment_begins_another),
