@@ -3,8 +3,8 @@
  * beck verify: read everything and say what is damaged, one line each. A store is left to the
  * library, opened read-only, so that nothing is repaired by looking, and read by a thread for each
  * processor; before that its LMDB files are walked over in a child process, as damage in them may
- * crash who reads them. A segment file is walked by the format layer alone. Exit code 0: sound; 1:
- * damaged; 2: it could not be checked.
+ * crash who reads them. Where one is lost, the segments are checked without. A segment file is
+ * walked by the format layer alone. Exit code 0: sound; 1: damaged; 2: it could not be checked.
  */
 #include "database_walk.h"
 #include "parse.h"
@@ -13,6 +13,7 @@
 #include "signals.h"
 #include "tool.h"
 #include "utf8.h"
+#include "verify_alone.h"
 #include "verify_log_dir.h"
 
 #include <errno.h>
@@ -250,6 +251,30 @@ static int walk_databases(struct tool *tool, struct verify *verify)
     return damages;
 }
 
+/* A database is damaged: check what can be without it. */
+static int verify_rest(struct tool *tool, struct verify *verify, int damages)
+{
+    const struct verify_alone what = {.store = tool->store_path,
+                                      .topic = verify->topic,
+                                      .partition = verify->partition,
+                                      .damage = on_damage,
+                                      .context = verify};
+    struct beck_verify_totals totals;
+    struct beck_error error;
+
+    int more = verify_alone(&what, &totals, &error);
+    if (more < 0) {
+        (void)(signals_caught() ? tool_failed("stopped before the end")
+                                : tool_failed_error(&error));
+        return COULD_NOT_CHECK;
+    }
+    print_totals(verify, &totals, damages + more);
+    (void)tool_failed("only segments were checked, each by itself: digests, the index and the "
+                      "records of topics and groups need a sound meta.mdb and index.mdb; \"beck "
+                      "repair\" makes these anew");
+    return TOOL_FAILED;
+}
+
 static int verify_store(struct tool *tool, struct verify *verify)
 {
     struct beck_store *store = NULL;
@@ -257,12 +282,8 @@ static int verify_store(struct tool *tool, struct verify *verify)
 
     if (damages < 0)
         return COULD_NOT_CHECK;
-    if (damages > 0) {
-        const struct beck_verify_totals nothing = {.partitions = 0};
-        print_totals(verify, &nothing, damages);
-        (void)tool_failed("nothing else was read: the store cannot be opened for it safely");
-        return TOOL_FAILED;
-    }
+    if (damages > 0)
+        return verify_rest(tool, verify, damages);
     if (tool_open(tool, TOOL_LOOK, &store) != TOOL_OK)
         return COULD_NOT_CHECK;
     int code = verify_open_store(verify, store);
