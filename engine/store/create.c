@@ -114,10 +114,7 @@ static int create_meta(const char *path, int directory, uint64_t map_bytes, bool
 {
     const char *name = has_meta ? STORE_PATH_META : META_NEW;
     struct db meta = {0};
-    int r = has_meta ? 0 : remove_file(io, directory, META_NEW);
-    if (r < 0)
-        return report_errno(error, r, "what an earlier creation left cannot be removed");
-    r = db_open(&meta, path, name, DB_OPEN_CREATE, map_bytes, &meta_layout, error);
+    int r = db_open(&meta, path, name, DB_OPEN_CREATE, map_bytes, &meta_layout, error);
     if (r == 0)
         r = fill_meta(&meta, configs, error);
     db_close(&meta);
@@ -151,7 +148,10 @@ int create_in(const char *path, int directory, uint64_t map_bytes, const struct 
     if (meta < 0 && meta != -ENOENT)
         return report_errno(error, meta, "meta.mdb: cannot be opened");
     r = meta >= 0 ? 0 : create_index(path, directory, map_bytes, io, error);
-    /* What a store has is there for good before it is one. */
+    if (r == 0 && meta < 0 && (r = remove_file(io, directory, META_NEW)) < 0)
+        (void)report_errno(error, r, "what an earlier creation left cannot be removed");
+    /* What a store has is there for good before it is one; and what an earlier creation left is
+     * gone for good before another has its name: power loss could let the renaming apply to it. */
     if (r == 0 && meta < 0 && (r = io->sync(io, directory)) < 0)
         (void)report_errno(error, r, "the directory cannot be synced");
     if (r == 0)

@@ -551,10 +551,15 @@ static int write_new(struct rebuild *rebuild)
     struct beck_store *store = &rebuild->repair->store;
     const struct io *io = store->io;
     _cleanup_free_ char *path = NULL;
-    (void)io->remove(io, store->directory, META_NEW, false);
+    /* For good: power loss could let the renaming apply to what an earlier repair left. */
+    int r = io->remove(io, store->directory, META_NEW, false);
+    if (r == 0)
+        r = io->sync(io, store->directory);
+    if (r < 0 && r != -ENOENT)
+        return report_errno(rebuild->error, r, "%s: cannot be removed", META_NEW);
     if (asprintf(&path, "%s/%s", store->path, META_NEW) < 0)
         return -ENOMEM;
-    int r = db_errno(mdb_env_copy2(rebuild->meta->env, path, MDB_CP_COMPACT));
+    r = db_errno(mdb_env_copy2(rebuild->meta->env, path, MDB_CP_COMPACT));
     _cleanup_close_ int fd = r < 0 ? -1 : io->open(io, store->directory, META_NEW, O_RDWR, 0);
     if (r == 0)
         r = fd < 0 ? fd : io->sync_data(io, fd);
