@@ -279,6 +279,8 @@ static int parse_command_line(struct tool *tool, struct dump *dump, int argc, ch
     if (argc - optind != 1)
         return tool_misused(tool, argc == optind ? "which topic or file?" : "one at a time");
     dump->what = argv[optind];
+    if (dump->partition >= 0 && dump->log_dir == NULL && tool_is_segment_file(dump->what))
+        return tool_misused(tool, "a file has no partitions");
     dump->print.indent = dump->batches;
     return -1;
 }

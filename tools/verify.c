@@ -455,6 +455,8 @@ static int run(struct tool *tool, int argc, char **argv)
     argv += optind;
     progress_begin(&verify.progress, "verifying");
     verify.files = argc > 0 && verify.log_dir == NULL && tool_is_segment_file(argv[0]);
+    if (verify.files && verify.partition >= 0)
+        return tool_misused(tool, "a file has no partitions");
     if (verify.files)
         return verify_files(&verify, argv, argc);
     if (argc > 1)

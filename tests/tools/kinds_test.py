@@ -137,6 +137,10 @@ def named_files():
                 result = beck(None, command, path, seconds=PATIENCE)
                 ok(result.code in (1, 2) and result.out == '' and path in result.err,
                    f'{command} of a {kind.__name__}', result)
+        path = segments_of(make(folder))[0]
+        for command in ('dump', 'verify'):
+            result = beck(None, command, path, '-p', '0')
+            ok(result.code == 2 and 'a file has no partitions' in result.err, f'{command} of a partition of a file', result)
 
 
 def of_file(kind, name):
