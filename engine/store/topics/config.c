@@ -475,9 +475,11 @@ static bool resolve_is(const struct config_set *set, const struct config_set *de
 static int64_t resolve_limit(const struct config_set *set, const struct config_set *defaults,
                              const char *name)
 {
+    bool is_set =
+        (set && config_set_get(set, name)) || (defaults && config_set_get(defaults, name));
+    int64_t older = resolve_number(set, defaults, "message.timestamp.difference.max.ms");
     int64_t limit = resolve_number(set, defaults, name);
-    return limit == INT64_MAX ? resolve_number(set, defaults, "message.timestamp.difference.max.ms")
-                              : limit;
+    return older != INT64_MAX && (!is_set || limit == INT64_MAX) ? older : limit;
 }
 
 void config_resolve(const struct config_set *set, const struct config_set *defaults,

@@ -63,7 +63,7 @@ static const struct config_row rows[] = {
         "Kept for Kafka's tools; formats before v2 are not served."),
     ROW("message.format.version", "3.0-IV1", STRING, TEXT, NULL, 0, 0,
         "Kept for Kafka's tools; the format is v2."),
-    ROW("message.timestamp.after.max.ms", "9223372036854775807", LONG, NUMBER, NULL, 0, MOST,
+    ROW("message.timestamp.after.max.ms", "3600000", LONG, NUMBER, NULL, 0, MOST,
         "How far ahead of the clock a producer's timestamp may be."),
     ROW("message.timestamp.before.max.ms", "9223372036854775807", LONG, NUMBER, NULL, 0, MOST,
         "How far behind the clock a producer's timestamp may be."),

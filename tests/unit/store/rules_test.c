@@ -68,6 +68,7 @@ static void assert_limits(struct fixture *f, bool before, bool after)
 static void without_limits_any_time_is_taken(void **state)
 {
     struct fixture *f = *state;
+    (void)open_with(f, "message.timestamp.after.max.ms", "9223372036854775807");
     assert_limits(f, false, false);
     must(append_times(f, BECK_COMPRESSION_NONE, INT64_MIN + 1, 0, -1), &f->error);
     must(append_times(f, BECK_COMPRESSION_NONE, INT64_MAX, 0, 0), &f->error);
@@ -77,16 +78,24 @@ static void times_long_ago_are_refused(void **state)
 {
     struct fixture *f = *state;
     (void)open_with(f, "message.timestamp.before.max.ms", "3600000");
-    assert_limits(f, true, false);
+    assert_limits(f, true, true);
     assert_int_equal(append_times(f, BECK_COMPRESSION_NONE, INT64_MIN + 1, 0, 0), -ETIME);
 }
 
+/* More than an hour, where nothing is set. */
 static void times_far_ahead_are_refused(void **state)
 {
     struct fixture *f = *state;
-    (void)open_with(f, "message.timestamp.after.max.ms", "3600000");
     assert_limits(f, false, true);
     assert_int_equal(append_times(f, BECK_COMPRESSION_NONE, INT64_MAX, 0, 0), -ETIME);
+}
+
+static void how_far_ahead_is_refused_can_be_set(void **state)
+{
+    struct fixture *f = *state;
+    (void)open_with(f, "message.timestamp.after.max.ms", "36000000");
+    assert_limits(f, false, false);
+    assert_int_equal(append_times(f, BECK_COMPRESSION_NONE, now_ms() + 11 * HOUR, 0, 0), -ETIME);
 }
 
 static void the_older_name_limits_both_sides(void **state)
@@ -264,6 +273,7 @@ int main(void)
         TEST(without_limits_any_time_is_taken),
         TEST(times_long_ago_are_refused),
         TEST(times_far_ahead_are_refused),
+        TEST(how_far_ahead_is_refused_can_be_set),
         TEST(the_older_name_limits_both_sides),
         TEST(a_newer_name_goes_before_the_older_one),
         TEST(a_record_without_a_time_is_in_time),
