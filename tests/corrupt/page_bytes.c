@@ -36,7 +36,7 @@ static uint64_t number(const unsigned char *at, unsigned size)
 
 static void mark(struct walk *walk, size_t at, size_t size, enum page_byte class)
 {
-    memset(walk->class + at, class, size);
+    memset(walk->class + at, (int)class, size);
 }
 
 /* Numbers of a tree that nobody reads, or who writes to it only: all but flags and root, and the
