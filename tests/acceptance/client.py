@@ -16,6 +16,7 @@ import argparse
 import os
 import signal
 import sys
+import time
 
 import confluent_kafka
 
@@ -66,7 +67,10 @@ def produce(arguments):
     for number in range(1, arguments.count + 1):
         client.produce(arguments.topic, str(number), on_delivery=delivered)
         client.poll(0)
-    return 1 if client.flush(60) > 0 or failed else 0
+    end = time.monotonic() + 60
+    while len(client) > 0 and time.monotonic() < end:  # flush() would send before linger.ms is over
+        client.poll(0.1)
+    return 1 if len(client) > 0 or failed else 0
 
 
 def main():
