@@ -278,6 +278,12 @@ static int copy_records(struct consume *consume, struct merge *merge)
     return TOOL_OK;
 }
 
+static void show_before_wait(void *context)
+{
+    struct consume *consume = context;
+    output_flush(&consume->output);
+}
+
 static int consume_topic(struct consume *consume, const struct input *input)
 {
     struct merge *merge = NULL;
@@ -287,6 +293,8 @@ static int consume_topic(struct consume *consume, const struct input *input)
     if (code != TOOL_OK)
         return code;
     consume->several = consume->partition < 0 && topic.partition_count > 1;
+    input->source->before_wait = show_before_wait;
+    input->source->before_wait_context = consume;
     code = merge_new(input, &topic, consume->partition, consume->isolation, &merge);
     if (code == TOOL_OK)
         code = merge_seek(merge, &consume->start, consume->follow ? NULL : &consume->end);

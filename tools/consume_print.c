@@ -98,6 +98,7 @@ static int print_record(struct consume *consume, const struct beck_record *recor
 
 int consume_print(struct consume *consume, const struct beck_record *record, int32_t partition)
 {
+    output_flush_aged(&consume->output); /* also while nothing passes the filter */
     if (!filter_is_empty(&consume->filter) && !filter_passes(&consume->filter, record))
         return 0;
     int result = print_record(consume, record, partition);

@@ -12,9 +12,21 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { OUTPUT_BYTES = 1 << 20 };
+enum {
+    OUTPUT_BYTES = 1 << 20,
+    OUTPUT_AGE_MS = 100,
+};
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
 
 int output_init(struct output *output, int fd)
 {
@@ -45,6 +57,16 @@ void output_flush(struct output *output)
 {
     write_all(output, output->buffer, output->used);
     output->used = 0;
+}
+
+void output_flush_aged(struct output *output)
+{
+    int64_t now = now_ms();
+
+    if (now - output->flushed_ms < OUTPUT_AGE_MS)
+        return;
+    output_flush(output);
+    output->flushed_ms = now;
 }
 
 void output_write_large(struct output *output, const void *data, size_t size)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Standard output for what is large: one buffer, written in pieces of a mebibyte. The first failure
- * sticks: what comes after it is dropped, and the loop that produces it asks output_failed() when
+ * Standard output for what is large: one buffer, written in pieces of a mebibyte, or sooner where
+ * the caller says so. The first failure sticks: what comes after it is dropped, and the loop that produces it asks output_failed() when
  * it likes. Belongs to one thread. Do not mix with stdio without output_flush().
  */
 #ifndef TOOLS_OUTPUT_H
@@ -18,6 +18,7 @@ struct output {
     char *buffer;
     size_t used;
     size_t capacity;
+    int64_t flushed_ms; /* when it was written out last, on the coarse monotonic clock */
 };
 
 /* -ENOMEM. */
@@ -60,6 +61,10 @@ void output_format(struct output *output, const char *format, ...)
 
 /* Write out what is buffered. */
 void output_flush(struct output *output);
+
+/* The same, where the last time is a tenth of a second ago: who watches is not to wait for a buffer
+ * to fill. Costs a look at the clock. */
+void output_flush_aged(struct output *output);
 
 static inline bool output_failed(const struct output *output)
 {

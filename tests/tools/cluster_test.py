@@ -5,10 +5,11 @@
 import os
 import signal
 import subprocess
+import threading
 import time
 
 import tap
-from programs import BECK, Beckd, Folder, beck, must, run, wait_until
+from programs import BECK, PATIENCE, Beckd, Folder, beck, must, run, wait_until
 from tap import equal, ok
 
 
@@ -105,6 +106,33 @@ def following():
         reader.stdout.close()
 
 
+def following_what_flows():
+    """Records that come all the time are shown as they come, not once there is a large piece of them."""
+    with Setup() as (store, address):
+        must(beck(store, 'topic', 'create', 't'))
+        reader = subprocess.Popen([BECK, 'consume', '-b', address, 't', '-f'], stdout=subprocess.PIPE, text=True)
+        found = []
+        watcher = threading.Thread(target=lambda: found.extend(iter(reader.stdout.readline, '')))
+        watcher.start()
+        writer = subprocess.Popen([BECK, '--store', store, 'produce', 't'], stdin=subprocess.PIPE,
+                                  stdout=subprocess.DEVNULL, text=True)
+        sent = 0
+        give_up = time.monotonic() + PATIENCE
+        while len(found) < 100 and time.monotonic() < give_up:
+            writer.stdin.write(f'{sent}\n')
+            writer.stdin.flush()
+            sent += 1
+            time.sleep(0.002)
+        ok(len(found) >= 100, 'what flows is shown while it flows', f'{len(found)} of {sent} records')
+        writer.stdin.close()
+        writer.wait(PATIENCE)
+        ok(wait_until(lambda: len(found) == sent), 'and in the end all of it', f'{len(found)} of {sent}')
+        reader.send_signal(signal.SIGINT)
+        reader.wait(PATIENCE)
+        watcher.join()
+        reader.stdout.close()
+
+
 def stopped():
     """Who is stopped does not wait for a broker that does not answer."""
     setup = Setup()
@@ -148,4 +176,4 @@ def errors():
         ok(time.monotonic() - begin < 60, 'it does not wait for ever')
 
 
-tap.run(the_same, partitions, from_files, following, stopped, errors)
+tap.run(the_same, partitions, from_files, following, following_what_flows, stopped, errors)

@@ -280,6 +280,20 @@ static int gone(struct cluster_partition *partition, int64_t after_ms, struct be
                   (int)(after_ms / 1000));
 }
 
+/* The partition's next event, or NULL after a while. At its end nothing more is waited for. */
+static rd_kafka_message_t *take_event(const struct cluster_partition *partition)
+{
+    const struct source *source = partition->base.source;
+    int32_t number = partition->base.number;
+
+    rd_kafka_message_t *message = rd_kafka_consume(partition->topic, number, 0);
+    if (message != NULL || partition->at_end)
+        return message;
+    if (source->before_wait != NULL)
+        source->before_wait(source->before_wait_context);
+    return rd_kafka_consume(partition->topic, number, MESSAGE_WAIT_MS);
+}
+
 static int cluster_next(struct source_partition *base, struct beck_record *ret_record,
                         struct beck_error *error)
 {
@@ -298,8 +312,7 @@ static int cluster_next(struct source_partition *base, struct beck_record *ret_r
     if (partition->message != NULL)
         rd_kafka_message_destroy(partition->message);
     for (;;) {
-        partition->message = rd_kafka_consume(partition->topic, base->number,
-                                              partition->at_end ? 0 : MESSAGE_WAIT_MS);
+        partition->message = take_event(partition);
         if (partition->message == NULL && (partition->at_end || signals_caught()))
             return 0;
         if (partition->message == NULL) { /* the broker is slow, or gone for a while */

@@ -2,8 +2,8 @@
 /*
  * Where the reading commands get records from, whatever it is that holds them: a store, the log
  * directory of a stopped Kafka broker, single segment files. A command sees topics, partitions,
- * records and batches through this alone; a broker over the network is to be one more
- * implementation, so nothing here says that there are files.
+ * records and batches through this alone; brokers over the network are one of them
+ * (cluster_source.h), so nothing here says that there are files.
  *
  * A source belongs to one thread. Functions return 0 or a count, or a negative errno with a
  * sentence in `error`, as the library does.
@@ -80,6 +80,9 @@ struct source_ops {
 struct source {
     const struct source_ops *ops;
     bool grows; /* more may come while it is read */
+    /* Called before source_next() waits for what a broker says; NULL: nothing is to be done. */
+    void (*before_wait)(void *context);
+    void *before_wait_context;
 };
 
 struct source_partition {
