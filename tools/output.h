@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Standard output for what is large: one buffer, written in pieces of a mebibyte, or sooner where
- * the caller says so. The first failure sticks: what comes after it is dropped, and the loop that produces it asks output_failed() when
- * it likes. Belongs to one thread. Do not mix with stdio without output_flush().
+ * the caller says so. The first failure sticks: what comes after it is dropped, and the loop that
+ * produces it asks output_failed() when it likes. Belongs to one thread. Do not mix with stdio
+ * without output_flush().
  */
 #ifndef TOOLS_OUTPUT_H
 #define TOOLS_OUTPUT_H
