@@ -146,7 +146,8 @@ def memory_of_looks():
             thread.join()
         ok(whole >= 200, 'they are answered one after the other', f'{whole} of 240')
         peak = daemon.status('VmHWM') - before
-        ok(peak < 100000 * MEMORY, 'and not half of it is there at any time', f'{peak} kB more')
+        # 20 to 27 MB of the 216, once 55; without the limit, until connections are closed for it, 107 and more
+        ok(peak < 75000 * MEMORY, 'and a part of it is there at any time', f'{peak} kB more')
         for one in many:
             one.close()
 
