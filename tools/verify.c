@@ -151,8 +151,10 @@ static int on_progress(void *context, uint64_t done_bytes, uint64_t all_bytes)
 
 /* ---- a store ------------------------------------------------------------------------------ */
 
+/* What threads share: beck_verify_run() of a store, or verify_alone_run(). */
 struct reading {
-    struct beck_verify *work;
+    int (*run)(void *work, struct beck_error *error);
+    void *work;
     pthread_t thread;
     int result;
     struct beck_error error;
@@ -162,19 +164,30 @@ static void *reading_main(void *argument)
 {
     struct reading *reading = argument;
 
-    reading->result = beck_verify_run(reading->work, &reading->error);
+    reading->result = reading->run(reading->work, &reading->error);
     return NULL;
 }
 
-/* Share the work among threads; with fewer than wanted where there can be no more. */
-static int read_all(struct verify *verify, struct beck_verify *work)
+static int run_store(void *work, struct beck_error *error)
 {
-    struct reading readings[THREADS_MAX] = {{.work = work}};
+    return beck_verify_run(work, error);
+}
+
+static int run_alone(void *work, struct beck_error *error)
+{
+    return verify_alone_run(work, error);
+}
+
+/* Share the work among threads; with fewer than wanted where there can be no more. */
+static int read_all(struct verify *verify, int (*run)(void *work, struct beck_error *error),
+                    void *work)
+{
+    struct reading readings[THREADS_MAX] = {{.run = run, .work = work}};
     int count = 1;
     int failed = -1;
 
     while (count < verify->threads) {
-        readings[count] = (struct reading){.work = work};
+        readings[count] = (struct reading){.run = run, .work = work};
         if (pthread_create(&readings[count].thread, NULL, reading_main, &readings[count]) != 0)
             break;
         count++;
@@ -186,9 +199,10 @@ static int read_all(struct verify *verify, struct beck_verify *work)
         if (readings[i].result < 0)
             failed = i;
     progress_end(&verify->progress);
-    if (failed < 0)
+    if (failed < 0 && !signals_caught())
         return TOOL_OK;
-    (void)tool_failed_error(&readings[failed].error);
+    (void)(failed < 0 ? tool_failed("stopped before the end")
+                      : tool_failed_error(&readings[failed].error));
     return COULD_NOT_CHECK;
 }
 
@@ -211,13 +225,9 @@ static int verify_open_store(struct verify *verify, struct beck_store *store)
         (void)tool_failed_error(&error);
         return COULD_NOT_CHECK;
     }
-    int code = read_all(verify, work);
+    int code = read_all(verify, run_store, work);
     int damages = beck_verify_result(work, &totals);
     work = beck_verify_free(work);
-    if (code == TOOL_OK && signals_caught()) {
-        (void)tool_failed("stopped before the end");
-        code = COULD_NOT_CHECK;
-    }
     if (code != TOOL_OK)
         return code;
     print_totals(verify, &totals, damages);
@@ -258,17 +268,22 @@ static int verify_rest(struct tool *tool, struct verify *verify, int damages)
                                       .topic = verify->topic,
                                       .partition = verify->partition,
                                       .damage = on_damage,
+                                      .progress = on_progress,
                                       .context = verify};
+    struct verify_alone_work *work = NULL;
     struct beck_verify_totals totals;
     struct beck_error error;
 
-    int more = verify_alone(&what, &totals, &error);
-    if (more < 0) {
-        (void)(signals_caught() ? tool_failed("stopped before the end")
-                                : tool_failed_error(&error));
+    if (verify_alone_new(&what, &work, &error) < 0) {
+        (void)tool_failed_error(&error);
         return COULD_NOT_CHECK;
     }
-    print_totals(verify, &totals, damages + more);
+    int code = read_all(verify, run_alone, work);
+    damages += verify_alone_result(work, &totals);
+    work = verify_alone_free(work);
+    if (code != TOOL_OK)
+        return code;
+    print_totals(verify, &totals, damages);
     (void)tool_failed("only segments were checked, each by itself: digests, the index and the "
                       "records of topics and groups need a sound meta.mdb and index.mdb; \"beck "
                       "repair\" makes these anew");

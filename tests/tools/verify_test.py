@@ -6,12 +6,15 @@ LMDB file, whatever LMDB makes of it, crashes or hangs it."""
 import fcntl
 import json
 import os
+import pty
 import random
 import shutil
+import struct
+import subprocess
 import time
 
 import tap
-from programs import Beckd, Folder, beck, must, segments, wait_until
+from programs import BECK, Beckd, Folder, beck, must, segments, wait_until
 from tap import equal, ok
 
 
@@ -85,6 +88,9 @@ def threads():
         results = [beck(store, 'verify', '--threads', n) for n in (1, 3, 16)]
         ok(all(result.code == 1 for result in results), 'damage is found by any number of threads')
         ok(len({result.out for result in results}) == 1, 'and is the same', results)
+        os.unlink(os.path.join(store, 'meta.mdb'))
+        results = [beck(store, 'verify', '--threads', n) for n in (1, 3, 16)]
+        ok(len({result.out for result in results}) == 1 and ': 2 damages' in results[0].out, 'without meta.mdb, too', results)
 
 
 def no_store():
@@ -131,6 +137,10 @@ def no_permission():
             return  # another user cannot run beck where it is
         ok(result.code == 2 and os.path.basename(segment) in result.err and result.out == '',
            'a segment that may not be read is not damaged: it could not be checked', result)
+        os.unlink(os.path.join(store, 'meta.mdb'))
+        result = beck(store, 'verify', **user)
+        ok(result.code == 2 and os.path.basename(segment) in result.err and 'verified' not in result.out,
+           'without meta.mdb, too', result)
 
 
 def hang():
@@ -227,13 +237,81 @@ def of_one(store):
     return [path for path in segments(store) if os.path.basename(os.path.dirname(path)) == '1']
 
 
+def copy_of(folder):
+    return os.path.join(folder, 'copy')
+
+
+def whole_epoch(path, epoch):
+    """Give all batches of a segment a leader epoch, which no CRC covers."""
+    with open(path, 'r+b') as file:
+        at = 0
+        while len(head := os.pread(file.fileno(), 12, at)) == 12:
+            os.pwrite(file.fileno(), struct.pack('>i', epoch), at + 12)
+            at += 12 + struct.unpack('>i', head[8:])[0]
+
+
+def swap_topics(store):
+    one, other = (os.path.join(store, 'topics', name, 'topic') for name in os.listdir(os.path.join(store, 'topics')))
+    os.rename(one, one + '.x')
+    os.rename(other, one)
+    os.rename(one + '.x', other)
+
+
+def bar(store):
+    """What a terminal is shown while verify reads for more than half a second: it is held up so long at
+    index.mdb, before anything else is read."""
+    reader, terminal = pty.openpty()
+    with open(os.path.join(store, 'index.mdb-lock'), 'r+b') as file:
+        fcntl.lockf(file, fcntl.LOCK_EX, 1, 0)
+        child = subprocess.Popen([BECK, '--store', store, 'verify'], stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.PIPE, stderr=terminal)
+        children = f'/proc/{child.pid}/task/{child.pid}/children'
+
+        def at_index():
+            with open(children, encoding='ascii') as names:
+                return any(held(int(name), file.name) for name in names.read().split())
+        ok(wait_until(at_index), 'it waits in a process of its own')
+        time.sleep(0.6)  # less than which it shows nothing
+        fcntl.lockf(file, fcntl.LOCK_UN, 1, 0)
+        out = child.communicate()[0].decode()
+    os.close(terminal)
+    shown = b''
+    try:
+        while more := os.read(reader, 65536):
+            shown += more
+    except OSError:
+        pass  # the end
+    os.close(reader)
+    return out, shown.decode(), child.returncode
+
+
+def held(pid, path):
+    """Has a process opened that file?"""
+    folder = f'/proc/{pid}/fd'
+    try:
+        return any(os.path.realpath(os.path.join(folder, name)) == os.path.realpath(path) for name in os.listdir(folder))
+    except OSError:
+        return False
+
+
+def progress():
+    with Folder() as folder:
+        store = make(folder, 12)
+        out, shown, code = bar(store)
+        ok(code == 0 and '\rverifying: ' in shown and ' of 12 MB, ' in shown and '\r\x1b[K' in shown and
+           out.startswith('verified '), 'a terminal sees how far it has come', (out, shown))
+        os.unlink(os.path.join(store, 'meta.mdb'))
+        out, shown, code = bar(store)
+        ok(code == 1 and '\rverifying: ' in shown and ' of 12 MB, ' in shown, 'without meta.mdb, too', (out, shown))
+
+
 def without_databases():
     """What can be checked without meta.mdb or index.mdb is."""
     with Folder() as folder:
         store = make(folder, 3)
         for name in ('meta.mdb', 'index.mdb'):
             def lost(how, change, name=name):
-                copy = os.path.join(folder, 'copy')
+                copy = copy_of(folder)
                 shutil.rmtree(copy, ignore_errors=True)
                 shutil.copytree(store, copy, ignore=shutil.ignore_patterns('wake'))
                 change(copy)
@@ -253,14 +331,30 @@ def without_databases():
             ok(any('older than the file' in row['damage'] for row in rows), 'offsets that come again are told of', rows)
             rows, _ = lost('a partition gone', lambda copy: shutil.rmtree(os.path.dirname(of_one(copy)[0])))
             ok([row['damage'] for row in rows] == ["the partition's folder is missing"], 'that it is gone is told', rows)
+            def older(copy):
+                with open(of_one(copy)[0], 'r+b') as file:
+                    file.seek(12)
+                    file.write(struct.pack('>i', 7))
+            rows, _ = lost('an epoch changed', older)
+            ok(len(rows) == 1 and rows[0]['damage'] == 'leader epoch 0 comes after 7' and rows[0]['partition'] == 1,
+               'leader epochs that fall are told of', rows)
+            rows, _ = lost("a segment's last epoch changed", lambda copy: whole_epoch(of_one(copy)[0], 7))
+            ok(len(rows) == 1 and rows[0]['damage'] == 'leader epoch 0 comes after 7' and
+               rows[0]['file'] == os.path.relpath(of_one(copy_of(folder))[1], copy_of(folder)),
+               'from one segment to the next, too', rows)
+            rows, _ = lost("another topic's file", swap_topics)
+            ok(len(rows) >= 2 and all('which topic' in row['damage'] for row in rows), 'a file "topic" of another one', rows)
             rows, totals = lost('the end torn', lambda copy: os.truncate(
                 of_one(copy)[-1], os.path.getsize(of_one(copy)[-1]) - 5))
             ok(rows == [], 'what may be of an append that did not end is no damage', rows)
-        copy = os.path.join(folder, 'copy')
+        copy = copy_of(folder)
+        result = beck(copy, 'verify', 'nothing')
+        ok(result.code == 2 and 'is of such a topic' in result.err, 'a topic that there is not', result)
+        equal(beck(copy, 'verify', 't', '-p', '2').code, 2, 'a partition that there is not')
         result = beck(copy, 'verify', 'u')
         ok(result.code == 1 and 'index.mdb: it is missing\nverified 1 partitions, 1 segments, 2 batches, 2 records' in
            result.out, 'a topic alone, as text', result)
 
 
-tap.run(without_databases, sound_json, damage_json, parts, threads, no_store, lost_databases, no_permission, hang, flipped_meta,
+tap.run(without_databases, progress, sound_json, damage_json, parts, threads, no_store, lost_databases, no_permission, hang, flipped_meta,
         flipped_index, sealed_by_beckd, backup)
