@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "kafka/wire.h"
+#include "codec/wire.h"
 
 struct output {
     struct kafka_writer writer; /* responses are encoded into it; owners are struct beck_range * */

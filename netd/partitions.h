@@ -14,7 +14,7 @@
 #include <sys/queue.h>
 
 #include "beck.h"
-#include "kafka/wire.h"
+#include "codec/wire.h"
 #include "sync.h"
 #include "wake.h"
 

@@ -21,8 +21,8 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#include "kafka/api.h"
-#include "kafka/arena.h"
+#include "codec/api.h"
+#include "codec/arena.h"
 #include "workers.h"
 
 /* What one request may take for its arrays and its answer. */

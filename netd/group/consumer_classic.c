@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codec/messages.h"
 #include "group/classic.h"
 #include "group/consumer.h"
 #include "kafka/errors.h"
-#include "kafka/messages.h"
 
 #define METADATA_ARENA_BYTES ((size_t)16 << 20)
 #define METADATA_VERSION     3 /* the last that we know; later ones begin alike */

@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codec/messages.h"
 #include "group/assign.h"
 #include "group/consumer.h"
 #include "group/state.h"
-#include "kafka/messages.h"
 
 /* ---- encoding ---- */
 

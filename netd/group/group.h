@@ -14,8 +14,8 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "codec/wire.h"
 #include "group/timers.h"
-#include "kafka/wire.h"
 
 struct consumer_group;
 struct coordinator;

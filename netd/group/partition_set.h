@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "kafka/wire.h"
+#include "codec/wire.h"
 
 struct topic_partition {
     struct kafka_uuid topic;

@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-#include "kafka/wire.h"
+#include "codec/wire.h"
 
 #define REGEX_PATTERN_BYTES 4096
 #define REGEX_MATCH_STEPS   10000 /* to try one name; more, and it does not match */

@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codec/messages.h"
 #include "group/classic.h"
 #include "group/coordinator.h"
-#include "kafka/messages.h"
 
 #define STATE_KIND_CLASSIC  1
 #define STATE_KIND_CONSUMER 2

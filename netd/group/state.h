@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A group's durable state: what lets its members go on after the coordinator was started anew. The
- * bytes are described in kafka/schemas/group_state.kafka.
+ * bytes are described in codec/schemas/group_state.kafka.
  */
 #ifndef BECK_NETD_GROUP_STATE_H
 #define BECK_NETD_GROUP_STATE_H

@@ -10,8 +10,8 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "codec/wire.h"
 #include "group/regex.h"
-#include "kafka/wire.h"
 
 #define GROUP_TOPIC_NAME_BYTES 249
 

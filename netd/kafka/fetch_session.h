@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#include "kafka/messages.h"
+#include "codec/messages.h"
 
 #define FETCH_SESSION_EPOCH_NEW   0
 #define FETCH_SESSION_EPOCH_FINAL (-1)

@@ -7,7 +7,7 @@
 #ifndef BECK_NETD_KAFKA_HANDLERS_H
 #define BECK_NETD_KAFKA_HANDLERS_H
 
-#include "kafka/messages.h"
+#include "codec/messages.h"
 #include "request.h"
 
 void api_versions_handle(struct request *request);

@@ -7,8 +7,8 @@
 
 #include <string.h>
 
-#include "kafka/arena.h"
-#include "kafka/wire.h"
+#include "codec/arena.h"
+#include "codec/wire.h"
 
 /* The string with a final NUL. One that has a NUL inside, which would end it early and make it
  * another name, becomes the empty string, which is no name. NULL: no memory. */

@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "kafka/api.h"
+#include "codec/api.h"
 #include "messages.h"
 
 #define ARENA_LIMIT_BYTES ((size_t)1 << 20)

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kafka/api.h"
+#include "codec/api.h"
 
 #define LIMIT_BYTES ((size_t)4 << 20)
 

@@ -64,7 +64,7 @@ def write_seeds(directory):
             Path(directory, f'fitting-{number}-{copy}').write_bytes(
                 Raw.frame(api, version, 1, body, flexible=api == 75)[4:])
     subprocess.run([sys.executable, HERE.parent / 'fuzz/request_seeds.py', HERE / 'vectors/messages.txt',
-                    HERE.parents[1] / 'netd/kafka/schemas', directory], check=True)
+                    HERE.parents[1] / 'netd/codec/schemas', directory], check=True)
 
 
 def fuzz():

@@ -4,7 +4,7 @@
  * least twice its size comes in front. A reset keeps only the newest, which is the largest, so a
  * connection whose requests are alike soon has one block that holds any of them.
  */
-#include "kafka/arena.h"
+#include "codec/arena.h"
 
 #include <errno.h>
 #include <stdalign.h>

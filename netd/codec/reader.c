@@ -5,7 +5,7 @@
  * left before anyone allocates or points. After an error the reader stands at its end, so that
  * nothing more can be taken.
  */
-#include "kafka/wire.h"
+#include "codec/wire.h"
 
 #include <endian.h>
 #include <errno.h>

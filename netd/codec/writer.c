@@ -6,7 +6,7 @@
  * Records that lie in a file are not copied: their length is written, and an attachment says where
  * in the output their bytes belong. A frame's length counts them.
  */
-#include "kafka/wire.h"
+#include "codec/wire.h"
 
 #include <assert.h>
 #include <endian.h>

@@ -16,15 +16,15 @@
  *
  * It leaves to others: which fields there are (schemas/, generate.py), UTF-8, and the sockets.
  */
-#ifndef BECK_NETD_KAFKA_WIRE_H
-#define BECK_NETD_KAFKA_WIRE_H
+#ifndef BECK_NETD_CODEC_WIRE_H
+#define BECK_NETD_CODEC_WIRE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
-#include "kafka/arena.h"
+#include "codec/arena.h"
 
 /* Kafka's own limit for strings, in any encoding. */
 #define KAFKA_STRING_MAX_BYTES INT16_MAX

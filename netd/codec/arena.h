@@ -7,8 +7,8 @@
  * It leaves to others: when to reset (after the answer was encoded; nothing that was allocated here
  * may be used after that), and threads (an arena belongs to one at a time).
  */
-#ifndef BECK_NETD_KAFKA_ARENA_H
-#define BECK_NETD_KAFKA_ARENA_H
+#ifndef BECK_NETD_CODEC_ARENA_H
+#define BECK_NETD_CODEC_ARENA_H
 
 #include <stddef.h>
 

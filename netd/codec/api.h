@@ -7,14 +7,14 @@
  * from it, and the generated functions refuse any other version. What to answer when a client asks
  * for another one is the connection's decision.
  */
-#ifndef BECK_NETD_KAFKA_API_H
-#define BECK_NETD_KAFKA_API_H
+#ifndef BECK_NETD_CODEC_API_H
+#define BECK_NETD_CODEC_API_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "kafka/wire.h"
+#include "codec/wire.h"
 
 struct kafka_request_header;
 

@@ -4,7 +4,7 @@
  * the response to ApiVersions has header version 0 always, for it is read by clients that don't
  * know yet whether the broker speaks flexible versions.
  */
-#include "kafka/api.h"
+#include "codec/api.h"
 
 #include <errno.h>
 
