@@ -86,6 +86,18 @@ static int count_connection(struct broker *broker, const struct sockaddr_storage
     return result;
 }
 
+static void set_options(const struct broker_config *config, int fd)
+{
+    int one = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (config->socket_send_buffer_bytes > 0)
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &config->socket_send_buffer_bytes,
+                   sizeof(config->socket_send_buffer_bytes));
+    if (config->socket_receive_buffer_bytes > 0)
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &config->socket_receive_buffer_bytes,
+                   sizeof(config->socket_receive_buffer_bytes));
+}
+
 static void take(struct listener *listener, int fd, const struct sockaddr_storage *address)
 {
     struct broker *broker = listener->broker;
@@ -100,9 +112,8 @@ static void take(struct listener *listener, int fd, const struct sockaddr_storag
         close(fd);
         return;
     }
-    int one = 1;
     if (address->ss_family != AF_UNIX)
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+        set_options(broker->config, fd);
     int32_t wait_ms =
         quotas_limit_addresses(&broker->quotas) ? quotas_connect(&broker->quotas, address) : 0;
     if (wait_ms == 0) {

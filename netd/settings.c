@@ -195,8 +195,18 @@ static const struct row rows[] = {
         "Take any replication factor that a client asks for and make one copy, for programs that "
         "ask "
         "for three whatever there is."),
+    OWN("socket.receive.buffer.bytes", INT, INT32, socket_receive_buffer_bytes, -1, INT32_MAX, "-1",
+        true,
+        "The system's buffer for what arrives, of each connection that comes from now on; -1: the "
+        "system "
+        "makes it as large as is needed."),
     OWN("socket.request.max.bytes", INT, INT32, socket_request_max_bytes, 1024, INT32_MAX - 4,
         "104857600", true, "The longest request; who announces a longer one is disconnected."),
+    OWN("socket.send.buffer.bytes", INT, INT32, socket_send_buffer_bytes, -1, INT32_MAX, "204800",
+        true,
+        "The system's buffer for what is sent, of each connection that comes from now on; -1: the "
+        "system makes it as large as is needed. A small one stays in the processor's cache; over "
+        "long distances a larger one, or -1, is faster."),
     OWN("store.map.bytes", LONG, INT64, store_map_bytes, 0, INT64_MAX, "0", false,
         "Address space for each of the two databases in the store, which it cannot outgrow; 0: 1 "
         "TiB. "

@@ -76,7 +76,9 @@ struct broker_config {
     int32_t controller_quota_window_size_seconds;
     int32_t quota_window_num;
     int32_t quota_window_size_seconds;
+    int32_t socket_receive_buffer_bytes;
     int32_t socket_request_max_bytes;
+    int32_t socket_send_buffer_bytes;
     int64_t connections_max_idle_ms;
     int64_t log_cleaner_dedupe_buffer_size;
     int64_t max_connections;

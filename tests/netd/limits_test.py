@@ -173,6 +173,29 @@ def slow_reader():
         healthy(daemon, 'others go on')
 
 
+def queued(port):
+    """Bytes that the system has of this port, and that nobody took."""
+    with open('/proc/net/tcp', encoding='ascii') as table:
+        rows = [row.split() for row in list(table)[1:]]
+    return sum(int(row[4].split(':')[0], 16) for row in rows if row[1].endswith(f':{port:04X}') and row[3] == '01')
+
+
+def send_buffer():
+    """How much the system takes for a client that reads nothing."""
+    for size, is_right in ((16384, lambda taken: 0 < taken < 150000), (400000, lambda taken: taken > 150000)):
+        with Daemon('--set', f'socket.send.buffer.bytes={size}') as daemon, Raw(daemon.port) as client:
+            client.create('t')
+            client.produce('t', batch(bytes(900000)))
+            with socket.socket() as slow:
+                slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                slow.connect(('127.0.0.1', daemon.port))
+                slow.sendall(Raw.frame(raw.FETCH, 4, 7, raw.fetch_body('t')))
+                ok(within(lambda: is_right(queued(daemon.port))), f'socket.send.buffer.bytes={size}',
+                   queued(daemon.port))
+                client.fetch('t')  # it had its turn, as another had one after it
+                ok(is_right(queued(daemon.port)), 'is what the system takes, or twice that', queued(daemon.port))
+
+
 def ends_promptly():
     with Daemon() as daemon:
         clients = [Raw(daemon.port) for _ in range(10)]
@@ -288,4 +311,4 @@ def many_questions():
             healthy(daemon, 'others go on when one leaves without its answers')
 
 
-run(half_closed, many_questions, per_address, answer_memory, memory_of_looks, slow_reader, ends_promptly, storm, slow_loris)
+run(half_closed, many_questions, per_address, answer_memory, memory_of_looks, slow_reader, send_buffer, ends_promptly, storm, slow_loris)
