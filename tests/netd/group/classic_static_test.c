@@ -6,15 +6,26 @@
 
 #include <errno.h>
 
-/* ---- static members (KIP-345) ---- */
+/* A stable group of x and y, of whom the member, one of them, is static. */
+static void group_with_static(struct pair *pair, struct actor *member)
+{
+    member->instance = "i";
+    world_of_two(&pair->world, &pair->x, &pair->y);
+}
+
+/* The static member, started anew: it knows no member id. */
+static struct actor static_again(struct pair *pair, const char *name)
+{
+    struct actor again = actor_new(&pair->world, name);
+    again.instance = "i";
+    return again;
+}
 
 static void a_static_member_comes_back_without_a_rebalance(void **state)
 {
     struct pair *pair = *state;
-    pair->y.instance = "i";
-    world_of_two(&pair->world, &pair->x, &pair->y);
-    struct actor again = actor_new(&pair->world, "y");
-    again.instance = "i";
+    group_with_static(pair, &pair->y);
+    struct actor again = static_again(pair, "y");
     actor_join(&again);
     assert_int_equal(again.joins, 0); /* it is told when its new id is kept */
     world_saved(&pair->world, 0);
@@ -32,10 +43,8 @@ static void a_static_member_comes_back_without_a_rebalance(void **state)
 static void a_static_leader_that_comes_back_may_skip_assigning(void **state)
 {
     struct pair *pair = *state;
-    pair->x.instance = "i";
-    world_of_two(&pair->world, &pair->x, &pair->y);
-    struct actor again = actor_new(&pair->world, "x");
-    again.instance = "i";
+    group_with_static(pair, &pair->x);
+    struct actor again = static_again(pair, "x");
     again.new = true;
     actor_join(&again);
     world_saved(&pair->world, 0);
@@ -48,10 +57,8 @@ static void a_static_leader_that_comes_back_may_skip_assigning(void **state)
 static void a_static_leader_of_old_is_not_told_that_it_leads(void **state)
 {
     struct pair *pair = *state;
-    pair->x.instance = "i";
-    world_of_two(&pair->world, &pair->x, &pair->y);
-    struct actor again = actor_new(&pair->world, "x");
-    again.instance = "i";
+    group_with_static(pair, &pair->x);
+    struct actor again = static_again(pair, "x");
     actor_join(&again);
     world_saved(&pair->world, 0);
     assert_false(again.skip);
@@ -62,10 +69,8 @@ static void a_static_leader_of_old_is_not_told_that_it_leads(void **state)
 static void a_static_member_is_known_by_its_new_id_after_a_restart(void **state)
 {
     struct pair *pair = *state;
-    pair->y.instance = "i";
-    world_of_two(&pair->world, &pair->x, &pair->y);
-    struct actor again = actor_new(&pair->world, "y");
-    again.instance = "i";
+    group_with_static(pair, &pair->y);
+    struct actor again = static_again(pair, "y");
     actor_join(&again);
     world_saved(&pair->world, 0);
     world_restart(&pair->world);
@@ -75,10 +80,8 @@ static void a_static_member_is_known_by_its_new_id_after_a_restart(void **state)
 static void a_static_member_whose_new_id_cannot_be_kept_joins_again(void **state)
 {
     struct pair *pair = *state;
-    pair->y.instance = "i";
-    world_of_two(&pair->world, &pair->x, &pair->y);
-    struct actor again = actor_new(&pair->world, "y");
-    again.instance = "i";
+    group_with_static(pair, &pair->y);
+    struct actor again = static_again(pair, "y");
     actor_join(&again);
     world_saved(&pair->world, -ENOSPC);
     assert_int_equal(again.error, KAFKA_COORDINATOR_NOT_AVAILABLE);
@@ -92,11 +95,9 @@ static void a_static_member_whose_new_id_cannot_be_kept_joins_again(void **state
 static void of_two_that_take_a_static_member_s_place_the_first_is_fenced(void **state)
 {
     struct pair *pair = *state;
-    pair->y.instance = "i";
-    world_of_two(&pair->world, &pair->x, &pair->y);
-    struct actor first = actor_new(&pair->world, "y");
-    struct actor second = first;
-    first.instance = second.instance = "i";
+    group_with_static(pair, &pair->y);
+    struct actor first = static_again(pair, "y");
+    struct actor second = static_again(pair, "y");
     actor_join(&first);
     actor_join(&second);
     world_saved(&pair->world, 0);
@@ -107,10 +108,8 @@ static void of_two_that_take_a_static_member_s_place_the_first_is_fenced(void **
 static void a_static_member_s_place_may_be_gone_before_it_is_kept(void **state)
 {
     struct pair *pair = *state;
-    pair->y.instance = "i";
-    world_of_two(&pair->world, &pair->x, &pair->y);
-    struct actor again = actor_new(&pair->world, "y");
-    again.instance = "i";
+    group_with_static(pair, &pair->y);
+    struct actor again = static_again(pair, "y");
     actor_join(&again);
     pair->y.id[0] = '\0';
     assert_int_equal(actor_leave(&pair->y), KAFKA_NONE); /* by its instance */
@@ -122,8 +121,7 @@ static void a_static_member_s_place_may_be_gone_before_it_is_kept(void **state)
 static void a_static_member_that_is_away_keeps_its_place(void **state)
 {
     struct pair *pair = *state;
-    pair->y.instance = "i";
-    world_of_two(&pair->world, &pair->x, &pair->y);
+    group_with_static(pair, &pair->y);
     struct actor z = actor_new(&pair->world, "z");
     actor_join(&z);
     actor_join(&pair->x);
@@ -150,8 +148,7 @@ static void a_static_member_without_time_to_join_does_not_hold_up_others(void **
 static void a_static_member_leaves_by_its_instance(void **state)
 {
     struct pair *pair = *state;
-    pair->y.instance = "i";
-    world_of_two(&pair->world, &pair->x, &pair->y);
+    group_with_static(pair, &pair->y);
     pair->y.id[0] = '\0';
     assert_int_equal(actor_leave(&pair->y), KAFKA_NONE);
     assert_int_equal(actor_leave(&pair->y), KAFKA_UNKNOWN_MEMBER_ID);

@@ -24,15 +24,32 @@ static const char has_all[] = "\0\1"
                               "\0\0\0\3"
                               "\xff\xff\xff\xff";
 
+/* A classic member of which the new protocol understands what it wants: topic "t". */
+static struct actor classic_member(struct pair *pair)
+{
+    struct actor actor = actor_new(&pair->world, "c");
+    actor.wants = wants_t;
+    actor.wants_bytes = sizeof(wants_t) - 1;
+    return actor;
+}
+
 static void classic_group_of_one(struct pair *pair, struct actor *actor)
 {
-    *actor = actor_new(&pair->world, "c");
-    actor->wants = wants_t;
-    actor->wants_bytes = sizeof(wants_t) - 1;
+    *actor = classic_member(pair);
     actor_join(actor);
     assert_int_equal(actor->error, KAFKA_NONE);
     actor_sync_own(actor, has_all, sizeof(has_all) - 1);
     world_saved(&pair->world, 0);
+}
+
+/* A group of x, of the new protocol, and of the actor, who came behind it and was told what it has:
+ * nothing yet. */
+static void mixed_group_of_two(struct pair *pair, struct actor *actor)
+{
+    member_joined(&pair->x);
+    actor_join(actor);
+    world_saved(&pair->world, 0);
+    actor_sync(actor, NULL);
 }
 
 static void an_empty_group_takes_either_protocol(void **state)
@@ -54,9 +71,7 @@ static void an_empty_group_takes_either_protocol(void **state)
 static void a_classic_member_joins_new_ones(void **state)
 {
     struct pair *pair = *state;
-    struct actor actor = actor_new(&pair->world, "c");
-    actor.wants = wants_t;
-    actor.wants_bytes = sizeof(wants_t) - 1;
+    struct actor actor = classic_member(pair);
     member_joined(&pair->x);
     actor_join(&actor);
     world_saved(&pair->world, 0);
@@ -171,10 +186,8 @@ static void a_group_that_nobody_got_into_can_be_deleted(void **state)
 static void a_group_that_cannot_be_converted_has_nothing_to_save(void **state)
 {
     struct pair *pair = *state;
-    struct actor known = actor_new(&pair->world, "c");
+    struct actor known = classic_member(pair);
     struct actor unknown = actor_new(&pair->world, "d"); /* "w" */
-    known.wants = wants_t;
-    known.wants_bytes = sizeof(wants_t) - 1;
     pair->world.coordinator.settings.group_initial_rebalance_delay_ms = DELAY_MS;
     world_of_two(&pair->world, &known, &unknown);
     member_join(&pair->x);
@@ -189,13 +202,8 @@ static void a_group_that_cannot_be_converted_has_nothing_to_save(void **state)
 static void the_last_new_member_leaves_a_classic_group(void **state)
 {
     struct pair *pair = *state;
-    struct actor actor = actor_new(&pair->world, "c");
-    actor.wants = wants_t;
-    actor.wants_bytes = sizeof(wants_t) - 1;
-    member_joined(&pair->x);
-    actor_join(&actor);
-    world_saved(&pair->world, 0);
-    actor_sync(&actor, NULL);
+    struct actor actor = classic_member(pair);
+    mixed_group_of_two(pair, &actor);
     member_leave(&pair->x, CONSUMER_EPOCH_LEAVE);
     world_saved(&pair->world, 0);
     assert_int_equal(pair->x.error, KAFKA_NONE);
@@ -215,13 +223,8 @@ static void the_last_new_member_leaves_a_classic_group(void **state)
 static void a_classic_group_that_was_left_rebalances_after_a_restart(void **state)
 {
     struct pair *pair = *state;
-    struct actor actor = actor_new(&pair->world, "c");
-    actor.wants = wants_t;
-    actor.wants_bytes = sizeof(wants_t) - 1;
-    member_joined(&pair->x);
-    actor_join(&actor);
-    world_saved(&pair->world, 0);
-    actor_sync(&actor, NULL);
+    struct actor actor = classic_member(pair);
+    mixed_group_of_two(pair, &actor);
     member_leave(&pair->x, CONSUMER_EPOCH_LEAVE);
     world_saved(&pair->world, 0);
     world_restart(&pair->world);
@@ -232,9 +235,7 @@ static void a_classic_group_that_was_left_rebalances_after_a_restart(void **stat
 static void the_last_new_member_that_is_replaced_leaves_a_classic_group(void **state)
 {
     struct pair *pair = *state;
-    struct actor actor = actor_new(&pair->world, "c");
-    actor.wants = wants_t;
-    actor.wants_bytes = sizeof(wants_t) - 1;
+    struct actor actor = classic_member(pair);
     actor.instance = "i";
     pair->x.instance = "i";
     member_joined(&pair->x);
@@ -255,13 +256,8 @@ static void the_last_new_member_that_is_replaced_leaves_a_classic_group(void **s
 static void a_silent_new_member_leaves_a_classic_group(void **state)
 {
     struct pair *pair = *state;
-    struct actor actor = actor_new(&pair->world, "c");
-    actor.wants = wants_t;
-    actor.wants_bytes = sizeof(wants_t) - 1;
-    member_joined(&pair->x);
-    actor_join(&actor);
-    world_saved(&pair->world, 0);
-    actor_sync(&actor, NULL);
+    struct actor actor = classic_member(pair);
+    mixed_group_of_two(pair, &actor);
     for (int64_t ms = 0; ms < SESSION_NEW_MS; ms += SESSION_MS / 2) {
         (void)actor_heartbeat(&actor);
         world_pass(&pair->world, SESSION_MS / 2);
@@ -273,13 +269,8 @@ static void a_silent_new_member_leaves_a_classic_group(void **state)
 static void a_silent_classic_member_is_out(void **state)
 {
     struct pair *pair = *state;
-    struct actor actor = actor_new(&pair->world, "c");
-    actor.wants = wants_t;
-    actor.wants_bytes = sizeof(wants_t) - 1;
-    member_joined(&pair->x);
-    actor_join(&actor);
-    world_saved(&pair->world, 0);
-    actor_sync(&actor, NULL);
+    struct actor actor = classic_member(pair);
+    mixed_group_of_two(pair, &actor);
     world_pass(&pair->world, SESSION_MS);
     assert_int_equal(actor_heartbeat(&actor), KAFKA_UNKNOWN_MEMBER_ID);
     assert_int_equal(world_group(&pair->world)->consumer->member_count, 1);
@@ -289,14 +280,9 @@ static void a_silent_classic_member_is_out(void **state)
 static void a_static_classic_member_comes_back_as_a_new_one(void **state)
 {
     struct pair *pair = *state;
-    struct actor actor = actor_new(&pair->world, "c");
-    actor.wants = wants_t;
-    actor.wants_bytes = sizeof(wants_t) - 1;
+    struct actor actor = classic_member(pair);
     actor.instance = "i";
-    member_joined(&pair->x);
-    actor_join(&actor);
-    world_saved(&pair->world, 0);
-    actor_sync(&actor, NULL);
+    mixed_group_of_two(pair, &actor);
     member_beat(&pair->x);
     world_settle(&pair->world);
     member_settle(&pair->x); /* and lets half of them go */
@@ -312,9 +298,7 @@ static void a_static_classic_member_comes_back_as_a_new_one(void **state)
 static void what_it_had_to_do_as_a_classic_member_is_forgotten(void **state)
 {
     struct pair *pair = *state;
-    struct actor actor = actor_new(&pair->world, "c");
-    actor.wants = wants_t;
-    actor.wants_bytes = sizeof(wants_t) - 1;
+    struct actor actor = classic_member(pair);
     actor.instance = "i";
     actor.rebalance_ms = 1000;
     pair->x.topics = "u"; /* all of "t" is the other one's, at once */
@@ -336,13 +320,8 @@ static void what_it_had_to_do_as_a_classic_member_is_forgotten(void **state)
 static void a_mixed_group_survives(void **state)
 {
     struct pair *pair = *state;
-    struct actor actor = actor_new(&pair->world, "c");
-    actor.wants = wants_t;
-    actor.wants_bytes = sizeof(wants_t) - 1;
-    member_joined(&pair->x);
-    actor_join(&actor);
-    world_saved(&pair->world, 0);
-    actor_sync(&actor, NULL);
+    struct actor actor = classic_member(pair);
+    mixed_group_of_two(pair, &actor);
     member_leave(&pair->x, CONSUMER_EPOCH_LEAVE);
     world_settle(&pair->world);
     member_joined(&pair->x); /* a classic group now, which it joins */
