@@ -7,9 +7,9 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "beck.h"
+#include "clock.h"
 #include "log.h"
 
 #define SLEEP_AFTER_DAMAGE_MS  1000  /* what was damaged is passed over from then on */
@@ -40,14 +40,7 @@ static uint32_t clean(struct cleaner *cleaner, struct beck_error *last)
 /* Under the lock. */
 static void sleep_ms(struct cleaner *cleaner, uint32_t ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    const struct timespec until = clock_after_ms(ms);
     while (!atomic_load(&cleaner->stopping))
         if (pthread_cond_timedwait(&cleaner->changed, &cleaner->lock, &until) != 0)
             break;
@@ -71,11 +64,7 @@ static void *cleaner_main(void *argument)
 int cleaner_start(struct cleaner *cleaner, struct beck_store *store)
 {
     *cleaner = (struct cleaner){.store = store};
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&cleaner->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    clock_cond_init(&cleaner->changed);
     pthread_mutex_init(&cleaner->lock, NULL);
     int error = pthread_create(&cleaner->thread, NULL, cleaner_main, cleaner);
     if (error != 0) {

@@ -5,6 +5,7 @@
 #ifndef BECK_NETD_CLOCK_H
 #define BECK_NETD_CLOCK_H
 
+#include <pthread.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -25,6 +26,30 @@ static inline int64_t clock_usec(void)
 static inline int64_t clock_ms(void)
 {
     return clock_usec() / 1000;
+}
+
+/* A condition whose waits end by this clock. */
+static inline void clock_cond_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+/* When such a wait is to end that may take `ms`. */
+static inline struct timespec clock_after_ms(uint32_t ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    return until;
 }
 
 #endif

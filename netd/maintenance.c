@@ -6,8 +6,6 @@
  */
 #include "maintenance.h"
 
-#include <time.h>
-
 #include "beck.h"
 #include "clock.h"
 #include "log.h"
@@ -36,14 +34,7 @@ static uint32_t maintain(struct maintenance *maintenance, bool *failing)
 /* Sleeps until it is time or somebody calls. Under the lock. */
 static void sleep_ms(struct maintenance *maintenance, uint32_t ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    const struct timespec until = clock_after_ms(ms);
     while (!maintenance->wanted && !maintenance->stopping)
         if (pthread_cond_timedwait(&maintenance->changed, &maintenance->lock, &until) != 0)
             break;
@@ -81,11 +72,7 @@ int maintenance_start(struct maintenance *maintenance, struct beck_store *store,
         .longest_ms = bound ? longest_ms : LONGEST_SLEEP_MS,
     };
     atomic_store(&maintenance->beat_ms, clock_ms());
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&maintenance->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    clock_cond_init(&maintenance->changed);
     pthread_mutex_init(&maintenance->lock, NULL);
     int error = pthread_create(&maintenance->thread, NULL, maintenance_main, maintenance);
     if (error != 0) {

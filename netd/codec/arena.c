@@ -113,21 +113,27 @@ void *kafka_arena_copy(struct kafka_arena *arena, const void *data, size_t size)
     return copy;
 }
 
+char *kafka_arena_vprintf(struct kafka_arena *arena, const char *format, va_list arguments)
+{
+    va_list again;
+    va_copy(again, arguments);
+    char *text = NULL;
+    int length = vsnprintf(NULL, 0, format, arguments);
+    if (length < 0)
+        errno = EINVAL;
+    else
+        text = kafka_arena_alloc(arena, (size_t)length + 1, 1);
+    if (text)
+        vsnprintf(text, (size_t)length + 1, format, again);
+    va_end(again);
+    return text;
+}
+
 char *kafka_arena_printf(struct kafka_arena *arena, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    int length = vsnprintf(NULL, 0, format, arguments);
-    va_end(arguments);
-    if (length < 0) {
-        errno = EINVAL;
-        return NULL;
-    }
-    char *text = kafka_arena_alloc(arena, (size_t)length + 1, 1);
-    if (!text)
-        return NULL;
-    va_start(arguments, format);
-    vsnprintf(text, (size_t)length + 1, format, arguments);
+    char *text = kafka_arena_vprintf(arena, format, arguments);
     va_end(arguments);
     return text;
 }

@@ -10,6 +10,7 @@
 #ifndef BECK_NETD_CODEC_ARENA_H
 #define BECK_NETD_CODEC_ARENA_H
 
+#include <stdarg.h>
 #include <stddef.h>
 
 /* What a reset keeps for the next request, at most; a larger block goes back to the system. */
@@ -42,5 +43,7 @@ void *kafka_arena_copy(struct kafka_arena *arena, const void *data, size_t size)
 /* A formatted, zero-terminated string. Errors as above, and EINVAL: the format is broken. */
 char *kafka_arena_printf(struct kafka_arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+char *kafka_arena_vprintf(struct kafka_arena *arena, const char *format, va_list arguments)
+    __attribute__((format(printf, 2, 0)));
 
 #endif

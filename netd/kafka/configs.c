@@ -7,7 +7,6 @@
  * All run on a worker: they read or write the store's database.
  */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -40,17 +39,6 @@ struct description {
 static struct kafka_string copy_of(struct request *request, const char *text)
 {
     return kafka_string_of(kafka_arena_copy(&request->arena, text, strlen(text)));
-}
-
-__attribute__((format(printf, 2, 3))) static struct kafka_string sentence(struct request *request,
-                                                                          const char *format, ...)
-{
-    char text[640];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    return copy_of(request, text);
 }
 
 /* ---- describing ---- */
@@ -152,7 +140,8 @@ static int describe_topic(struct description *description)
         description->answer->error_code = beck_topic_name_valid(name)
                                               ? KAFKA_UNKNOWN_TOPIC_OR_PARTITION
                                               : KAFKA_INVALID_TOPIC_EXCEPTION;
-        description->answer->error_message = sentence(request, "there is no topic '%.249s'", name);
+        description->answer->error_message = kafka_string_of(
+            kafka_arena_printf(&request->arena, "there is no topic '%.249s'", name));
         return 0;
     }
     for (uint32_t i = 0; beck_topic_config(store, name, i, &entry, NULL) == 1; i++)
@@ -299,6 +288,7 @@ static int describe_group(struct description *description)
 static int describe_resource(struct description *description)
 {
     struct kafka_describe_configs_response_result *answer = description->answer;
+    struct kafka_arena *arena = &description->request->arena;
     answer->resource_type = description->asked->resource_type;
     answer->resource_name = description->asked->resource_name;
     switch (answer->resource_type) {
@@ -309,7 +299,7 @@ static int describe_resource(struct description *description)
             return describe_broker(description);
         answer->error_code = KAFKA_INVALID_REQUEST;
         answer->error_message =
-            sentence(description->request, "the only broker is %d", BROKER_NODE_ID);
+            kafka_string_of(kafka_arena_printf(arena, "the only broker is %d", BROKER_NODE_ID));
         return 0;
     case RESOURCE_BROKER_LOGGER:
         return 0; /* nothing of it can be set */
@@ -317,8 +307,8 @@ static int describe_resource(struct description *description)
         return describe_group(description);
     default:
         answer->error_code = KAFKA_INVALID_REQUEST;
-        answer->error_message = sentence(description->request, "resources of type %d are not known",
-                                         answer->resource_type);
+        answer->error_message = kafka_string_of(
+            kafka_arena_printf(arena, "resources of type %d are not known", answer->resource_type));
         return 0;
     }
 }
@@ -531,9 +521,10 @@ static struct outcome alter_broker(struct alteration *alteration)
         if (!name)
             return (struct outcome){
                 KAFKA_INVALID_REQUEST,
-                sentence(request,
-                         "%.64s cannot be changed while the broker runs; see beckd.conf(5)",
-                         alteration->changes[i].name)};
+                kafka_string_of(kafka_arena_printf(
+                    &request->arena,
+                    "%.64s cannot be changed while the broker runs; see beckd.conf(5)",
+                    alteration->changes[i].name))};
         alteration->changes[i].name = name;
     }
     int result = alteration->flags & BECK_ALTER_REPLACE ? reset_others(alteration) : 0;

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,13 +43,11 @@ int32_t group_config_default(const struct groups *groups, size_t index)
 __attribute__((format(printf, 3, 4))) static int16_t refuse(struct group_alteration *alteration,
                                                             int16_t code, const char *format, ...)
 {
-    char text[256];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
+    char *text = kafka_arena_vprintf(&alteration->all->request->arena, format, arguments);
     va_end(arguments);
-    *alteration->error_message =
-        kafka_string_of(kafka_arena_copy(&alteration->all->request->arena, text, strlen(text)));
+    *alteration->error_message = kafka_string_of(text);
     return code;
 }
 

@@ -7,7 +7,6 @@
  */
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "kafka/config_source.h"
@@ -34,14 +33,12 @@ struct creation {
 __attribute__((format(printf, 3, 4))) static int refuse(struct creation *creation, int16_t code,
                                                         const char *format, ...)
 {
-    char text[640];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
+    char *text = kafka_arena_vprintf(&creation->request->arena, format, arguments);
     va_end(arguments);
     creation->answer->error_code = code;
-    creation->answer->error_message =
-        kafka_string_of(kafka_arena_copy(&creation->request->arena, text, strlen(text)));
+    creation->answer->error_message = kafka_string_of(text);
     return -EINVAL;
 }
 
