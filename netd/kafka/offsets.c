@@ -161,41 +161,21 @@ void offset_commit_handle(struct request *request)
 
 /* ---- OffsetFetch ---- */
 
-/* Versions before 8 have one group's topics in the response itself, later ones have groups; the two
- * are alike but in name. This is either. */
-struct found_partition {
-    int32_t partition;
-    int64_t offset;
-    int32_t leader_epoch;
-    struct kafka_string metadata;
-    int16_t error;
-};
-
-struct found_topic {
-    struct kafka_string name;
-    struct found_partition *partitions;
-    uint32_t count;
-};
-
 struct found_group {
     struct request *request;
     struct kafka_string id;
-    struct found_topic *topics;
+    struct kafka_offset_fetch_response_topic *topics;
     uint32_t topics_count;
-    uint32_t topics_room;
     struct beck_offset *offset; /* for the store's answers */
 };
 
-static const struct found_partition nothing = {
-    .offset = -1, .leader_epoch = -1, .metadata = {.data = ""}};
-
-static bool take_offset(struct found_group *group, struct found_partition *to)
+static bool take_offset(struct found_group *group, struct kafka_offset_fetch_response_partition *to)
 {
     const struct beck_offset *offset = group->offset;
-    *to = (struct found_partition){
-        .partition = offset->partition,
-        .offset = offset->offset,
-        .leader_epoch = offset->leader_epoch,
+    *to = (struct kafka_offset_fetch_response_partition){
+        .partition_index = offset->partition,
+        .committed_offset = offset->offset,
+        .committed_leader_epoch = offset->leader_epoch,
     };
     return copy_text(group->request,
                      (struct kafka_string){offset->metadata, (uint32_t)offset->metadata_size},
@@ -203,24 +183,30 @@ static bool take_offset(struct found_group *group, struct found_partition *to)
 }
 
 /* The offsets of the partitions that are asked for; nothing committed is no error. */
-static int find_some(struct found_group *group, struct kafka_string name, const int32_t *partitions,
-                     uint32_t count)
+static int find_some(struct found_group *group,
+                     const struct kafka_offset_fetch_request_topic *asked,
+                     struct kafka_offset_fetch_response_topic *topic)
 {
     struct kafka_arena *arena = &group->request->arena;
-    struct found_topic *topic = &group->topics[group->topics_count++];
-    const char *text = topic_text(arena, name);
-    *topic = (struct found_topic){.name = name, .count = count};
-    topic->partitions = kafka_arena_alloc(arena, count, sizeof(*topic->partitions));
-    if (!text || !topic->partitions)
+    struct beck_store *store = group->request->loop->broker->store;
+    const char *name = topic_text(arena, asked->name);
+    topic->name = asked->name;
+    topic->partitions_count = asked->partition_indexes_count;
+    topic->partitions = kafka_offset_fetch_response_partition_array(arena, topic->partitions_count);
+    if (!name || !topic->partitions)
         return -ENOMEM;
-    for (uint32_t i = 0; i < count; i++) {
-        struct found_partition *to = &topic->partitions[i];
-        *to = nothing;
-        to->partition = partitions[i];
-        int result = beck_offset_fetch(group->request->loop->broker->store, group->id.data,
-                                       group->id.length, text, partitions[i], group->offset, NULL);
+    for (uint32_t i = 0; i < topic->partitions_count; i++) {
+        struct kafka_offset_fetch_response_partition *to = &topic->partitions[i];
+        *to = (struct kafka_offset_fetch_response_partition){
+            .partition_index = asked->partition_indexes[i],
+            .committed_offset = -1,
+            .committed_leader_epoch = -1,
+            .metadata = {.data = ""},
+        };
+        int result = beck_offset_fetch(store, group->id.data, group->id.length, name,
+                                       to->partition_index, group->offset, NULL);
         if (result < 0)
-            to->error = offset_error_of(result);
+            to->error_code = offset_error_of(result);
         else if (result == 1 && !take_offset(group, to))
             return -ENOMEM;
     }
@@ -242,22 +228,22 @@ static int add_offset(struct found_group *group)
 {
     struct kafka_arena *arena = &group->request->arena;
     struct kafka_string name = kafka_string_of(group->offset->topic);
-    struct found_topic *topic =
+    struct kafka_offset_fetch_response_topic *topic =
         group->topics_count > 0 ? &group->topics[group->topics_count - 1] : NULL;
     if (!topic || !kafka_string_equal(topic->name, name)) {
         group->topics = one_more(arena, group->topics, group->topics_count, sizeof(*group->topics));
         if (!group->topics)
             return -ENOMEM;
         topic = &group->topics[group->topics_count++];
-        *topic = (struct found_topic){.count = 0};
+        kafka_offset_fetch_response_topic_init(topic);
         if (!copy_text(group->request, name, &topic->name))
             return -ENOMEM;
     }
     topic->partitions =
-        one_more(arena, topic->partitions, topic->count, sizeof(*topic->partitions));
-    if (!topic->partitions || !take_offset(group, &topic->partitions[topic->count]))
+        one_more(arena, topic->partitions, topic->partitions_count, sizeof(*topic->partitions));
+    if (!topic->partitions || !take_offset(group, &topic->partitions[topic->partitions_count]))
         return -ENOMEM;
-    topic->count++;
+    topic->partitions_count++;
     return 0;
 }
 
@@ -275,84 +261,32 @@ static int find_all(struct found_group *group)
     return result;
 }
 
-static int reserve_topics(struct found_group *group, uint32_t count)
+static int find_topics(struct found_group *group,
+                       const struct kafka_offset_fetch_request_topic *asked, uint32_t count)
 {
-    group->topics = kafka_arena_alloc(&group->request->arena, count, sizeof(*group->topics));
-    return group->topics ? 0 : -ENOMEM;
-}
-
-static int find_offsets(struct found_group *group, const struct kafka_offset_fetch_request *body)
-{
-    if (!body->topics && group->request->version >= VERSION_FETCH_ALL)
-        return find_all(group);
-    int result = reserve_topics(group, body->topics_count);
-    for (uint32_t i = 0; result == 0 && i < body->topics_count; i++)
-        result = find_some(group, body->topics[i].name, body->topics[i].partition_indexes,
-                           body->topics[i].partition_indexes_count);
+    int result = 0;
+    group->topics = kafka_offset_fetch_response_topic_array(&group->request->arena, count);
+    if (!group->topics)
+        return -ENOMEM;
+    for (uint32_t i = 0; result == 0 && i < count; i++)
+        result = find_some(group, &asked[i], &group->topics[group->topics_count++]);
     return result;
 }
 
-static int find_group_offsets(struct found_group *group,
-                              const struct kafka_offset_fetch_request_group *asked)
+/* What a group committed for those topics. What fails is said to who asked about this group; there
+ * are no topics then. 0, or -ENOMEM. */
+static int find_group(struct found_group *group,
+                      const struct kafka_offset_fetch_request_topic *asked, uint32_t count,
+                      int16_t *ret_error)
 {
-    if (!asked->topics)
-        return find_all(group);
-    int result = reserve_topics(group, asked->topics_count);
-    for (uint32_t i = 0; result == 0 && i < asked->topics_count; i++)
-        result = find_some(group, asked->topics[i].name, asked->topics[i].partition_indexes,
-                           asked->topics[i].partition_indexes_count);
+    bool all = !asked && group->request->version >= VERSION_FETCH_ALL;
+    int result = all ? find_all(group) : find_topics(group, asked, count);
+    if (result < 0 && result != -ENOMEM) {
+        *ret_error = offset_error_of(result);
+        group->topics_count = 0;
+        result = 0;
+    }
     return result;
-}
-
-static int answer_group(const struct found_group *group,
-                        struct kafka_offset_fetch_response_group *answer)
-{
-    struct kafka_arena *arena = &group->request->arena;
-    answer->group_id = group->id;
-    answer->topics = kafka_offset_fetch_response_group_topic_array(arena, group->topics_count);
-    for (uint32_t i = 0; answer->topics && i < group->topics_count; i++) {
-        const struct found_topic *from = &group->topics[i];
-        struct kafka_offset_fetch_response_group_topic *to =
-            &answer->topics[answer->topics_count++];
-        to->name = from->name;
-        to->partitions = kafka_offset_fetch_response_group_partition_array(arena, from->count);
-        if (!to->partitions)
-            return -ENOMEM;
-        to->partitions_count = from->count;
-        for (uint32_t p = 0; p < from->count; p++) {
-            to->partitions[p].partition_index = from->partitions[p].partition;
-            to->partitions[p].committed_offset = from->partitions[p].offset;
-            to->partitions[p].committed_leader_epoch = from->partitions[p].leader_epoch;
-            to->partitions[p].metadata = from->partitions[p].metadata;
-            to->partitions[p].error_code = from->partitions[p].error;
-        }
-    }
-    return answer->topics ? 0 : -ENOMEM;
-}
-
-/* The same in the words of versions before 8. */
-static int answer_topics(const struct found_group *group,
-                         struct kafka_offset_fetch_response *response)
-{
-    struct kafka_arena *arena = &group->request->arena;
-    response->topics = kafka_offset_fetch_response_topic_array(arena, group->topics_count);
-    for (uint32_t i = 0; response->topics && i < group->topics_count; i++) {
-        const struct found_topic *from = &group->topics[i];
-        struct kafka_offset_fetch_response_topic *to = &response->topics[response->topics_count++];
-        to->name = from->name;
-        to->partitions = kafka_offset_fetch_response_partition_array(arena, from->count);
-        if (!to->partitions)
-            return -ENOMEM;
-        to->partitions_count = from->count;
-        for (uint32_t p = 0; p < from->count; p++) {
-            to->partitions[p].partition_index = from->partitions[p].partition;
-            to->partitions[p].committed_offset = from->partitions[p].offset;
-            to->partitions[p].committed_leader_epoch = from->partitions[p].leader_epoch;
-            to->partitions[p].metadata = from->partitions[p].metadata;
-            to->partitions[p].error_code = from->partitions[p].error;
-        }
-    }
-    return response->topics ? 0 : -ENOMEM;
 }
 
 struct fetch_call {
@@ -361,27 +295,36 @@ struct fetch_call {
     int16_t *errors; /* of those who may not; NULL: nobody says that he is a member */
 };
 
+/* Versions before 8 ask about one group. */
+static int fetch_group(struct request *request, struct beck_offset *offset)
+{
+    const struct kafka_offset_fetch_request *body = request->body;
+    struct kafka_offset_fetch_response *response = request->response;
+    struct found_group group = {.request = request, .id = body->group_id, .offset = offset};
+    int result = find_group(&group, body->topics, body->topics_count, &response->error_code);
+    response->topics = group.topics;
+    response->topics_count = group.topics_count;
+    return result;
+}
+
 static int fetch_groups(struct request *request, struct beck_offset *offset)
 {
     const struct kafka_offset_fetch_request *body = request->body;
     struct kafka_offset_fetch_response *response = request->response;
-    response->groups = kafka_offset_fetch_response_group_array(&request->arena, body->groups_count);
     const struct fetch_call *call = request->context;
+    response->groups = kafka_offset_fetch_response_group_array(&request->arena, body->groups_count);
     int result = response->groups ? 0 : -ENOMEM;
     for (uint32_t i = 0; result == 0 && i < body->groups_count; i++) {
-        struct found_group group = {
-            .request = request, .id = body->groups[i].group_id, .offset = offset};
-        struct kafka_offset_fetch_response_group *answer = &response->groups[i];
+        const struct kafka_offset_fetch_request_group *asked = &body->groups[i];
+        struct kafka_offset_fetch_response_group *answer =
+            &response->groups[response->groups_count++];
+        struct found_group group = {.request = request, .id = asked->group_id, .offset = offset};
+        answer->group_id = asked->group_id;
         answer->error_code = call->errors ? call->errors[i] : KAFKA_NONE;
         if (answer->error_code == KAFKA_NONE)
-            result = find_group_offsets(&group, &body->groups[i]);
-        if (result < 0 && result != -ENOMEM) {
-            answer->error_code = offset_error_of(result);
-            group.topics_count = 0;
-        }
-        if (result != -ENOMEM)
-            result = answer_group(&group, answer);
-        response->groups_count++;
+            result = find_group(&group, asked->topics, asked->topics_count, &answer->error_code);
+        answer->topics = group.topics;
+        answer->topics_count = group.topics_count;
     }
     return result;
 }
@@ -389,22 +332,9 @@ static int fetch_groups(struct request *request, struct beck_offset *offset)
 /* On a worker. */
 static void fetch_offsets(struct request *request)
 {
-    const struct kafka_offset_fetch_request *body = request->body;
-    struct kafka_offset_fetch_response *response = request->response;
     struct beck_offset offset = {.partition = 0};
-    struct found_group group = {.request = request, .id = body->group_id, .offset = &offset};
-    int result;
-    if (request->version >= VERSION_GROUPS) {
-        result = fetch_groups(request, &offset);
-    } else {
-        result = find_offsets(&group, body);
-        if (result < 0 && result != -ENOMEM) {
-            response->error_code = offset_error_of(result);
-            group.topics_count = 0;
-        }
-        if (result != -ENOMEM)
-            result = answer_topics(&group, response);
-    }
+    int result = request->version >= VERSION_GROUPS ? fetch_groups(request, &offset)
+                                                    : fetch_group(request, &offset);
     if (result < 0)
         request->response = NULL;
 }
