@@ -81,25 +81,13 @@ int cleanings_next(struct db *index, MDB_txn *txn, uint32_t *topic_number, uint3
 int cleaned_get(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,
                 int64_t *ret_offset)
 {
-    struct db_key key = db_key_partition(topic_number, partition);
-    struct unpacker u;
-    int r = db_get_value(txn, index->dbis[INDEX_CLEANED], key.bytes, key.size, VALUE_CLEANED, &u);
-    if (r < 0)
-        return r;
-    int64_t offset = (int64_t)unpack_u64(&u);
-    r = unpack_end(&u);
-    if (r == 0)
-        *ret_offset = offset;
-    return r;
+    return db_get_offset(txn, index->dbis[INDEX_CLEANED], topic_number, partition, VALUE_CLEANED,
+                         ret_offset);
 }
 
 int cleaned_put(struct db *index, MDB_txn *txn, uint32_t topic_number, uint32_t partition,
                 int64_t offset)
 {
-    struct db_key key = db_key_partition(topic_number, partition);
-    uint8_t buffer[32];
-    struct packer p;
-    pack_begin(&p, buffer, sizeof(buffer), VALUE_CLEANED);
-    pack_u64(&p, (uint64_t)offset);
-    return db_put_value(txn, index->dbis[INDEX_CLEANED], key.bytes, key.size, &p);
+    return db_put_offset(txn, index->dbis[INDEX_CLEANED], topic_number, partition, VALUE_CLEANED,
+                         offset);
 }

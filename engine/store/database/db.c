@@ -401,6 +401,32 @@ int db_put_value(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_size, st
     return db_errno(mdb_put(txn, dbi, &k, &v, 0));
 }
 
+int db_get_offset(MDB_txn *txn, MDB_dbi dbi, uint32_t topic_number, uint32_t partition,
+                  enum value_type type, int64_t *ret_offset)
+{
+    struct db_key key = db_key_partition(topic_number, partition);
+    struct unpacker u;
+    int r = db_get_value(txn, dbi, key.bytes, key.size, type, &u);
+    if (r < 0)
+        return r;
+    int64_t offset = (int64_t)unpack_u64(&u);
+    if (unpack_end(&u) < 0 || offset < 0)
+        return -EBADMSG;
+    *ret_offset = offset;
+    return 0;
+}
+
+int db_put_offset(MDB_txn *txn, MDB_dbi dbi, uint32_t topic_number, uint32_t partition,
+                  enum value_type type, int64_t offset)
+{
+    struct db_key key = db_key_partition(topic_number, partition);
+    uint8_t buffer[32];
+    struct packer p;
+    pack_begin(&p, buffer, sizeof(buffer), type);
+    pack_u64(&p, (uint64_t)offset);
+    return db_put_value(txn, dbi, key.bytes, key.size, &p);
+}
+
 int db_walk(MDB_txn *txn, MDB_dbi dbi, const struct db_key *prefix,
             int (*visit)(void *context, const MDB_val *key, const MDB_val *value), void *context)
 {

@@ -97,6 +97,11 @@ int db_get_value(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_size, en
 /* End the value and put it. */
 int db_put_value(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_size,
                  struct packer *packer);
+/* A partition's value that is one offset. Errors as above; -EBADMSG: it is below 0. */
+int db_get_offset(MDB_txn *txn, MDB_dbi dbi, uint32_t topic_number, uint32_t partition,
+                  enum value_type type, int64_t *ret_offset);
+int db_put_offset(MDB_txn *txn, MDB_dbi dbi, uint32_t topic_number, uint32_t partition,
+                  enum value_type type, int64_t offset);
 /* The bytes of a value. -ENOENT. */
 int db_get(MDB_txn *txn, MDB_dbi dbi, const MDB_val *key, MDB_val *ret_value);
 /* -ENOENT: the file lacks the database, and there is nothing to walk over. */

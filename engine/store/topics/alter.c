@@ -20,13 +20,6 @@ struct alter {
     struct config_set before;
 };
 
-static int get_store(struct beck_store *store, MDB_txn *txn, struct alter *alter,
-                     struct beck_error *error)
-{
-    int r = meta_store_get(&store->meta, txn, &alter->store);
-    return r < 0 ? report(error, r, "meta.mdb: the store's record is damaged") : 0;
-}
-
 static int get_topic(struct beck_store *store, MDB_txn *txn, const char *name, struct alter *alter,
                      struct beck_error *error)
 {
@@ -36,6 +29,25 @@ static int get_topic(struct beck_store *store, MDB_txn *txn, const char *name, s
     if (r == -ENOENT)
         return report(error, r, "there is no topic \"%.249s\"", name);
     return r < 0 ? report(error, r, "meta.mdb: the record of topic %s is damaged", name) : 0;
+}
+
+/* A transaction, with the store's record out of it. */
+static int begin(struct beck_store *store, bool writes, struct alter **ret_alter, MDB_txn **ret_txn,
+                 struct beck_error *error)
+{
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    _cleanup_free_ struct alter *alter = malloc(sizeof(*alter));
+    if (!alter)
+        return report(error, -ENOMEM, "out of memory");
+    int r = db_begin(&store->meta, writes, &txn, error);
+    if (r < 0)
+        return r;
+    r = meta_store_get(&store->meta, txn, &alter->store);
+    if (r < 0)
+        return report(error, r, "meta.mdb: the store's record is damaged");
+    *ret_alter = TAKE_POINTER(alter);
+    *ret_txn = TAKE_POINTER(txn);
+    return 0;
 }
 
 /* Before the commit and after it: who dies in between tells nobody. */
@@ -73,12 +85,8 @@ int alter_topic(struct beck_store *store, const char *name,
                 struct beck_error *error)
 {
     _cleanup_txn_ MDB_txn *txn = NULL;
-    _cleanup_free_ struct alter *alter = malloc(sizeof(*alter));
-    if (!alter)
-        return report(error, -ENOMEM, "out of memory");
-    int r = db_begin(&store->meta, true, &txn, error);
-    if (r == 0)
-        r = get_store(store, txn, alter, error);
+    _cleanup_free_ struct alter *alter = NULL;
+    int r = begin(store, true, &alter, &txn, error);
     if (r == 0)
         r = get_topic(store, txn, name, alter, error);
     if (r < 0)
@@ -93,12 +101,8 @@ int alter_store(struct beck_store *store, const struct beck_config_change *chang
                 unsigned flags, struct beck_error *error)
 {
     _cleanup_txn_ MDB_txn *txn = NULL;
-    _cleanup_free_ struct alter *alter = malloc(sizeof(*alter));
-    if (!alter)
-        return report(error, -ENOMEM, "out of memory");
-    int r = db_begin(&store->meta, true, &txn, error);
-    if (r == 0)
-        r = get_store(store, txn, alter, error);
+    _cleanup_free_ struct alter *alter = NULL;
+    int r = begin(store, true, &alter, &txn, error);
     if (r == 0)
         r = config_set_alter(&alter->store.configs, CONFIG_OF_STORE, NULL, changes, count, flags,
                              error);
@@ -113,28 +117,19 @@ int alter_resolve(struct beck_store *store, struct config_store *ret_config,
                   struct beck_error *error)
 {
     _cleanup_txn_ MDB_txn *txn = NULL;
-    _cleanup_free_ struct meta_store *record = malloc(sizeof(*record));
-    int r = record ? db_begin(&store->meta, false, &txn, error)
-                   : report(error, -ENOMEM, "out of memory");
-    if (r < 0)
-        return r;
-    r = meta_store_get(&store->meta, txn, record);
-    if (r < 0)
-        return report(error, r, "meta.mdb: the store's record is damaged");
-    config_resolve_store(&record->configs, ret_config);
-    return 0;
+    _cleanup_free_ struct alter *alter = NULL;
+    int r = begin(store, false, &alter, &txn, error);
+    if (r == 0)
+        config_resolve_store(&alter->store.configs, ret_config);
+    return r;
 }
 
 int alter_entry(struct beck_store *store, const char *topic, uint32_t index,
                 struct beck_config_entry *ret_entry, struct beck_error *error)
 {
     _cleanup_txn_ MDB_txn *txn = NULL;
-    _cleanup_free_ struct alter *alter = malloc(sizeof(*alter));
-    if (!alter)
-        return report(error, -ENOMEM, "out of memory");
-    int r = db_begin(&store->meta, false, &txn, error);
-    if (r == 0)
-        r = get_store(store, txn, alter, error);
+    _cleanup_free_ struct alter *alter = NULL;
+    int r = begin(store, false, &alter, &txn, error);
     if (r == 0 && topic)
         r = get_topic(store, txn, topic, alter, error);
     if (r < 0)
