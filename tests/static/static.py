@@ -5,7 +5,7 @@
     static.py SOURCE-ROOT BUILD-ROOT
 
 Formatting, headers that compile alone, beck.h as C++, which directories may see which headers, manual
-pages and shell scripts. Each header is compiled with the include directories that meson gives to the
+pages, what READMEs say of the files beside them, and shell scripts. Each header is compiled with the include directories that meson gives to the
 sources beside it.
 """
 
@@ -202,6 +202,22 @@ SIGHT = {
 }
 
 
+def check_rooms():
+    """The README of a folder, or of the next one above that has one, says what each source file is for."""
+    wrong = []
+    for path in sources('.c', '.h'):
+        folder = os.path.dirname(path)
+        while folder and not os.path.isfile(os.path.join(ROOT, folder, 'README.md')):
+            folder = os.path.dirname(folder)
+        name = os.path.splitext(os.path.basename(path))[0]
+        if not folder or path.startswith('tests/'):
+            continue
+        with open(os.path.join(ROOT, folder, 'README.md'), encoding='utf-8') as file:
+            if not re.search(rf'(?<!\w){name}(?!\w)', file.read()):
+                wrong.append(f'{path} is not in {folder}/README.md')
+    return not wrong, '\n'.join(wrong)
+
+
 def check_manual(path):
     if not shutil.which('mandoc'):
         return None, 'there is no mandoc'
@@ -254,6 +270,7 @@ def checks():
     for directory, allowed in SIGHT.items():
         yield (f'{directory} sees no more than it may',
                lambda d=directory, a=allowed: check_sight(flags, d, a))
+    yield 'READMEs say what each source file is for', check_rooms
     yield 'manual pages are sound', lambda: each(sources('.1', '.3', '.5', '.7', '.8'), check_manual)
     yield 'engine/libbeck.map has the functions of beck.h', check_map
     yield 'each function of beck.h is in one page of the manual', check_library_pages
