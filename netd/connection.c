@@ -27,6 +27,10 @@
 /* How long one that sends no more is kept for an answer that others have to come for. */
 #define HALF_MS 10000
 
+/* Who took nothing of its answers for so long is in the way of those whose requests wait for room.
+ */
+#define STUCK_MS 3000
+
 static bool has_output_room(const struct connection *connection)
 {
     const struct kafka_writer *writer = &connection->output.writer;
@@ -400,18 +404,33 @@ static void count_output(struct connection *connection)
     connection->output_bytes = bytes;
 }
 
-/* That which has most memory for answers, if any has some that are not gone. */
-static struct connection *find_largest(const struct loop *loop)
+/* That which has most memory for answers, of those that have some that are not gone and have taken
+ * nothing since then; NULL: none. */
+static struct connection *find_largest(const struct loop *loop, int64_t since_ms)
 {
     struct connection *largest = NULL;
     struct connection *one;
     TAILQ_FOREACH(one, &loop->connections, link)
     {
         bool holds = !output_empty(&one->output) || one->ready_bytes > 0;
-        if (holds && (!largest || one->output_bytes > largest->output_bytes))
+        if (holds && one->taken_ms <= since_ms &&
+            (!largest || one->output_bytes > largest->output_bytes))
             largest = one;
     }
     return largest;
+}
+
+/* Returns whether the loop has one to end: else another loop has one that has more. */
+static bool end_largest(struct loop *loop, size_t all, int64_t since_ms)
+{
+    struct broker *broker = loop->broker;
+    struct connection *largest = find_largest(loop, since_ms);
+    size_t count = atomic_load(&broker->connection_count);
+    if (!largest || largest->output_bytes < all / (count > 0 ? count : 1))
+        return false;
+    connection_end(largest, "%zu bytes of answers wait for it (queued.max.response.bytes is %lld)",
+                   largest->output_bytes, (long long)broker->config->queued_max_response_bytes);
+    return true;
 }
 
 void connections_relieve(struct loop *loop)
@@ -419,14 +438,15 @@ void connections_relieve(struct loop *loop)
     struct broker *broker = loop->broker;
     size_t most = (size_t)broker->config->queued_max_response_bytes;
     size_t all;
-    while ((all = atomic_load(&broker->output_bytes)) > most) {
-        struct connection *largest = find_largest(loop);
-        size_t count = atomic_load(&broker->connection_count);
-        if (!largest || largest->output_bytes < all / (count > 0 ? count : 1))
-            return; /* another loop has one that has more */
-        connection_end(largest,
-                       "%zu bytes of answers wait for it (queued.max.response.bytes is %zu)",
-                       largest->output_bytes, most);
+    while ((all = atomic_load(&broker->output_bytes)) > most && end_largest(loop, all, INT64_MAX)) {
+    }
+}
+
+void connections_end_stuck(struct loop *loop, int64_t now_ms)
+{
+    struct broker *broker = loop->broker;
+    while (requests_lack_room(broker) &&
+           end_largest(loop, atomic_load(&broker->output_bytes), now_ms - STUCK_MS)) {
     }
 }
 

@@ -116,4 +116,8 @@ void connection_abandon(struct connection *connection, int64_t since_ms);
  * it, as far as that is more than others have. */
 void connections_relieve(struct loop *loop);
 
+/* While requests wait for room for their answers: ends those that have most of it, of the ones
+ * whose clients took nothing for some seconds. */
+void connections_end_stuck(struct loop *loop, int64_t now_ms);
+
 #endif

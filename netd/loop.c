@@ -47,6 +47,7 @@ static void sweep_event(evutil_socket_t fd, short what, void *context)
         connection = next;
     }
     connections_relieve(loop);
+    connections_end_stuck(loop, now_ms);
     partitions_sweep(&loop->partitions);
     if (loop->given_back_bytes >= LOOP_TRIM_BYTES) {
         loop->given_back_bytes = 0;

@@ -64,9 +64,11 @@ void request_spares_done(struct loop *loop)
     loop->spare_count = 0;
 }
 
+/* The other half is for what answers take when they are encoded, and for all other requests: who
+ * only looks is not to be what gets connections closed. */
 static size_t room_for_looks(const struct broker *broker)
 {
-    return (size_t)broker->config->queued_max_response_bytes;
+    return (size_t)broker->config->queued_max_response_bytes / 2;
 }
 
 void requests_answered(struct broker *broker, size_t bytes)
@@ -139,6 +141,11 @@ static void work_done(struct work *work)
 static bool answers_are_too_many(const struct broker *broker)
 {
     return atomic_load(&broker->output_bytes) > room_for_looks(broker);
+}
+
+bool requests_lack_room(const struct broker *broker)
+{
+    return atomic_load(&broker->waiting_looks) > 0 && answers_are_too_many(broker);
 }
 
 static void wait_for_room(struct broker *broker, struct work_list *list, struct work *work)

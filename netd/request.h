@@ -113,6 +113,9 @@ void request_return(struct request *request);
 /* So many bytes of answers are gone: what waits for room may go on. */
 void requests_answered(struct broker *broker, size_t bytes);
 
+/* Do some wait for that? */
+bool requests_lack_room(const struct broker *broker);
+
 /* The connection ended. Frees the request, or leaves it to the last hold. It is out of the queue.
  */
 void request_orphan(struct request *request);

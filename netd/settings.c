@@ -185,8 +185,9 @@ static const struct row rows[] = {
         "to 16 KiB, are always taken."),
     OWN("queued.max.response.bytes", LONG, INT64, queued_max_response_bytes, 1 << 20, INT64_MAX,
         "1073741824", true,
-        "Memory for answers that clients have not taken, of all connections together. When it is "
-        "used up, those who have most are closed."),
+        "Memory for answers that clients have not taken, of all connections together. When half of "
+        "it is used up, requests that only look wait, and for them those are closed who have most "
+        "and took nothing for three seconds; when all of it is, those who have most."),
     OWN("quota.window.num", INT, INT32, quota_window_num, 1, CONFIG_WINDOWS_MAX, "11", false,
         "Over how many windows of time the mean is taken that client quotas limit."),
     OWN("quota.window.size.seconds", INT, INT32, quota_window_size_seconds, 1, 3600, "1", false,
