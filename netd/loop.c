@@ -29,9 +29,26 @@ static void after_wake(void *context)
     loop_settle(loop);
 }
 
+/*
+ * Clients that were told together that there is nothing new ask again at once, each a little apart
+ * from the others, and each question would wake us. So we sleep for a moment, and they wake us
+ * once. Not where records flow: they would have to wait for it.
+ */
+static void rest(struct loop *loop)
+{
+    static const struct timespec moment = {.tv_nsec = LOOP_REST_USEC * 1000};
+    bool may = loop->polls_over >= LOOP_REST_POLLS && !loop->flows && !loop->stopping;
+    loop->polls_over = 0;
+    loop->flows = false;
+    if (may)
+        (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &moment, NULL);
+}
+
 static void after_ticks(void *context)
 {
-    loop_settle(context);
+    struct loop *loop = context;
+    loop_settle(loop);
+    rest(loop);
 }
 
 static void sweep_event(evutil_socket_t fd, short what, void *context)
@@ -221,6 +238,7 @@ void loop_settle(struct loop *loop)
 
 void loop_appended(struct loop *loop, size_t bytes)
 {
+    loop->flows = true;
     loop->appended_bytes += (uint32_t)bytes;
     if (loop->appended_bytes < LOOP_MAINTENANCE_BYTES)
         return;

@@ -27,6 +27,10 @@
 #define LOOP_MAINTENANCE_BYTES (4U << 20)
 /* Freed buffers that make it worth while to have the heap give its pages back. */
 #define LOOP_TRIM_BYTES (1U << 20)
+/* After so many polls ended together without a record, their clients are given a moment to ask
+ * again together, too. */
+#define LOOP_REST_POLLS 8
+#define LOOP_REST_USEC  500
 /* How long a daemon that was told to end waits for requests that are under way. */
 #define LOOP_STOP_MS 5000
 /* And for a client that takes nothing of its answers; how often that is looked at. */
@@ -70,6 +74,8 @@ struct loop {
     struct fetch_list moved; /* waiting fetches whose partitions moved; kafka/fetch.c */
 
     uint32_t appended_bytes; /* since maintenance was last asked */
+    unsigned polls_over;     /* fetches whose time was over, since the last tick */
+    bool flows;              /* records came or went since then */
     bool stopping;
     int64_t stop_ms;      /* when that began */
     struct work stop;     /* for loops_stop() */

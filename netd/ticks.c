@@ -12,7 +12,7 @@
 
 #include "clock.h"
 
-#define PART        32 /* of a wait that may be missing */
+#define PART        30 /* of a wait that may be missing */
 #define STEP_MAX_MS 64
 
 struct tick {

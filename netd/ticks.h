@@ -2,7 +2,7 @@
  *
  * The ends of many waits, for few wakings of a loop. Thousands of fetches wait for half a second
  * each and begin whenever they like; ended each at its own time, each would wake the loop. So ends
- * are moved to ticks, a little before: by a 32nd of the wait at most.
+ * are moved to ticks, a little before: by a 30th of the wait at most.
  *
  * There are few ticks, in a heap; a wait is in its tick's list, so that it costs the same however
  * many there are.

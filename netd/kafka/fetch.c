@@ -112,6 +112,15 @@ static int16_t read_part(struct fetch_part *part, size_t limit, struct beck_erro
     return KAFKA_NONE;
 }
 
+/* Is the offset at the end, as far as this reader sees? Then there is nothing to be read. */
+static bool is_at_end(const struct fetch_part *part)
+{
+    bool is_committed = part->fetch->isolation == BECK_READ_COMMITTED;
+    const struct beck_partition_state *seen = &part->seen;
+    int64_t end = is_committed ? seen->last_stable_offset : seen->high_watermark;
+    return part->offset >= end && part->offset <= seen->next_offset;
+}
+
 static void look_at_part(struct fetch_part *part)
 {
     struct fetch *fetch = part->fetch;
@@ -122,7 +131,7 @@ static void look_at_part(struct fetch_part *part)
     part->answer.high_watermark = part->seen.high_watermark;
     part->answer.last_stable_offset = part->seen.last_stable_offset;
     part->answer.log_start_offset = part->seen.log_start_offset;
-    if (code == KAFKA_NONE) {
+    if (code == KAFKA_NONE && !is_at_end(part)) {
         size_t left = fetch->bytes < fetch->max_bytes ? fetch->max_bytes - fetch->bytes : 0;
         code = read_part(part, part->max_bytes < left ? part->max_bytes : left, &error);
         if (code == KAFKA_CORRUPT_MESSAGE || code == KAFKA_KAFKA_STORAGE_ERROR)
@@ -216,6 +225,7 @@ static void finish(struct fetch *fetch)
     fetch_session_give(&request->loop->broker->fetch_sessions, fetch->session);
     fetch->session = NULL;
     request->record_bytes = fetch->bytes;
+    request->loop->flows |= fetch->bytes > 0;
     request_ready(request);
 }
 
@@ -244,7 +254,9 @@ void fetch_look_again(struct loop *loop)
 /* The time is over: what there is was found when a partition last moved. */
 static void time_is_over(struct wait *wait)
 {
-    finish((struct fetch *)((char *)wait - offsetof(struct fetch, wait)));
+    struct fetch *fetch = (struct fetch *)((char *)wait - offsetof(struct fetch, wait));
+    fetch->request->loop->polls_over++;
+    finish(fetch);
 }
 
 static void wait_for_more(struct fetch *fetch, int32_t max_wait_ms)
