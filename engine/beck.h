@@ -32,6 +32,7 @@
  *     -EPROTONOSUPPORT  a store, file or batch in a newer format than this library knows
  *     -ENOENT           no such store, topic or partition
  *     -EEXIST           a store or topic of that name exists
+ *     -ENOTUNIQ         a topic exists whose name differs in dots and underscores only
  *     -EINVAL           an argument, name or record that can never be right
  *     -EROFS            the store was opened read-only
  *     -EBUSY            another process holds the role asked for, or what is needed
@@ -407,6 +408,7 @@ struct beck_topic_options {
     gid_t gid;
     mode_t mode;        /* permission bits; 0: 0755 */
     bool validate_only; /* check everything, make nothing */
+    bool distinct;      /* refuse a name that only '.' and '_' tell from another's, as Kafka */
 };
 
 struct beck_topic {
@@ -426,8 +428,9 @@ bool beck_topic_name_valid(const char *name);
 /*
  * Make a topic; it survives power loss when this returns. `ret_topic` (may be NULL) is left as it
  * is where options say `validate_only`. -EINVAL: name, a configuration's name or value. -EEXIST.
- * -EMSGSIZE: more partitions than BECK_PARTITIONS_MAX in the store, or more than 4,096 bytes of
- * configuration. -EROFS. -ENOSPC.
+ * -ENOTUNIQ: a topic has a name too like it, and options say `distinct`. -EMSGSIZE: more partitions
+ * than BECK_PARTITIONS_MAX in the store, or more than 4,096 bytes of configuration. -EROFS.
+ * -ENOSPC.
  */
 int beck_topic_create(struct beck_store *store, const char *name,
                       const struct beck_topic_options *options, struct beck_topic *ret_topic,

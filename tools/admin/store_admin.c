@@ -61,6 +61,7 @@ static int store_topic_create(struct admin *base, const struct admin_new_topic *
         .partition_count = wanted->partition_count,
         .configs = wanted->configs,
         .config_count = wanted->config_count,
+        .distinct = true,
     };
     struct beck_topic topic;
 

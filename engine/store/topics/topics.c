@@ -81,8 +81,71 @@ static int topic_describe(const char *name, const struct beck_topic_options *opt
     return topic_set_configs(topic, options, error);
 }
 
+/* '.' and '_' are the same in names of metrics, which is why Kafka has no two topics that only they
+ * tell apart. */
+static bool is_exchangeable(char c)
+{
+    return c == '.' || c == '_';
+}
+
+/* The rest of a name from `at` on, as the first by bytes of those that are so alike. */
+static void first_alike(const char *name, size_t at, char ret_first[BECK_TOPIC_NAME_BYTES + 1])
+{
+    for (; name[at] != '\0'; at++)
+        ret_first[at] = name[at] == '_' ? '.' : name[at];
+    ret_first[at] = '\0';
+}
+
+/* Of the names that are so alike, the first that does not sort before `from`. False: all do. */
+static bool next_alike(const char *name, const char *from, char ret_next[BECK_TOPIC_NAME_BYTES + 1])
+{
+    size_t same = 0;
+    while (name[same] != '\0' && (from[same] == name[same] ||
+                                  (is_exchangeable(from[same]) && is_exchangeable(name[same]))))
+        same++;
+    (void)snprintf(ret_next, BECK_TOPIC_NAME_BYTES + 1, "%.*s", (int)same, from);
+    first_alike(name, same, ret_next);
+    if (from[same] == '\0' || (uint8_t)ret_next[same] > (uint8_t)from[same])
+        return true;
+    if (is_exchangeable(name[same]) && from[same] < '_') {
+        ret_next[same] = '_';
+        return true;
+    }
+    while (same > 0 && ret_next[same - 1] != '.')
+        same--;
+    if (same == 0)
+        return false;
+    ret_next[same - 1] = '_';
+    first_alike(name, same, ret_next);
+    return true;
+}
+
+/* -ENOTUNIQ: a topic is there whose name is so alike. Looks for one after the other of those names,
+ * and leaps over what cannot be one. */
+static int topic_check_distinct(struct beck_store *store, MDB_txn *txn, const char *name,
+                                struct beck_error *error)
+{
+    struct meta_topic there;
+    char alike[BECK_TOPIC_NAME_BYTES + 1];
+    first_alike(name, 0, alike);
+    do {
+        int r = meta_topic_get(&store->meta, txn, alike, &there);
+        if (r == 0)
+            return report(error, -ENOTUNIQ,
+                          "topic %s collides with topic %s: '.' and '_' count as the same", name,
+                          alike);
+        if (r == -ENOENT)
+            r = meta_topic_next(&store->meta, txn, alike, &there);
+        if (r < 0)
+            return report(error, r, "meta.mdb: the record of a topic is damaged");
+        if (r == 0)
+            break;
+    } while (next_alike(name, there.topic.name, alike));
+    return 0;
+}
+
 static int topic_put(struct beck_store *store, MDB_txn *txn, struct meta_topic *topic,
-                     bool validate_only, struct beck_error *error)
+                     const struct beck_topic_options *options, struct beck_error *error)
 {
     struct meta_topic there;
     struct meta_store record;
@@ -96,7 +159,9 @@ static int topic_put(struct beck_store *store, MDB_txn *txn, struct meta_topic *
     if (r < 0)
         return report(error, r, "meta.mdb: the store's record is damaged");
     r = config_set_check(&topic->configs, &record.configs, error);
-    if (r < 0 || validate_only)
+    if (r == 0 && options && options->distinct)
+        r = topic_check_distinct(store, txn, name, error);
+    if (r < 0 || (options && options->validate_only))
         return r;
     topic->topic.number = record.next_topic_number++;
     r = meta_store_put(&store->meta, txn, &record);
@@ -149,7 +214,7 @@ int topics_create(struct beck_store *store, const char *name,
         r = db_begin(&store->meta, true, &txn, error);
     if (r < 0)
         return r;
-    r = topic_put(store, txn, topic, options && options->validate_only, error);
+    r = topic_put(store, txn, topic, options, error);
     if (r == 0 && options && options->validate_only)
         return 0;
     if (r == 0) {

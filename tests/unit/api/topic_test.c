@@ -85,6 +85,30 @@ static void a_name_is_used_once(void **state)
     assert_non_null(strstr(fixture->error.message, "exists"));
 }
 
+static int create_distinct(struct fixture *fixture, const char *name)
+{
+    struct beck_topic_options options = {.distinct = true};
+    return beck_topic_create(fixture->store, name, &options, NULL, &fixture->error);
+}
+
+static void names_are_told_apart_by_more_than_dots_where_that_is_asked_for(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const there[] = {"a", "a.b.c", "a.b.c.d", "aZb", "a_", "x_y", "_", "q.r"};
+    static const char *const alike[] = {"a.b_c", "a_b.c", "a_b_c", "a_b.c_d", "a.", "x.y", "q_r"};
+    static const char *const others[] = {"a.b",  "a-b", "a_b_c_", "a_b_cd", "a_b_c_e", "a..",
+                                         "aa_b", "x-y", "x_y_",   "._",     "q.rr",    "a.b.c.d.e"};
+    for (size_t i = 0; i < sizeof(there) / sizeof(there[0]); i++)
+        assert_int_equal(create(fixture, there[i], NULL, NULL), 0);
+    for (size_t i = 0; i < sizeof(alike) / sizeof(alike[0]); i++)
+        assert_int_equal(create_distinct(fixture, alike[i]), -ENOTUNIQ);
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        assert_int_equal(create_distinct(fixture, others[i]), 0);
+    assert_int_equal(create_distinct(fixture, "a_b"), -ENOTUNIQ);
+    assert_int_equal(create(fixture, "a_b", NULL, NULL), 0);
+    assert_int_equal(create_distinct(fixture, "a_b"), -EEXIST);
+}
+
 static void names_that_no_topic_may_have_are_refused(void **state)
 {
     struct fixture *fixture = *state;
@@ -345,6 +369,7 @@ int main(void)
         TEST(a_partition_that_is_not_there_is_not_found),
         TEST(topics_are_listed_by_name),
         TEST(a_name_is_used_once),
+        TEST(names_are_told_apart_by_more_than_dots_where_that_is_asked_for),
         TEST(names_that_no_topic_may_have_are_refused),
         TEST(a_number_is_used_once),
         TEST(a_store_has_a_limit_of_partitions),
