@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "kafka/config_source.h"
+#include "kafka/doubles.h"
 #include "kafka/errors.h"
 #include "kafka/group_configs.h"
 #include "kafka/handlers.h"
@@ -383,6 +384,7 @@ struct alteration {
     struct beck_config_change *changes;
     uint32_t count;
     unsigned flags;
+    const char *refusal; /* NULL: it can be tried */
 };
 
 /* Of groups: done by the first loop, after the others. */
@@ -434,6 +436,9 @@ static void alteration_add(struct alteration *alteration, struct kafka_string na
                            struct kafka_string value, enum beck_config_operation operation)
 {
     struct kafka_arena *arena = &alteration->request->arena;
+    if (!value.data && operation != BECK_CONFIG_RESET && !alteration->refusal)
+        alteration->refusal = kafka_arena_printf(arena, "Null value not supported for : %.*s",
+                                                 (int)name.length, name.data);
     if (alteration->changes)
         alteration->changes[alteration->count++] = (struct beck_config_change){
             .name = topic_text(arena, name),
@@ -553,6 +558,34 @@ static struct outcome alter_resource(struct alteration *alteration)
                       : (struct outcome){KAFKA_NONE, {0}};
 }
 
+/* The resources of a request, by type and name, for doubles_find(). */
+static int name_resource(struct request *request, int8_t type, struct kafka_string name,
+                         struct kafka_string *ret_key)
+{
+    char *key = kafka_arena_alloc(&request->arena, (size_t)name.length + 1, 1);
+    if (!key)
+        return -ENOMEM;
+    key[0] = (char)type;
+    if (name.length > 0)
+        memcpy(key + 1, name.data, name.length);
+    *ret_key = (struct kafka_string){key, name.length + 1};
+    return 0;
+}
+
+/* False: there was no memory to find out whether it changes something twice. */
+static bool check_changes(struct alteration *alteration)
+{
+    struct kafka_arena *arena = &alteration->request->arena;
+    struct kafka_string *names = kafka_arena_alloc(arena, alteration->count, sizeof(*names));
+    for (uint32_t i = 0; names && i < alteration->count; i++)
+        names[i] = kafka_string_of(alteration->changes[i].name);
+    const enum occurrence *occurs = names ? doubles_find(arena, names, alteration->count) : NULL;
+    for (uint32_t i = 0; occurs && !alteration->refusal && i < alteration->count; i++)
+        if (occurs[i] != OCCURS_ONCE)
+            alteration->refusal = "Error due to duplicate config keys";
+    return occurs != NULL;
+}
+
 /* The same, if there is memory for it: else all of the answer is none. */
 static void alter(struct alteration *alteration, uint32_t resources, int16_t *ret_code,
                   struct kafka_string *ret_message)
@@ -560,8 +593,11 @@ static void alter(struct alteration *alteration, uint32_t resources, int16_t *re
     struct request *request = alteration->request;
     bool is_group = alteration->type == RESOURCE_GROUP;
     struct group_alterations *later = is_group ? later_of(request, resources) : NULL;
-    if (!is_whole(alteration) || (is_group && !later)) {
+    if (!is_whole(alteration) || !check_changes(alteration) || (is_group && !later)) {
         request->response = NULL;
+    } else if (alteration->refusal) {
+        *ret_code = KAFKA_INVALID_REQUEST;
+        *ret_message = kafka_string_of(alteration->refusal);
     } else if (is_group) {
         later->list[later->count++] = (struct group_alteration){
             .all = later,
@@ -579,6 +615,18 @@ static void alter(struct alteration *alteration, uint32_t resources, int16_t *re
     }
 }
 
+static const enum occurrence *alter_configs_occurrences(struct request *request)
+{
+    const struct kafka_alter_configs_request *body = request->body;
+    uint32_t count = body->resources_count;
+    struct kafka_string *keys = kafka_arena_alloc(&request->arena, count, sizeof(*keys));
+    for (uint32_t i = 0; keys && i < count; i++)
+        if (name_resource(request, body->resources[i].resource_type,
+                          body->resources[i].resource_name, &keys[i]) < 0)
+            return NULL;
+    return keys ? doubles_find(&request->arena, keys, count) : NULL;
+}
+
 static void alter_configs(struct request *request)
 {
     const struct kafka_alter_configs_request *body = request->body;
@@ -586,7 +634,8 @@ static void alter_configs(struct request *request)
     unsigned flags = BECK_ALTER_REPLACE | (body->validate_only ? BECK_ALTER_VALIDATE_ONLY : 0);
     response->responses =
         kafka_alter_configs_response_resource_array(&request->arena, body->resources_count);
-    if (!response->responses)
+    const enum occurrence *occurs = alter_configs_occurrences(request);
+    if (!response->responses || !occurs)
         request->response = NULL;
     for (uint32_t i = 0; request->response && i < body->resources_count; i++) {
         const struct kafka_alter_configs_request_resource *asked = &body->resources[i];
@@ -594,9 +643,11 @@ static void alter_configs(struct request *request)
             &response->responses[response->responses_count++];
         struct alteration alteration = alteration_begin(
             request, asked->resource_type, asked->resource_name, asked->configs_count, flags);
+        if (occurs[i] != OCCURS_ONCE)
+            alteration.refusal = "Each resource must appear at most once.";
         for (uint32_t c = 0; c < asked->configs_count; c++)
             alteration_add(&alteration, asked->configs[c].name, asked->configs[c].value,
-                           asked->configs[c].value.data ? BECK_CONFIG_SET : BECK_CONFIG_RESET);
+                           BECK_CONFIG_SET);
         alter(&alteration, body->resources_count, &answer->error_code, &answer->error_message);
         answer->resource_type = asked->resource_type;
         answer->resource_name = asked->resource_name;
@@ -609,6 +660,18 @@ void alter_configs_handle(struct request *request)
     request_submit(request, alter_configs);
 }
 
+static const enum occurrence *incremental_alter_configs_occurrences(struct request *request)
+{
+    const struct kafka_incremental_alter_configs_request *body = request->body;
+    uint32_t count = body->resources_count;
+    struct kafka_string *keys = kafka_arena_alloc(&request->arena, count, sizeof(*keys));
+    for (uint32_t i = 0; keys && i < count; i++)
+        if (name_resource(request, body->resources[i].resource_type,
+                          body->resources[i].resource_name, &keys[i]) < 0)
+            return NULL;
+    return keys ? doubles_find(&request->arena, keys, count) : NULL;
+}
+
 static void incremental_alter_configs(struct request *request)
 {
     const struct kafka_incremental_alter_configs_request *body = request->body;
@@ -616,7 +679,8 @@ static void incremental_alter_configs(struct request *request)
     unsigned flags = body->validate_only ? BECK_ALTER_VALIDATE_ONLY : 0;
     response->responses = kafka_incremental_alter_configs_response_resource_array(
         &request->arena, body->resources_count);
-    if (!response->responses)
+    const enum occurrence *occurs = incremental_alter_configs_occurrences(request);
+    if (!response->responses || !occurs)
         request->response = NULL;
     for (uint32_t i = 0; request->response && i < body->resources_count; i++) {
         const struct kafka_incremental_alter_configs_request_resource *asked = &body->resources[i];
@@ -624,6 +688,8 @@ static void incremental_alter_configs(struct request *request)
             &response->responses[response->responses_count++];
         struct alteration alteration = alteration_begin(
             request, asked->resource_type, asked->resource_name, asked->configs_count, flags);
+        if (occurs[i] != OCCURS_ONCE)
+            alteration.refusal = "Each resource must appear at most once.";
         for (uint32_t c = 0; c < asked->configs_count; c++)
             alteration_add(&alteration, asked->configs[c].name, asked->configs[c].value,
                            (enum beck_config_operation)asked->configs[c].config_operation);

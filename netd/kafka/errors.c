@@ -18,6 +18,8 @@ int16_t kafka_error_of(int result)
     case ENOKEY:
     case EPROTONOSUPPORT: /* a magic or codec that nobody knows */
         return KAFKA_INVALID_RECORD;
+    case ENOTUNIQ: /* a topic's name is too like another one's */
+        return KAFKA_INVALID_TOPIC_EXCEPTION;
     case EMSGSIZE:
         return KAFKA_MESSAGE_TOO_LARGE;
     case ENOENT:

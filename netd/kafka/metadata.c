@@ -64,12 +64,12 @@ static int make_topic(struct request *request, const char *name, struct beck_top
                       struct beck_error *error)
 {
     struct broker *broker = request->loop->broker;
-    struct beck_topic_options options = {.partition_count =
-                                             (uint32_t)broker->config->num_partitions};
+    struct beck_topic_options options = {
+        .partition_count = (uint32_t)broker->config->num_partitions, .distinct = true};
     int result = beck_topic_create(broker->store, name, &options, ret_topic, error);
     if (result == -EEXIST) /* somebody was faster */
         result = beck_topic_find(broker->store, name, ret_topic, error);
-    if (result < 0)
+    if (result < 0 && result != -ENOTUNIQ)
         log_error_limited(&broker->log_shared, "cannot make a topic: %s", error->message);
     return result;
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kafka/doubles.h"
 #include "kafka/errors.h"
 #include "kafka/handlers.h"
 #include "kafka/topic_text.h"
@@ -78,14 +79,26 @@ static int16_t create_partitions_of(struct request *request, const char *name,
                                                     : kafka_error_of(result);
 }
 
+static const enum occurrence *occurrences(struct kafka_arena *arena,
+                                          const struct kafka_create_partitions_request *body)
+{
+    struct kafka_string *names = kafka_arena_alloc(arena, body->topics_count, sizeof(*names));
+    for (uint32_t i = 0; names && i < body->topics_count; i++)
+        names[i] = body->topics[i].name;
+    return names ? doubles_find(arena, names, body->topics_count) : NULL;
+}
+
 static void create_partitions(struct request *request)
 {
     const struct kafka_create_partitions_request *body = request->body;
     struct kafka_create_partitions_response *response = request->response;
+    const enum occurrence *occurs = occurrences(&request->arena, body);
     response->results =
         kafka_create_partitions_response_topic_array(&request->arena, body->topics_count);
-    for (uint32_t i = 0; response->results && i < body->topics_count; i++) {
-        struct beck_error error = {.message = ""};
+    for (uint32_t i = 0; occurs && response->results && i < body->topics_count; i++) {
+        if (occurs[i] == OCCURS_AGAIN)
+            continue;
+        struct beck_error error = {.message = "Duplicate topic name."};
         struct kafka_create_partitions_response_topic *answer =
             &response->results[response->results_count++];
         const char *name = topic_text(&request->arena, body->topics[i].name);
@@ -94,11 +107,15 @@ static void create_partitions(struct request *request)
             response->results = NULL;
             break;
         }
-        answer->error_code = create_partitions_of(request, name, &body->topics[i], &error);
+        answer->error_code = KAFKA_INVALID_REQUEST;
+        if (occurs[i] == OCCURS_ONCE) {
+            error.message[0] = '\0';
+            answer->error_code = create_partitions_of(request, name, &body->topics[i], &error);
+        }
         if (answer->error_code != KAFKA_NONE)
             answer->error_message = message_of(request, &error);
     }
-    if (!response->results)
+    if (!occurs || !response->results)
         request->response = NULL;
 }
 

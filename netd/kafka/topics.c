@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "kafka/config_source.h"
+#include "kafka/doubles.h"
 #include "kafka/errors.h"
 #include "kafka/handlers.h"
 #include "kafka/topic_text.h"
@@ -19,6 +20,8 @@
 /* From these versions on what is above a quota is refused; before, it is done, and waited for. */
 #define VERSION_STRICT_CREATE 6
 #define VERSION_STRICT_DELETE 5
+/* The first that knows the error. */
+#define VERSION_DELETION_DISABLED 3
 
 /* ---- CreateTopics ---- */
 
@@ -163,6 +166,8 @@ static int make_topic(struct creation *creation)
     case EEXIST:
         return refuse(creation, KAFKA_TOPIC_ALREADY_EXISTS, "topic '%s' already exists",
                       creation->name);
+    case ENOTUNIQ:
+        return refuse(creation, KAFKA_INVALID_TOPIC_EXCEPTION, "%s", error.message);
     case EINVAL:
         return refuse(creation, KAFKA_INVALID_CONFIG, "%s", error.message);
     case EMSGSIZE:
@@ -184,7 +189,6 @@ static int create_topic(struct creation *creation)
     struct beck_store *store = creation->request->loop->broker->store;
     const struct kafka_create_topics_request *body = creation->request->body;
     struct beck_topic topic;
-    creation->answer->name = creation->asked->name;
     creation->name = topic_text(&creation->request->arena, creation->asked->name);
     if (!creation->name)
         return -ENOMEM;
@@ -199,6 +203,7 @@ static int create_topic(struct creation *creation)
     if (result >= 0)
         result = take_configs(creation);
     creation->options.validate_only = body->validate_only;
+    creation->options.distinct = true;
     if (result >= 0)
         result = make_topic(creation);
     if (result >= 0) {
@@ -208,20 +213,36 @@ static int create_topic(struct creation *creation)
     return result;
 }
 
+static const enum occurrence *occurrences(struct kafka_arena *arena,
+                                          const struct kafka_create_topics_request *body)
+{
+    struct kafka_string *names = kafka_arena_alloc(arena, body->topics_count, sizeof(*names));
+    for (uint32_t i = 0; names && i < body->topics_count; i++)
+        names[i] = body->topics[i].name;
+    return names ? doubles_find(arena, names, body->topics_count) : NULL;
+}
+
+/* Which one of several of the same name is meant? None is made, and there is one answer. */
 static void create_topics(struct request *request)
 {
     const struct kafka_create_topics_request *body = request->body;
     struct kafka_create_topics_response *response = request->response;
+    const enum occurrence *occurs = occurrences(&request->arena, body);
     response->topics =
         kafka_create_topics_response_topic_array(&request->arena, body->topics_count);
-    response->topics_count = body->topics_count;
-    for (uint32_t i = 0; response->topics && i < body->topics_count; i++) {
-        struct creation creation = {
-            .request = request, .asked = &body->topics[i], .answer = &response->topics[i]};
-        if (create_topic(&creation) == -ENOMEM)
+    for (uint32_t i = 0; occurs && response->topics && i < body->topics_count; i++) {
+        if (occurs[i] == OCCURS_AGAIN)
+            continue;
+        struct creation creation = {.request = request,
+                                    .asked = &body->topics[i],
+                                    .answer = &response->topics[response->topics_count++]};
+        creation.answer->name = creation.asked->name;
+        if (occurs[i] == OCCURS_FIRST)
+            refuse(&creation, KAFKA_INVALID_REQUEST, "Duplicate topic name.");
+        else if (create_topic(&creation) == -ENOMEM)
             response->topics = NULL;
     }
-    if (!response->topics)
+    if (!occurs || !response->topics)
         request->response = NULL;
 }
 
@@ -232,33 +253,68 @@ void create_topics_handle(struct request *request)
 
 /* ---- DeleteTopics ---- */
 
-static int delete_topic(struct request *request, struct kafka_string name, struct kafka_uuid id,
-                        struct kafka_delete_topics_response_topic *answer)
+/* What is to be deleted: by name, or, where that is null, by id. */
+struct deletion {
+    struct request *request;
+    struct kafka_delete_topics_request_topic asked;
+    struct kafka_delete_topics_response_topic *answer;
+};
+
+static int16_t refuse_deletion(struct deletion *deletion, int16_t code, const char *message)
 {
-    struct beck_store *store = request->loop->broker->store;
+    struct kafka_arena *arena = &deletion->request->arena;
+    deletion->answer->error_code = code;
+    if (message[0])
+        deletion->answer->error_message =
+            kafka_string_of(kafka_arena_copy(arena, message, strlen(message)));
+    return code;
+}
+
+/* What is wrong with the question, whatever topics there are. */
+static int16_t check_deletion(struct deletion *deletion, enum occurrence occurs)
+{
+    const struct request *request = deletion->request;
+    bool by_id = !deletion->asked.name.data;
+    if (!request->loop->broker->config->delete_topic_enable)
+        return refuse_deletion(deletion,
+                               request->version < VERSION_DELETION_DISABLED
+                                   ? KAFKA_INVALID_REQUEST
+                                   : KAFKA_TOPIC_DELETION_DISABLED,
+                               "Topic deletion is disabled.");
+    if (by_id && kafka_uuid_is_zero(&deletion->asked.topic_id))
+        return refuse_deletion(deletion, KAFKA_INVALID_REQUEST,
+                               "Neither topic name nor id were specified.");
+    if (!by_id && !kafka_uuid_is_zero(&deletion->asked.topic_id))
+        return refuse_deletion(deletion, KAFKA_INVALID_REQUEST,
+                               "You may not specify both topic name and topic id.");
+    if (occurs == OCCURS_FIRST)
+        return refuse_deletion(deletion, KAFKA_INVALID_REQUEST,
+                               by_id ? "Duplicate topic id." : "Duplicate topic name.");
+    return KAFKA_NONE;
+}
+
+static int find_topic(struct deletion *deletion, struct beck_topic *ret_topic,
+                      struct beck_error *error)
+{
+    struct beck_store *store = deletion->request->loop->broker->store;
+    if (!deletion->asked.name.data)
+        return beck_topic_find_id(store, deletion->asked.topic_id.bytes, ret_topic, error);
+    const char *name = topic_text(&deletion->request->arena, deletion->asked.name);
+    if (!name)
+        return -ENOMEM;
+    return beck_topic_name_valid(name) ? beck_topic_find(store, name, ret_topic, error) : -ENOENT;
+}
+
+/* -ENOMEM, or 0: the answer says how it went. */
+static int delete_topic(struct deletion *deletion)
+{
+    struct request *request = deletion->request;
+    struct kafka_delete_topics_response_topic *answer = deletion->answer;
     struct beck_topic topic;
     struct beck_error error = {.message = ""};
-    bool by_id = !name.data;
-    int result;
-    answer->name = name;
-    answer->topic_id = id;
-    if (!request->loop->broker->config->delete_topic_enable) {
-        answer->error_code = KAFKA_TOPIC_DELETION_DISABLED;
-        return 0;
-    }
-    if (by_id == kafka_uuid_is_zero(&id)) { /* both, or neither: which one is meant? */
-        answer->error_code = KAFKA_INVALID_REQUEST;
-        return 0;
-    }
-    if (by_id) {
-        result = beck_topic_find_id(store, id.bytes, &topic, &error);
-    } else {
-        const char *text = topic_text(&request->arena, name);
-        if (!text)
-            return -ENOMEM;
-        result =
-            beck_topic_name_valid(text) ? beck_topic_find(store, text, &topic, &error) : -ENOENT;
-    }
+    int result = find_topic(deletion, &topic, &error);
+    if (result == -ENOMEM)
+        return result;
     if (result >= 0) {
         const char *text = kafka_arena_copy(&request->arena, topic.name, strlen(topic.name));
         if (!text)
@@ -267,39 +323,79 @@ static int delete_topic(struct request *request, struct kafka_string name, struc
         memcpy(answer->topic_id.bytes, topic.id, sizeof(topic.id));
         if (!throttle_mutation(request, topic.partition_count,
                                request->version >= VERSION_STRICT_DELETE)) {
-            answer->error_code = KAFKA_THROTTLING_QUOTA_EXCEEDED;
-            answer->error_message = kafka_string_of(KAFKA_THROTTLED_TEXT);
+            refuse_deletion(deletion, KAFKA_THROTTLING_QUOTA_EXCEEDED, KAFKA_THROTTLED_TEXT);
             return 0;
         }
-        result = beck_topic_delete(store, topic.name, &error);
+        result = beck_topic_delete(request->loop->broker->store, topic.name, &error);
     }
-    answer->error_code =
-        by_id && result == -ENOENT ? KAFKA_UNKNOWN_TOPIC_ID : kafka_error_of(result);
-    if (result < 0 && error.message[0])
-        answer->error_message = kafka_string_of(
-            kafka_arena_copy(&request->arena, error.message, strlen(error.message)));
+    if (result < 0)
+        refuse_deletion(deletion,
+                        !deletion->asked.name.data && result == -ENOENT ? KAFKA_UNKNOWN_TOPIC_ID
+                                                                        : kafka_error_of(result),
+                        error.message);
     return 0;
 }
 
 /* Versions before 6 have a list of names, later ones a list of names or ids. */
+static void take_deletions(struct request *request, struct kafka_delete_topics_request_topic *all)
+{
+    const struct kafka_delete_topics_request *body = request->body;
+    for (uint32_t i = 0; i < body->topic_names_count; i++)
+        all[i].name = body->topic_names[i];
+    if (body->topics_count > 0)
+        memcpy(all + body->topic_names_count, body->topics, body->topics_count * sizeof(*all));
+}
+
+/* By names and by ids: what is named both ways is found by one of them only. */
+static const enum occurrence *deletion_occurrences(
+    struct kafka_arena *arena, const struct kafka_delete_topics_request_topic *all, uint32_t count)
+{
+    struct kafka_string *keys = kafka_arena_alloc(arena, count, 2 * sizeof(*keys));
+    struct kafka_string *ids = keys + count;
+    for (uint32_t i = 0; keys && i < count; i++) {
+        const struct kafka_delete_topics_request_topic *one = &all[i];
+        bool has_id = !kafka_uuid_is_zero(&one->topic_id);
+        if (one->name.data && !has_id)
+            keys[i] = one->name;
+        else if (!one->name.data && has_id)
+            ids[i] = (struct kafka_string){(const char *)one->topic_id.bytes,
+                                           sizeof(one->topic_id.bytes)};
+    }
+    if (!keys)
+        return NULL;
+    const enum occurrence *names_occur = doubles_find(arena, keys, count);
+    const enum occurrence *ids_occur = doubles_find(arena, ids, count);
+    enum occurrence *occurs = kafka_arena_alloc(arena, count, sizeof(*occurs));
+    if (!names_occur || !ids_occur || !occurs)
+        return NULL;
+    for (uint32_t i = 0; i < count; i++)
+        occurs[i] = keys[i].data ? names_occur[i] : ids_occur[i];
+    return occurs;
+}
+
 static void delete_topics(struct request *request)
 {
     const struct kafka_delete_topics_request *body = request->body;
     struct kafka_delete_topics_response *response = request->response;
+    struct kafka_arena *arena = &request->arena;
     uint32_t count = body->topic_names_count + body->topics_count;
-    response->responses = kafka_delete_topics_response_topic_array(&request->arena, count);
-    response->responses_count = count;
-    for (uint32_t i = 0; response->responses && i < count; i++) {
-        struct kafka_delete_topics_request_topic topic = {.topic_id = {.bytes = {0}}};
-        if (i < body->topic_names_count)
-            topic.name = body->topic_names[i];
-        else
-            topic = body->topics[i - body->topic_names_count];
-        int result = delete_topic(request, topic.name, topic.topic_id, &response->responses[i]);
-        if (result < 0)
+    struct kafka_delete_topics_request_topic *all = kafka_arena_alloc(arena, count, sizeof(*all));
+    if (all)
+        take_deletions(request, all);
+    const enum occurrence *occurs = all ? deletion_occurrences(arena, all, count) : NULL;
+    response->responses = kafka_delete_topics_response_topic_array(arena, count);
+    for (uint32_t i = 0; occurs && response->responses && i < count; i++) {
+        if (occurs[i] == OCCURS_AGAIN)
+            continue;
+        struct deletion deletion = {.request = request,
+                                    .asked = all[i],
+                                    .answer = &response->responses[response->responses_count++]};
+        deletion.answer->name = all[i].name;
+        deletion.answer->topic_id = all[i].topic_id;
+        if (check_deletion(&deletion, occurs[i]) == KAFKA_NONE && delete_topic(&deletion) < 0)
             response->responses = NULL;
     }
-    if (!response->responses)
+    if (!occurs || !response->responses)
         request->response = NULL;
 }
 
