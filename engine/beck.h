@@ -1016,7 +1016,7 @@ struct beck_offset_commit {
     size_t group_size;
     const char *topic;
     int32_t partition;
-    int64_t offset;       /* of the next record that the group wants */
+    int64_t offset;       /* of the next record that the group wants; below 0: it has none */
     int32_t leader_epoch; /* of the record before it, as the consumer knows it; -1: unknown */
     const char *metadata; /* the consumer's own, any bytes; may be NULL where there are none */
     size_t metadata_size;
@@ -1036,8 +1036,8 @@ struct beck_offset_commit {
  * answers. Waits for the disk.
  *
  * Each commit's `result` is 0 or says why it was left out; the others are stored all the same:
- * -ENOENT: no such topic or partition (or deleted meanwhile). -EINVAL: a negative offset, a name of
- * a group that is too long, or no such flag. -EMSGSIZE: metadata longer than
+ * -ENOENT: no such topic or partition (or deleted meanwhile). -EINVAL: an epoch or time below -1, a
+ * name of a group that is too long, or no such flag. -EMSGSIZE: metadata longer than
  * offset.metadata.max.bytes of the store's configuration. -ERANGE: beyond the log's end, without
  * BECK_OFFSET_BEYOND_END. (An offset below the log start is stored: trimming may overtake any.)
  * -EIO: the log cannot be synced. -EEXIST: another group's name has the same hash (XXH3-128).

@@ -3,11 +3,12 @@
 that stay, and a daemon that is killed under them."""
 
 import multiprocessing
+import struct
 import time
 
 import tap
 from daemon import Daemon
-from raw import Raw, compact_array, compact_string
+from raw import Raw, array, compact_array, compact_string, string
 from tap import equal, ok, run
 
 try:
@@ -252,6 +253,26 @@ def a_sync_names_its_protocol():
         equal(sync(client, 'consumer', 'range'), 25, 'with both, of no member: error 25')
 
 
+def an_offset_below_0():
+    with Daemon() as daemon, Raw(daemon.port) as client:
+        def commit(offset):
+            body = (string('g') + struct.pack('>i', -1) + string('') + struct.pack('>q', -1)
+                    + array([string('t') + array([struct.pack('>iq', 0, offset) + string('')])]))
+            answer = client.call(8, 2, body)
+            return answer.array(lambda: (answer.string(), answer.array(lambda: answer.take('ih'))))
+
+        def committed():
+            body = string('g') + array([string('t') + array([struct.pack('>i', 0)])])
+            answer = client.call(9, 2, body)
+            return answer.array(lambda: (answer.string(), answer.array(
+                lambda: (answer.take('iq'), answer.string(), answer.take('h'))[0])))
+        client.create('t')
+        commit(5)
+        equal(committed(), [('t', [(0, 5)])], 'an offset is committed')
+        equal(commit(-1), [('t', [(0, 0)])], 'one below 0 is taken, as Kafka takes it')
+        equal(committed(), [('t', [(0, -1)])], 'and the group has none')
+
+
 if __name__ == '__main__':  # the member to be killed is another process of this very file
     run(offsets_stay, range_assignor, cooperative_sticky, static_members, a_member_dies,
-        the_daemon_dies, administration, a_sync_names_its_protocol)
+        the_daemon_dies, administration, a_sync_names_its_protocol, an_offset_below_0)

@@ -43,8 +43,8 @@ static int check_commit(const struct round *round, const struct beck_offset_comm
     if (commit->group_size > BECK_GROUP_ID_BYTES)
         return report(error, -EINVAL, "a group's name has at most %d bytes, and %zu were given",
                       BECK_GROUP_ID_BYTES, commit->group_size);
-    if (commit->offset < 0 || commit->leader_epoch < -1 || commit->expire_ms < -1)
-        return report(error, -EINVAL, "an offset, epoch or time below 0 cannot be committed");
+    if (commit->leader_epoch < -1 || commit->expire_ms < -1)
+        return report(error, -EINVAL, "an epoch or time below 0 cannot be committed");
     if (commit->flags & ~(unsigned)BECK_OFFSET_BEYOND_END)
         return report(error, -EINVAL, "there is no such flag for a commit");
     if (commit->metadata_size > round->metadata_max_bytes)
@@ -71,7 +71,7 @@ static int sync_log(struct round *round, const struct beck_offset_commit *commit
     struct beck_partition *partition = round->partition;
     struct live_tail tail;
     int r = partition_tail(partition, &tail, round->error);
-    if (r < 0)
+    if (r < 0 || commit->offset < 0)
         return r;
     if (commit->offset > tail.end.offset && !(commit->flags & BECK_OFFSET_BEYOND_END))
         return report(round->error, -ERANGE,
@@ -143,6 +143,15 @@ static int hold_against_store(struct db *meta, MDB_txn *txn, struct pending *pen
     return r == 0 || r == -ENOENT || r == -EBADMSG ? 0 : r;
 }
 
+/* Clients take an offset below 0 for none: so it is one that is forgotten. */
+static int apply_one(struct db *meta, MDB_txn *txn, const struct pending *pending)
+{
+    if (pending->offset.offset >= 0)
+        return meta_offset_put(meta, txn, pending->place, &pending->offset);
+    int r = meta_offset_delete(meta, txn, pending->offset.group.hash, pending->place);
+    return r == -ENOENT ? 0 : r;
+}
+
 static int apply_round(void *context, MDB_txn *txn)
 {
     const struct round *round = context;
@@ -152,7 +161,7 @@ static int apply_round(void *context, MDB_txn *txn)
         pending->commit->result = hold_against_store(meta, txn, pending);
         if (pending->commit->result < 0)
             continue;
-        int r = meta_offset_put(meta, txn, pending->place, &pending->offset);
+        int r = apply_one(meta, txn, pending);
         if (r < 0)
             return r;
     }

@@ -127,6 +127,21 @@ static void a_later_commit_replaces_an_earlier(void **state)
     assert_int_equal(stored(fixture, "g", 0), 3);
 }
 
+static void a_commit_below_0_forgets_the_offset(void **state)
+{
+    struct fixture *fixture = *state;
+    struct beck_offset_commit one = commit_of("g", "t", 0, -1);
+    assert_int_equal(commit(fixture, "g", 0, 7), 0);
+    assert_int_equal(commit(fixture, "h", 0, 8), 0);
+    one.flags = 0;
+    assert_int_equal(beck_offsets_commit(fixture->store, &one, 1, &fixture->error), 1);
+    assert_int_equal(stored(fixture, "g", 0), -1);
+    assert_int_equal(walk(fixture, "g"), 0);
+    assert_int_equal(commit(fixture, "g", 0, INT64_MIN), 0); /* there is nothing to forget */
+    assert_int_equal(commit(fixture, "g", 1, -1), -ENOENT);
+    assert_int_equal(stored(fixture, "h", 0), 8);
+}
+
 static void groups_are_apart(void **state)
 {
     struct fixture *fixture = *state;
@@ -187,9 +202,10 @@ static void one_bad_commit_leaves_the_others(void **state)
 {
     struct fixture *fixture = *state;
     struct beck_offset_commit commits[] = {
-        commit_of("g", "t", 0, 4),  commit_of("g", "u", 0, 4),  commit_of("g", "t", 1, 4),
-        commit_of("g", "t", -1, 4), commit_of("g", "t", 0, -1), commit_of("h", "t", 0, 5),
+        commit_of("g", "t", 0, 4),  commit_of("g", "u", 0, 4), commit_of("g", "t", 1, 4),
+        commit_of("g", "t", -1, 4), commit_of("g", "t", 0, 6), commit_of("h", "t", 0, 5),
     };
+    commits[4].leader_epoch = -2;
     static const int results[] = {0, -ENOENT, -ENOENT, -ENOENT, -EINVAL, 0};
     assert_int_equal(beck_offsets_commit(fixture->store, commits, 6, &fixture->error), 2);
     for (int i = 0; i < 6; i++)
@@ -735,6 +751,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_is_committed_is_fetched),
         TEST(a_later_commit_replaces_an_earlier),
+        TEST(a_commit_below_0_forgets_the_offset),
         TEST(groups_are_apart),
         TEST(a_group_may_have_a_long_name_with_any_bytes),
         TEST(metadata_has_the_limit_that_is_configured),
