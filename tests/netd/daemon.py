@@ -39,6 +39,16 @@ if sanitizer() == 'tsan':
 PATIENCE = 20.0
 
 
+def within(condition, seconds=PATIENCE):
+    """Does it hold, now or soon?"""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
 class Daemon:
     """`with Daemon() as d:`. Everything it wrote is in d.log() when the block ends, too."""
 

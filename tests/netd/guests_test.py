@@ -2,10 +2,9 @@
 """Connections that say little gather on one loop, and those that say much leave it: nobody notices."""
 
 import os
-import time
 
 import raw
-from daemon import PATIENCE, Daemon
+from daemon import Daemon, within
 from raw import Raw, batch
 from tap import equal, ok, run
 
@@ -29,15 +28,6 @@ def spread(daemon):
                 watched = [line.split()[1] for line in file if line.startswith('tfd:')]
             counts.append(sum(descriptors.get(one, '').startswith('socket:') for one in watched))
     return sorted(counts, reverse=True)
-
-
-def within(condition):
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def gathered(daemon, count):
