@@ -7,6 +7,7 @@ is ended again by its own object, never by name.
 
 import os
 import re
+import select
 import shutil
 import subprocess
 import tempfile
@@ -16,6 +17,9 @@ import time
 BECK = os.environ.get('BECK', 'beck')
 BECKD = os.environ.get('BECKD')
 BECKFS = os.environ.get('BECKFS')
+
+# In front of a command: it ends with who starts it, however that ends. With the thread, that is.
+MORTAL = ('setpriv', '--pdeathsig', 'KILL')
 
 # How long something that should happen at once may take on a slow machine.
 PATIENCE = 30.0
@@ -29,6 +33,17 @@ def wait_until(condition, seconds=PATIENCE):
             return False
         time.sleep(0.01)
     return True
+
+
+def line_after(process, tell, seconds=PATIENCE * 2):
+    """The next line of a process that may not listen yet, b'': none. What tell() does is done again until there is
+    one."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        tell()
+        if select.select([process.stdout], [], [], 0.5)[0]:
+            return process.stdout.readline()
+    return b''
 
 
 class Folder:

@@ -5,10 +5,9 @@
 import os
 import signal
 import subprocess
-import time
 
 import tap
-from programs import BECK, Beckd, Folder, Mount, beck, must, no_mount, run, wait_until
+from programs import BECK, PATIENCE, Beckd, Folder, Mount, beck, line_after, must, no_mount, run, wait_until
 from tap import equal, ok
 
 
@@ -68,19 +67,16 @@ def following():
         must(beck(store, 'topic', 'create', 't'))
         follower = subprocess.Popen([BECK, '--store', store, 'consume', 't', '-f'],
                                     stdout=subprocess.PIPE)
-        time.sleep(0.2)
         must(kcat(daemon, '-P', '-t', 't', stdin='one\n'))
         equal(follower.stdout.readline(), b'one\n', 'consume -f prints what a client sends')
         must(kcat(daemon, '-P', '-t', 't', stdin='two\n'))
         equal(follower.stdout.readline(), b'two\n', 'and the next')
         follower.send_signal(signal.SIGINT)
-        follower.wait(10)
+        follower.wait(PATIENCE)
         follower.stdout.close()
         client = subprocess.Popen(['kcat', '-b', daemon.address, '-C', '-t', 't', '-o', 'end', '-q',
                                    '-u'], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        time.sleep(1.5)
-        must(beck(store, 'produce', 't', 'three'))
-        equal(client.stdout.readline(), b'three\n', 'a client that waits gets what beck appends')
+        equal(line_after(client, lambda: must(beck(store, 'produce', 't', 'three'))), b'three\n', 'a client that waits gets what beck appends')
         client.kill()
         client.wait()
         client.stdout.close()
@@ -133,7 +129,7 @@ def with_mount():
         with Mount(store, os.path.join(os.path.dirname(store), 'mnt')) as mount:
             must(beck(store, 'topic', 'create', 't'))
             must(beck(store, 'produce', 't', 'from beck'))
-            ok(wait_until(lambda: os.path.exists(mount.file('t')), 5), 'a topic of beck is a folder')
+            ok(wait_until(lambda: os.path.exists(mount.file('t'))), 'a topic of beck is a folder')
             with open(mount.file('t'), 'ab') as file:
                 file.write(b'from the mount\n')
             equal(beck(store, 'consume', 't').out, 'from beck\nfrom the mount\n', 'what is written there')

@@ -17,7 +17,7 @@ wait "$last"
 is 'then retries, which are acknowledged' "$(sort -n "$work/acknowledged" | tr '\n' ' ')" \
     "$(seq 1 10 | tr '\n' ' ')"
 is 'and stored once' "$(beck consume t | sort -n | tr '\n' ' ')" "$(seq 1 10 | tr '\n' ' ')"
-(client produce "$B" t 100 -X linger.ms=500) >"$work/hundred"
+(client produce "$B" t 100 -X linger.ms=30000 -X batch.num.messages=100) >"$work/hundred"
 is '100 in a batch: 100 offsets' "$(beck consume t -o -100 --print offset | lines)" 100
 is 'one batch' "$(beck dump t --batches | tail -n 1 | grep -c '100 records\|records 100')" 1
 

@@ -43,9 +43,11 @@ tar -C "$M" -cf "$work/tar" t/0 2>/dev/null
 is tar "$(tar -xOf "$work/tar" t/0 | head -c "$size" | sha256sum)" "$(sha256sum <"$work/plain")"
 for option in -f -F; do
     beside tail -n 0 "$option" "$log" >"$work/tail$option"
-    sleep 0.3
-    echo "for tail $option" >>"$log"
-    result "$(eventually grep -qx "for tail $option" "$work/tail$option" && echo yes)" "tail $option"
+    shown() {
+        echo "for tail $option" >>"$log" # again and again: tail may not have begun yet
+        grep -qx "for tail $option" "$work/tail$option"
+    }
+    result "$(eventually shown && echo yes)" "tail $option"
 done
 
 done_here
