@@ -19,7 +19,7 @@ import tap
 import venv_of
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
-from programs import PATIENCE, Beckd, Folder, wait_until
+from programs import MORTAL, PATIENCE, Beckd, Folder, wait_until
 from tap import equal, ok
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -37,7 +37,7 @@ class Client:
         self.name = name
         self.told = collections.defaultdict(list)
         self.lines = []
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        self.process = subprocess.Popen([*MORTAL, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, text=True, errors='replace')
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()

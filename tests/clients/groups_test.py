@@ -14,7 +14,7 @@ import tap
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 from kafka import JAVA, START_SECONDS, class_path, java
-from programs import Beckd, Folder, wait_until
+from programs import MORTAL, Beckd, Folder, wait_until
 from tap import equal, ok
 
 REASON = maven.missing()
@@ -36,7 +36,7 @@ class Member:
         self.partitions = set()
         self.consumed = 0
         self.process = subprocess.Popen(
-            [*JAVA, '-cp', class_path(), 'org.apache.kafka.tools.VerifiableConsumer',
+            [*MORTAL, *JAVA, '-cp', class_path(), 'org.apache.kafka.tools.VerifiableConsumer',
              '--bootstrap-server', daemon.address, '--topic', 't', '--group-id', 'g',
              '--group-protocol', protocol, *options],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, text=True)

@@ -16,7 +16,9 @@ maven.py fetches it, at the versions and with the content that tests/clients/kaf
 """
 
 import base64
+import contextlib
 import os
+import random
 import re
 import socket
 import subprocess
@@ -25,10 +27,11 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import maven
-from programs import PATIENCE, Program, run, wait_until
+from programs import MORTAL, PATIENCE, Program, run, wait_until
 
 FOLDER = os.path.join(maven.ROOT, 'tests', 'clients', 'kafka')
 START_SECONDS = PATIENCE * 4  # a Java program on a slow machine
+GIVEN = set()  # ports
 JAVA = ['java', '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-Xmx512m']
 
 PROPERTIES = {
@@ -69,9 +72,18 @@ def new_id():
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
+    """None of those that the system gives to connections: one of them could take it before Kafka listens there, or
+    while it is stopped."""
+    with open('/proc/sys/net/ipv4/ip_local_port_range', encoding='ascii') as file:
+        first, last = (int(word) for word in file.read().split())
+    ports = [port for port in range(10000, 65536) if not first <= port <= last and port not in GIVEN]
+    random.shuffle(ports)
+    for port in ports or [0]:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(('127.0.0.1', port))
+            GIVEN.add(probe.getsockname()[1])
+            return probe.getsockname()[1]
+    raise RuntimeError('there is no free port')
 
 
 class Kafka(Program):
@@ -120,7 +132,7 @@ class Kafka(Program):
 
     def begin(self):
         # what it has to say of itself, it prints
-        self.launch(['sh', '-c', 'exec "$@" >&2', 'sh', *self.java, '-cp', class_path(), 'kafka.Kafka',
+        self.launch([*MORTAL, 'sh', '-c', 'exec "$@" >&2', 'sh', *self.java, '-cp', class_path(), 'kafka.Kafka',
                      self.configuration])
 
     def wait(self):

@@ -13,7 +13,7 @@ import re
 import subprocess
 import threading
 
-from programs import PATIENCE, wait_until
+from programs import MORTAL, PATIENCE, wait_until
 from tap import equal, ok
 
 PARTITIONS = 6
@@ -34,7 +34,7 @@ class Member:
         self.partitions = frozenset()
         self.records = []
         self.said = []
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        self.process = subprocess.Popen([*MORTAL, *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, text=True, errors='replace')
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
