@@ -4,8 +4,12 @@ same."""
 
 import re
 
-from programs import BECK, Beckd, Folder, must, run
+from programs import BECK, PATIENCE, Beckd, Folder, must, run, wait_until
 from tap import ok
+
+# What only looks. Kafka's brokers hear of a change one after the other, some after who made it was answered.
+LOOKS = ('consume', 'topic list', 'topic show', 'config get', 'config list', 'config describe', 'group list',
+         'group show')
 
 # What differs from moment to moment, what Kafka 4.1 sets for all brokers itself, and where a topic is.
 OF_ONE = ((r'lag-ms [1-9]\d*', 'lag-ms N'), (r'min.insync.replicas=1 \(brokers\)\n', ''),
@@ -40,8 +44,13 @@ class Both:
     def __call__(self, *command, code=0, **options):
         """Run it on both: what Kafka's says."""
         name = ' '.join(str(part) for part in command)
-        answers = [run(BECK, *command, '-b', program.address, **options)
-                   for program in (self.daemon, self.kafka)]
-        here, there = ([answer.code, common(answer.out)] for answer in answers)
-        ok(here == there and here[0] == code, name, f'beckd: {answers[0]!r}\nKafka: {answers[1]!r}')
+        answers = []
+
+        def same():
+            answers[:] = [run(BECK, *command, '-b', program.address, **options)
+                          for program in (self.daemon, self.kafka)]
+            here, there = ([answer.code, common(answer.out)] for answer in answers)
+            return here == there and here[0] == code
+        ok(wait_until(same, PATIENCE if name.startswith(LOOKS) and '-g' not in command else 0), name,
+           f'beckd: {answers[0]!r}\nKafka: {answers[1]!r}')
         return common(answers[1].out)

@@ -3,6 +3,7 @@
 """beck -b on a cluster of three brokers of Apache Kafka: each command as on beckd; partitions and groups that
 are with different brokers; a broker that is killed, leaders that move, and partitions that nobody leads."""
 
+import collections
 import json
 import re
 import signal
@@ -16,7 +17,7 @@ import tap
 from both import Both
 from confluent_kafka.admin import AdminClient
 from kafka import JAVA, START_SECONDS, Cluster, class_path
-from programs import BECK, must, run, wait_until
+from programs import BECK, MORTAL, must, run, wait_until
 from tap import equal, ok
 
 REASON = maven.missing()
@@ -29,7 +30,7 @@ GROUPS = [f'g{number}' for number in range(6)]
 
 def three(folder):
     return Cluster(folder, default_replication_factor=3, offsets_topic_replication_factor=3,
-                   offsets_topic_num_partitions=12, broker_session_timeout_ms=3000,
+                   offsets_topic_num_partitions=12, broker_session_timeout_ms=6000,
                    broker_heartbeat_interval_ms=500)
 
 
@@ -52,6 +53,16 @@ def at(cluster, *command, **options):
     return run(BECK, *command, '-b', cluster.address, **options)
 
 
+def comes(cluster, command, good, name):
+    """A command says what is wanted, now or soon: brokers hear of a change one after the other."""
+    answers = []
+
+    def said():
+        answers.append(at(cluster, *command))
+        return answers[-1].code == 0 and good(answers[-1].out)
+    ok(wait_until(said, START_SECONDS), name, answers[-1])
+
+
 # ---- As on one broker ----
 
 def topics(both):
@@ -60,14 +71,17 @@ def topics(both):
     both('topic', 'create', 'new', '-p', '2')
     both('topic', 'create', 't', code=1)
     both('topic', 'list')
-    shown = must(at(both.kafka, 'topic', 'show', 't')).out
-    led = re.findall(r'partition t \d start 0 end 0 stable 0 leader (\d) replicas (\S+) in-sync (\S+)\n', shown)
-    ok(len(led) == 6 and {leader for leader, _, _ in led} == {'1', '2', '3'} and
-       all(sorted(replicas) == sorted('1,2,3') for _, replicas, _ in led),
-       'its partitions have three replicas each, and leaders on all brokers', shown)
-    shown = must(at(both.kafka, 'topic', 'show', 'one')).out
-    equal(sorted(re.findall(r'leader (\d) replicas (\d) in-sync (\d)\n', shown)),
-          [(broker,) * 3 for broker in '123'], '-r 1: a broker each')
+    led = []
+
+    def everywhere(shown):
+        led[:] = re.findall(r'partition t \d start 0 end 0 stable 0 leader (\d) replicas (\S+) in-sync (\S+)\n', shown)
+        return len(led) == 6 and {leader for leader, _, _ in led} == {'1', '2', '3'} and \
+            all(sorted(replicas) == sorted('1,2,3') for _, replicas, _ in led)
+    comes(both.kafka, ('topic', 'show', 't'), everywhere,
+          'its partitions have three replicas each, and leaders on all brokers')
+    comes(both.kafka, ('topic', 'show', 'one'), lambda shown: sorted(re.findall(
+        r'leader (\d) replicas (\d) in-sync (\d)\n', shown)) == [(broker,) * 3 for broker in '123'],
+          '-r 1: a broker each')
     refused = at(both.kafka, 'topic', 'create', 'r', '-r', '4')
     ok(refused.code == 1 and 'only 3 broker' in refused.err, 'more replicas than brokers', refused)
     both('topic', 'add-partitions', 'one', '-p', '6', '-n')
@@ -158,8 +172,8 @@ class NewMember:
 
     def __enter__(self):
         self.process = subprocess.Popen(
-            [*JAVA, '-Xmx128m', '-cp', class_path(), 'org.apache.kafka.tools.VerifiableConsumer', '--bootstrap-server',
-             self.cluster.address, '--topic', 'new', '--group-id', 'n', '--group-protocol', 'consumer'],
+            [*MORTAL, *JAVA, '-Xmx128m', '-cp', class_path(), 'org.apache.kafka.tools.VerifiableConsumer',
+             '--bootstrap-server', self.cluster.address, '--topic', 'new', '--group-id', 'n', '--group-protocol', 'consumer'],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
         return self
 
@@ -193,8 +207,9 @@ class Traffic:
 
     def __init__(self, cluster, topic):
         self.cluster = cluster
-        must(at(cluster, 'topic', 'create', topic, '-p', '6'))
-        begin = lambda *command, **options: subprocess.Popen([BECK, *command, '-b', cluster.address],
+        self.topic = topic
+        must(at(cluster, 'topic', 'create', topic, '-p', '6', '-c', 'min.insync.replicas=2'))
+        begin = lambda *command, **options: subprocess.Popen([*MORTAL, BECK, *command, '-b', cluster.address],
                                                              stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                                              text=True, **options)
         self.producer = begin('produce', topic, stdin=subprocess.PIPE)
@@ -202,8 +217,9 @@ class Traffic:
         self.lines = [[] for _ in self.readers]
         self.sent = 0
         self.ended = False
-        self.threads = [threading.Thread(target=self._write)]
-        self.threads += [threading.Thread(target=self._read, args=pair) for pair in zip(self.readers, self.lines)]
+        self.threads = [threading.Thread(target=self._write, daemon=True)]
+        self.threads += [threading.Thread(target=self._read, args=pair, daemon=True)
+                         for pair in zip(self.readers, self.lines)]
         for thread in self.threads:
             thread.start()
 
@@ -228,6 +244,13 @@ class Traffic:
         ok(flow, name, f'{self.sent} were sent, arrived: {[len(lines) for lines in self.lines]}, ends: '
            f'{[one.poll() for one in (self.producer, *self.readers)]}')
 
+    @staticmethod
+    def _differ(wanted, found):
+        times = collections.Counter(found)
+        missing = [line.strip() for line in wanted if line not in times]
+        again = [line.strip() for line, count in times.items() if count > 1]
+        return f'{len(missing)} are missing: {missing[:20]}, {len(again)} came again: {again[:20]}'
+
     def end(self, what):
         self.ended = True
         self.threads[0].join()
@@ -240,10 +263,12 @@ class Traffic:
             reader.send_signal(signal.SIGTERM)
         for thread in self.threads[1:]:
             thread.join(START_SECONDS)
-        ok(arrived, f'{what}: and read', [len(lines) for lines in self.lines])
-        wanted = sorted(f'{number}\n' for number in range(self.sent))
-        ok(sorted(self.lines[0]) == wanted, f'{what}: each once', len(self.lines[0]))
-        ok(sorted(set(self.lines[1])) == wanted, f'{what}: none is missing for the group', len(self.lines[1]))
+        ok(arrived, f'{what}: and read', f'{self.sent} were sent, arrived: {[len(lines) for lines in self.lines]}\n'
+           f'{at(self.cluster, "topic", "show", self.topic).out}')
+        wanted = [f'{number}\n' for number in range(self.sent)]
+        ok(sorted(self.lines[0]) == sorted(wanted), f'{what}: each once', self._differ(wanted, self.lines[0]))
+        ok(set(self.lines[1]) == set(wanted), f'{what}: none is missing for the group',
+           self._differ(wanted, self.lines[1]))
         for reader in self.readers:
             equal([reader.wait(START_SECONDS), reader.stderr.read()], [-signal.SIGTERM, ''], f'{what}: without a word')
 
