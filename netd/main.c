@@ -125,6 +125,18 @@ static void stop_event(evutil_socket_t number, short what, void *context)
     loops_stop(broker);
 }
 
+/* What the first loop handles. Until it does, they wait: a SIGHUP would end the daemon, and any of
+ * the others leave a store that was not closed. */
+static void hold_signals(bool hold)
+{
+    sigset_t handled;
+    sigemptyset(&handled);
+    sigaddset(&handled, SIGTERM);
+    sigaddset(&handled, SIGINT);
+    sigaddset(&handled, SIGHUP);
+    pthread_sigmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &handled, NULL);
+}
+
 /* Threads that are started while they are blocked never see the signals that the loop handles. */
 static void block_signals(sigset_t *ret_before)
 {
@@ -189,6 +201,7 @@ static int run(struct start *start, int64_t since_ms)
         if (!events[i] || event_add(events[i], NULL) < 0)
             result = -ENOMEM;
     if (result == 0) {
+        hold_signals(false);
         report_start(broker, since_ms);
         report_ready(broker);
         loops_run(broker);
@@ -232,6 +245,7 @@ int main(int argc, char **argv)
     static struct broker broker;
     static struct broker_config config;
     enum log_format log_format;
+    hold_signals(true);
     log_setup(LOG_TEXT); /* for what is wrong with the arguments */
     switch (options_parse(argc, argv, &config, &log_format)) {
     case OPTIONS_DONE:

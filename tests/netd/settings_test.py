@@ -8,6 +8,9 @@ import socket
 import struct
 import subprocess
 import tempfile
+import threading
+import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import raw
@@ -83,6 +86,36 @@ def read_anew():
             equal(len(client.metadata('c')['topics']['c'][1]), 3, 'nothing')
 
 
+def while_it_starts(signal_number, daemon, path):
+    """Send it a signal while a pipe in the place of its configuration holds it."""
+    os.mkfifo(path)
+    starting = threading.Thread(target=daemon.start)
+    starting.start()
+    with open(path, 'w', encoding='ascii') as pipe:  # when it reads there
+        while not daemon.process:
+            time.sleep(0.001)
+        daemon.process.send_signal(signal_number)
+        os.replace(write(os.path.dirname(path), 'num.partitions=3\n'), path)
+        pipe.write('num.partitions=2\n')
+    starting.join()
+
+
+def signals_before_it_is_ready():
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        with tempfile.TemporaryDirectory() as directory, ExitStack() as stack:
+            path = os.path.join(directory, 'held.conf')
+            daemon = Daemon('--config', path)
+            stack.push(daemon)
+            while_it_starts(number, daemon, path)
+            if number == signal.SIGTERM:
+                equal(daemon.wait(), 0, 'SIGTERM while it starts: it ends in good order')
+                continue
+            ok(daemon.wait_line('the configuration was read anew'), 'SIGHUP while it starts: it goes on',
+               daemon.log())
+            with Raw(daemon.port) as client:
+                equal(len(client.metadata('t')['topics']['t'][1]), 3, 'and reads its configuration anew')
+
+
 def store_entries_read_anew():
     with tempfile.TemporaryDirectory() as directory:
         path = write(directory, 'log.retention.ms=60000\nlog.roll.ms=60000\n')
@@ -136,8 +169,8 @@ def switches():
     with Daemon('--set', 'replication.factor.any=true', '--set', 'delete.topic.enable=false') as daemon:
         with Raw(daemon.port) as client:
             equal(client.create('t', replicas=3)[0], 0, 'replication.factor.any: three copies are asked for')
-            equal(client.delete('t'), 73, 'delete.topic.enable=false: no topic is deleted')
+            equal(client.delete('t'), 42, 'delete.topic.enable=false: no topic is deleted')
             ok('t' in client.metadata()['topics'], 'and stays')
 
 
-run(files, manual, read_anew, store_entries, store_entries_read_anew, listeners, switches)
+run(files, manual, read_anew, signals_before_it_is_ready, store_entries, store_entries_read_anew, listeners, switches)
