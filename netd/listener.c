@@ -90,6 +90,8 @@ static void set_options(const struct broker_config *config, int fd)
 {
     int one = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    /* One that waits for an answer is not idle: this is how it is found that its client is gone. */
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
     if (config->socket_send_buffer_bytes > 0)
         setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &config->socket_send_buffer_bytes,
                    sizeof(config->socket_send_buffer_bytes));

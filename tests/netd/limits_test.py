@@ -205,6 +205,21 @@ def send_buffer():
                 ok(is_right(queued(daemon.port)), 'is what the system takes, or twice that', queued(daemon.port))
 
 
+def kept_alive():
+    """A client may be gone without a word while its request waits."""
+    with Daemon() as daemon, Raw(daemon.port) as client:
+        client.create('t')
+        client.send(raw.FETCH, 4, raw.fetch_body('t', max_wait=60000))
+        here = client.socket.getsockname()[1]
+
+        def timer():
+            """Of the daemon's side, and what it is for: 02 is to keep alive."""
+            with open('/proc/net/tcp', encoding='ascii') as table:
+                ends = [line.split() for line in table if f':{daemon.port:04X} ' in line and f':{here:04X} ' in line]
+            return [fields[5][:2] for fields in ends if fields[1].endswith(f':{daemon.port:04X}')]
+        ok(within(lambda: timer() == ['02']), 'the system looks whether clients are still there', timer())
+
+
 def ends_promptly():
     with Daemon() as daemon:
         clients = [Raw(daemon.port) for _ in range(10)]
@@ -321,4 +336,4 @@ def many_questions():
             healthy(daemon, 'others go on when one leaves without its answers')
 
 
-run(half_closed, many_questions, per_address, answer_memory, memory_of_looks, room_for_looks, slow_reader, send_buffer, ends_promptly, storm, slow_loris)
+run(half_closed, many_questions, per_address, answer_memory, memory_of_looks, room_for_looks, slow_reader, send_buffer, kept_alive, ends_promptly, storm, slow_loris)
