@@ -190,6 +190,8 @@ struct beck_store_info {
     bool flush_os; /* the store's flush.policy is "os" */
 };
 
+/* What the store is, and how much it holds at this moment. -EBADMSG: a topic's record, or the
+ * store's, is damaged. */
 int beck_store_info(struct beck_store *store, struct beck_store_info *ret_info,
                     struct beck_error *error);
 
@@ -208,10 +210,12 @@ struct beck_recovery {
 
 /*
  * The `index`th entry (from 0, oldest first) of what recovery had to cut, or missed. Returns 1, or
- * 0 when there are no more.
+ * 0 when there are no more. -EBADMSG: the entry is damaged; ask for the one behind it.
  */
 int beck_store_recovery(struct beck_store *store, uint32_t index, struct beck_recovery *ret_entry,
                         struct beck_error *error);
+/* Forget all entries, once somebody has seen them; they stay forgotten after power loss when this
+ * returns. -EROFS, -ENOSPC, -EIO. */
 int beck_store_recovery_forget(struct beck_store *store, struct beck_error *error);
 
 /*
@@ -226,12 +230,12 @@ int beck_store_become_broker(struct beck_store *store, struct beck_error *error)
  * retention; expiry of offsets, groups and producers; a copy of meta.mdb each day. Returns 0, and
  * in how many milliseconds to call it again. Cheap when nothing is due; else it waits for the disk,
  * so call it from where that hurts nobody. What fails does not keep the rest from being done; the
- * first failure is the answer. -EROFS. After some seconds it leaves the rest to the next
- * call, which it wants soon; but one wait for the disk may take longer, as where other programs
- * have much to write on the same file system. When another process is at it already, returns at
- * once. Where a process was stopped in the middle of reading index.mdb, which grows with each
- * commit as long as that lasts, checkpoints wait for it once the file has grown by 64 MiB. `all`:
- * checkpoint whatever is not, due or not, however long it takes, and wait for whoever is at it.
+ * first failure is the answer. After some seconds it leaves the rest to the next call, which it
+ * wants soon; but one wait for the disk may take longer, as where other programs have much to write
+ * on the same file system. When another process is at it already, returns at once. Where a process
+ * was stopped in the middle of reading index.mdb, which grows with each commit as long as that
+ * lasts, checkpoints wait for it once the file has grown by 64 MiB. `all`: checkpoint whatever is
+ * not, due or not, however long it takes, and wait for whoever is at it. -EROFS, -ENOSPC, -EIO.
  */
 int beck_store_maintain(struct beck_store *store, bool all, uint32_t *ret_next_ms,
                         struct beck_error *error);
@@ -244,10 +248,10 @@ int beck_store_maintain(struct beck_store *store, bool all, uint32_t *ret_next_m
  * was seen to be right, so that verification can tell a changed file from a good one. It needs some
  * MiB of memory beside what compaction may use for keys, and disk space for one segment more.
  *
- * Holds up nobody; returns when there is no more to do, or soon after `stop` (may be
- * NULL), which is asked each 50 ms or so, returned true; and at once where another process or
- * thread is at it. In how many milliseconds it is next worth a call goes to `ret_next_ms`. Call it
- * from a thread of its own, or when there is time.
+ * Holds up nobody; returns when there is no more to do, or soon after `stop` (may be NULL), which
+ * is asked each 50 ms or so, returned true; and at once where another process or thread is at it.
+ * In how many milliseconds it is next worth a call goes to `ret_next_ms`. Call it from a thread of
+ * its own, or when there is time.
  *
  * -EBADMSG, -EIO: a segment could not be read whole; the error names it. It has no digest, or its
  * partition is not compacted, and is passed over for an hour: the next call goes on with the
@@ -357,6 +361,8 @@ int beck_store_repair(const char *path, unsigned flags, const struct beck_store_
                       int (*step)(void *context, const struct beck_repair_step *found),
                       void *context, struct beck_repair_totals *ret_totals,
                       struct beck_error *error);
+
+/* ---- backup ------------------------------------------------------------------------------- */
 
 /* Zero means the default, for each. */
 struct beck_backup_options {
@@ -490,8 +496,8 @@ int beck_topic_add_partitions(struct beck_store *store, const char *name, uint32
 
 /*
  * A number that changes whenever a topic is created, deleted or altered, or the store's
- * configuration is, by any process. Reading it
- * costs one load: compare it before using anything that was remembered of the topics.
+ * configuration is, by any process. Reading it costs one load: compare it before using anything
+ * that was remembered of the topics.
  */
 uint64_t beck_store_generation(struct beck_store *store);
 
@@ -785,14 +791,13 @@ struct beck_append_result {
  *
  * -EBADMSG: length or CRC is wrong. -EINVAL: a record, count or attribute is wrong. -EMSGSIZE:
  * above the topic's max.message.bytes, or grows beyond BECK_BATCH_BYTES_LIMIT decompressed; or the
- * partition has no offsets left.
- * -EPROTONOSUPPORT: magic or codec unknown. -ENOSPC: the disk is full; going on works when there is
- * room again. -EILSEQ: the producer's sequence is neither the next one nor that of a batch it sent
- * lately. -EKEYEXPIRED: the producer sent in a larger epoch before. -ETIME: a record's timestamp is
- * outside of message.timestamp.before.max.ms or message.timestamp.after.max.ms. -ENOKEY: the topic
- * is compacted, and a record has no key; -ETIME is answered where records of a batch break both
- * rules. -EIO. -ESTALE: the topic was deleted. -EROFS. Where it is one record that is wrong, the
- * error says which.
+ * partition has no offsets left. -EPROTONOSUPPORT: magic or codec unknown. -ENOSPC: the disk is
+ * full; going on works when there is room again. -EILSEQ: the producer's sequence is neither the
+ * next one nor that of a batch it sent lately. -EKEYEXPIRED: the producer sent in a larger epoch
+ * before. -ETIME: a record's timestamp is outside of message.timestamp.before.max.ms or
+ * message.timestamp.after.max.ms. -ENOKEY: the topic is compacted, and a record has no key; -ETIME
+ * is answered where records of a batch break both rules. -EIO. -ESTALE: the topic was deleted.
+ * -EROFS. Where it is one record that is wrong, the error says which.
  */
 int beck_append(struct beck_partition *partition, const void *batch, size_t size,
                 enum beck_acks acks, struct beck_append_result *ret_result,
@@ -1221,8 +1226,8 @@ int beck_partition_wait(struct beck_partition *partition, int64_t offset,
  *
  * The order that misses nothing: arm, look whether there is something already, and only then poll
  * the descriptor; when it is readable, clear it first, then look at everything that was armed.
- * Being rung disarms. Rings may come for nothing. Once the descriptor
- * was asked for, beck_partition_wait() in this process leaves it alone and polls each 10 ms.
+ * Being rung disarms. Rings may come for nothing. Once the descriptor was asked for,
+ * beck_partition_wait() in this process leaves it alone and polls each 10 ms.
  */
 int beck_store_wake_fd(struct beck_store *store, struct beck_error *error);
 void beck_store_wake_clear(struct beck_store *store);
@@ -1271,6 +1276,10 @@ int beck_store_verify(struct beck_store *store, const char *topic,
  * call beck_verify_run(), which returns when nothing is left to be taken; when all have returned,
  * beck_verify_result() has the number of damages and what was read. Callbacks come from all of
  * these threads, one at a time. Two threads share the work as long as there are two segments.
+ *
+ * beck_verify_new(): -ENOENT: no such topic. -EINVAL: nobody to be told, or a partition without its
+ * topic. -ENOMEM. beck_verify_run(): 0, also where a callback wanted no more; -ENOMEM, or an error
+ * of the disk: what one thread could not read the others do not make up for.
  */
 struct beck_verify;
 
