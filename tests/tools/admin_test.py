@@ -14,6 +14,7 @@ import time
 
 import tap
 from programs import BECK, Beckd, must, run, wait_until
+from proxy import Proxy
 from raw import Raw, compact_array, compact_string
 from tap import equal, ok
 from tool_store import Store, fails, prints
@@ -272,6 +273,39 @@ def forced():
                'reset t 0 from none to 1\nreset t 1 from none to 1\n', 'without members it changes nothing')
 
 
+class Moved(Proxy):
+    """To it, a broker that coordinates no group any more, until somebody asks once more who does."""
+
+    FIND, COMMIT, NOT_COORDINATOR = 10, 8, 16
+
+    def __init__(self, daemon):
+        self.asked = 0
+        super().__init__(daemon, lose=1 << 30)
+
+    def _up(self, client, server, kept):
+        while True:
+            head, body = self._frame(client)
+            api, _, correlation = struct.unpack('>hhi', body[:8])
+            self.asked += api == self.FIND and b'\0\1g' in body
+            if api == self.COMMIT:
+                kept.add(correlation)
+            server.sendall(head + body)
+
+    def _change(self, body, kept):
+        if struct.unpack('>i', body[:4])[0] not in kept or self.asked > 1:
+            return body
+        return body[:-2] + struct.pack('>h', self.NOT_COORDINATOR)  # what it ends with, up to version 7
+
+
+def moved_coordinator():
+    with Store(t=1) as store, Beckd(store.path) as daemon:
+        must(store('produce', 't', 'v', 'w'))
+        proxy = Moved(daemon)
+        prints(run(BECK, 'group', 'reset', '-b', proxy.address, 'g', 't', '-o', '1', '--execute'),
+               'reset t 0 from none to 1\n', 'a group whose coordinator moved: it is asked for again')
+        proxy.close()
+
+
 def nobody_there():
     begin = time.monotonic()
     for command in (['topic', 'list'], ['config', 'list'], ['group', 'list']):
@@ -280,4 +314,5 @@ def nobody_there():
     ok(time.monotonic() - begin < 120, 'it does not wait for ever')
 
 
-tap.run(topics, configs, of_the_broker, groups, trimmed, live_members, new_protocol, forced, nobody_there)
+tap.run(topics, configs, of_the_broker, groups, trimmed, live_members, new_protocol, forced, moved_coordinator,
+        nobody_there)

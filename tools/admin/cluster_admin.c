@@ -15,6 +15,42 @@
 
 enum { ANSWER_SLACK_MS = 5000 }; /* for librdkafka to find out that the time is over */
 
+/* ---- clients ------------------------------------------------------------------------------ */
+
+/* It is a member of no group. But librdkafka 2.0 tells the group that it might be one of where the
+ * coordinator of another does not answer for it, whether it has one or not. */
+static int make_client(const struct tool *tool, const char *isolation, rd_kafka_t **ret_client,
+                       struct beck_error *error)
+{
+    /* Ages want one record of each partition: an answer has no more than one batch. */
+    const struct cluster_setting settings[] = {
+        {"group.id", "beck"},
+        {"enable.partition.eof", "true"},
+        {"enable.auto.commit", "false"},
+        {"isolation.level", isolation},
+        {"fetch.message.max.bytes", "1"},
+        {"fetch.wait.max.ms", "10"},
+        {NULL, NULL},
+    };
+    return cluster_client_new(tool, RD_KAFKA_CONSUMER, settings, NULL, ret_client, error);
+}
+
+static int connect_anew(struct cluster_admin *admin, struct beck_error *error)
+{
+    rd_kafka_t *client = NULL;
+
+    int result = make_client(admin->tool, "read_uncommitted", &client, error);
+    if (result < 0)
+        return result;
+    if (admin->queue != NULL)
+        rd_kafka_queue_destroy(admin->queue);
+    if (admin->client != NULL)
+        rd_kafka_destroy(admin->client);
+    admin->client = client;
+    admin->queue = rd_kafka_queue_new(client);
+    return 0;
+}
+
 /* ---- requests ----------------------------------------------------------------------------- */
 
 rd_kafka_AdminOptions_t *cluster_options(const struct cluster_admin *admin,
@@ -79,10 +115,15 @@ int cluster_ask(struct cluster_admin *admin, const struct cluster_request *reque
     int64_t since_ms = parse_now_ms();
     int result;
 
-    do
+    for (;;) {
         result = ask_once(admin, request, error);
-    while (result == -EAGAIN && cluster_again(since_ms));
-    return result;
+        if (result != -EAGAIN || !cluster_again(since_ms))
+            return result;
+        /* A client does not ask again who coordinates the group. */
+        result = connect_anew(admin, error);
+        if (result < 0)
+            return result;
+    }
 }
 
 int cluster_read_metadata(struct cluster_admin *admin, struct beck_error *error)
@@ -196,25 +237,7 @@ int cluster_seek_time(struct admin *base, struct admin_offsets *offsets, int64_t
     return result;
 }
 
-/* ---- clients ------------------------------------------------------------------------------ */
-
-/* It is a member of no group. But librdkafka 2.0 tells the group that it might be one of where the
- * coordinator of another does not answer for it, whether it has one or not. */
-static int make_client(const struct tool *tool, const char *isolation, rd_kafka_t **ret_client,
-                       struct beck_error *error)
-{
-    /* Ages want one record of each partition: an answer has no more than one batch. */
-    const struct cluster_setting settings[] = {
-        {"group.id", "beck"},
-        {"enable.partition.eof", "true"},
-        {"enable.auto.commit", "false"},
-        {"isolation.level", isolation},
-        {"fetch.message.max.bytes", "1"},
-        {"fetch.wait.max.ms", "10"},
-        {NULL, NULL},
-    };
-    return cluster_client_new(tool, RD_KAFKA_CONSUMER, settings, NULL, ret_client, error);
-}
+/* ---- the administration ------------------------------------------------------------------- */
 
 int cluster_reader(struct cluster_admin *admin, rd_kafka_t **ret_reader, struct beck_error *error)
 {
@@ -275,11 +298,9 @@ int admin_of_cluster(const struct tool *tool, struct admin **ret_admin, struct b
         return report(error, -ENOMEM, "not enough memory");
     admin->base.ops = &cluster_ops;
     admin->tool = tool;
-    int result = make_client(tool, "read_uncommitted", &admin->client, error);
-    if (result == 0) {
-        admin->queue = rd_kafka_queue_new(admin->client);
+    int result = connect_anew(admin, error);
+    if (result == 0)
         result = cluster_read_metadata(admin, error); /* is anybody there? */
-    }
     if (result < 0) {
         cluster_close(&admin->base);
         return result;
