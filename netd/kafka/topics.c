@@ -9,7 +9,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "kafka/config_source.h"
+#include "kafka/configs.h"
 #include "kafka/doubles.h"
 #include "kafka/errors.h"
 #include "kafka/handlers.h"

@@ -1,14 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Where a configuration's value comes from, in the protocol's numbers.
+ * What can be configured, and where a value comes from, in the protocol's numbers and names.
  */
-#ifndef BECK_NETD_KAFKA_CONFIG_SOURCE_H
-#define BECK_NETD_KAFKA_CONFIG_SOURCE_H
+#ifndef BECK_NETD_KAFKA_CONFIGS_H
+#define BECK_NETD_KAFKA_CONFIGS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "beck.h"
+#include "codec/wire.h"
 
+/* Kinds of resources. */
+enum {
+    RESOURCE_TOPIC = 2,
+    RESOURCE_BROKER = 4,
+    RESOURCE_BROKER_LOGGER = 8,
+    RESOURCE_GROUP = 32,
+};
+
+/* Where a value comes from. */
 enum {
     SOURCE_TOPIC = 1,
     SOURCE_DYNAMIC_BROKER = 2,
@@ -31,5 +42,11 @@ static inline int8_t config_source_of(const struct beck_config_entry *entry)
         return SOURCE_DEFAULT;
     }
 }
+
+/* Does a resource's name mean this broker? The empty one does: it stands for all of them. */
+bool config_is_this_broker(struct kafka_string name);
+
+/* The broker's name for an entry of the store; NULL: it has none but the store's own. */
+const char *config_broker_name(const char *store_name);
 
 #endif
