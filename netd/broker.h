@@ -60,6 +60,7 @@ struct broker {
     struct held_list held;       /* connections that are only closed; the first loop's */
     struct sources sources;      /* of connections; locks itself */
     atomic_size_t input_bytes;   /* memory of all input buffers */
+    atomic_size_t body_bytes;    /* what large requests under way were decoded to */
     atomic_size_t output_bytes;  /* of all answers that are ready and not gone */
     atomic_size_t waiting_looks; /* requests that wait for room for their answers */
 };

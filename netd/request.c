@@ -6,6 +6,7 @@
 #include "request.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 
 #include "connection.h"
@@ -31,6 +32,29 @@ struct request *request_new(struct loop *loop, struct connection *connection)
     return request;
 }
 
+/* Each loop has its share for requests behind others of their connection. First ones come anyway,
+ * and may wait for long, for members of a group or the disk: large ones are counted over all loops.
+ */
+int request_count_body(struct request *request)
+{
+    struct broker *broker = request->loop->broker;
+    size_t most = (size_t)broker->config->queued_max_request_bytes;
+    size_t bytes = request->arena.used_bytes;
+    request->body_bytes = bytes;
+    request->connection->request_bytes += bytes;
+    request->loop->body_bytes += bytes;
+    if (bytes <= REQUEST_LARGE_BYTES)
+        return 0;
+    return atomic_fetch_add(&broker->body_bytes, bytes) + bytes <= most ? 0 : -ENOBUFS;
+}
+
+static void uncount_body(struct request *request)
+{
+    request->loop->body_bytes -= request->body_bytes;
+    if (request->body_bytes > REQUEST_LARGE_BYTES)
+        atomic_fetch_sub(&request->loop->broker->body_bytes, request->body_bytes);
+}
+
 void request_free(struct request *request)
 {
     struct loop *loop = request->loop;
@@ -40,7 +64,7 @@ void request_free(struct request *request)
     if (request->client)
         throttle_forget(request);
     bool large = request->arena.used_bytes > REQUEST_SPARE_KEEP_BYTES;
-    loop->body_bytes -= request->body_bytes;
+    uncount_body(request);
     if (large && !request->connection)
         loop->given_back_bytes += request->arena.used_bytes; /* who asked for it is gone */
     if (large || loop->spare_count >= REQUEST_SPARES) {

@@ -30,6 +30,8 @@
 /* Requests that a loop keeps for the next ones, and what each may keep of its arena. */
 #define REQUEST_SPARES           64
 #define REQUEST_SPARE_KEEP_BYTES (16U << 10)
+/* One that was decoded to more is large. */
+#define REQUEST_LARGE_BYTES (16U << 10)
 
 struct broker;
 struct connection;
@@ -83,6 +85,10 @@ TAILQ_HEAD(request_list, request);
 /* NULL: no memory. */
 struct request *request_new(struct loop *loop, struct connection *connection);
 void request_free(struct request *request);
+
+/* Counts what the body took of the arena. -ENOBUFS: it is large, and all the large ones under way
+ * take more than they may. */
+int request_count_body(struct request *request);
 void request_spares_done(struct loop *loop);
 
 /* The response can be encoded as soon as it is its turn. May free the request. */

@@ -148,9 +148,15 @@ void dispatch(struct connection *connection, const uint8_t *data, size_t size)
         return;
     }
     request->looks = handler->looks;
-    request->body_bytes = request->arena.used_bytes;
-    connection->request_bytes += request->body_bytes;
-    request->loop->body_bytes += request->body_bytes;
+    if (request_count_body(request) < 0) {
+        connection_end(
+            connection,
+            "no memory for its request, which takes %zu bytes (queued.max.request.bytes is "
+            "%lld)",
+            request->body_bytes,
+            (long long)connection->loop->broker->config->queued_max_request_bytes);
+        return;
+    }
     if (quotas_limit_clients(&connection->loop->broker->quotas))
         throttle_handle(request, handler->handle, size);
     else

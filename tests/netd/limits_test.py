@@ -94,11 +94,15 @@ def answer_memory():
                 one.close()
 
 
+def join(group, size):
+    """The body of a JoinGroup that brings so many bytes."""
+    return (raw.string(group) + struct.pack('>ii', 60000, 60000) + raw.string('') + raw.string('consumer')
+            + raw.array([raw.string('range') + struct.pack('>i', size) + bytes(size)]))
+
+
 def big_group(client, size):
     """A stable group of one member, who is described with so many bytes."""
-    protocols = raw.array([raw.string('range') + struct.pack('>i', size) + bytes(size)])
-    client.send(11, 1, raw.string('g') + struct.pack('>ii', 60000, 60000) + raw.string('') + raw.string('consumer')
-                + protocols)
+    client.send(11, 1, join('g', size))
     joined = client.receive()[1]
     error, generation = joined.take('hi')
     joined.string(), joined.string()
@@ -106,6 +110,22 @@ def big_group(client, size):
     client.send(14, 0, raw.string('g') + struct.pack('>i', generation) + member
                 + raw.array([member + struct.pack('>i', 1) + b'x']))
     equal([error, client.receive()[1].take('h')], [0, 0], 'a group whose description is long')
+
+
+def memory_of_waiting_requests():
+    """Large ones, each the only one of its connection, that wait for other members."""
+    with Daemon('--set', 'queued.max.request.bytes=10000000',
+                '--set', 'group.initial.rebalance.delay.ms=60000') as daemon, Raw(daemon.port) as client:
+        many = [Raw(daemon.port) for _ in range(30)]
+        for one in many:
+            with contextlib.suppress(OSError):  # it may be closed already
+                one.send(11, 1, join('g', 900000))
+        ok(daemon.wait_line(r'no memory for its request, which takes 9\d{5} bytes \(queued\.max\.request\.bytes is '),
+           'who has a large request that is too much is closed', daemon.log())
+        ok(within(lambda: sum(not one.closed(0.01) for one in many) == 11), 'the others wait for their answers')
+        ok(client.metadata()['controller'] == 1, 'and small requests are answered')
+        for one in many:
+            one.close()
 
 
 def memory_of_looks():
@@ -336,4 +356,4 @@ def many_questions():
             healthy(daemon, 'others go on when one leaves without its answers')
 
 
-run(half_closed, many_questions, per_address, answer_memory, memory_of_looks, room_for_looks, slow_reader, send_buffer, kept_alive, ends_promptly, storm, slow_loris)
+run(half_closed, many_questions, per_address, answer_memory, memory_of_waiting_requests, memory_of_looks, room_for_looks, slow_reader, send_buffer, kept_alive, ends_promptly, storm, slow_loris)
