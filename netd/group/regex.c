@@ -56,15 +56,18 @@ int regex_new(struct kafka_string pattern, struct regex **ret_regex)
         regex_free(regex);
         return result;
     }
-    (void)pcre2_set_match_limit(regex->limits, REGEX_MATCH_STEPS);
-    (void)pcre2_set_depth_limit(regex->limits, REGEX_MATCH_STEPS);
     (void)pcre2_set_heap_limit(regex->limits, 1024); /* KiB */
     *ret_regex = regex;
     return 0;
 }
 
-bool regex_matches(const struct regex *regex, const char *name)
+enum regex_answer regex_try(const struct regex *regex, const char *name, uint32_t steps)
 {
-    return pcre2_match(regex->code, (PCRE2_SPTR)name, strlen(name), 0, 0, regex->data,
-                       regex->limits) >= 0;
+    (void)pcre2_set_match_limit(regex->limits, steps);
+    (void)pcre2_set_depth_limit(regex->limits, steps);
+    int result =
+        pcre2_match(regex->code, (PCRE2_SPTR)name, strlen(name), 0, 0, regex->data, regex->limits);
+    if (result == PCRE2_ERROR_MATCHLIMIT || result == PCRE2_ERROR_DEPTHLIMIT)
+        return REGEX_DEAR;
+    return result >= 0 ? REGEX_YES : REGEX_NO;
 }

@@ -6,12 +6,13 @@
 #ifndef BECK_NETD_GROUP_REGEX_H
 #define BECK_NETD_GROUP_REGEX_H
 
-#include <stdbool.h>
+#include <stdint.h>
 
 #include "codec/wire.h"
 
 #define REGEX_PATTERN_BYTES 4096
 #define REGEX_MATCH_STEPS   10000 /* to try one name; more, and it does not match */
+#define REGEX_FEW_STEPS     200   /* enough for nearly all that people write */
 
 struct regex;
 
@@ -19,6 +20,15 @@ struct regex;
 int regex_new(struct kafka_string pattern, struct regex **ret_regex);
 /* Takes NULL. */
 struct regex *regex_free(struct regex *regex);
-bool regex_matches(const struct regex *regex, const char *name);
+
+enum regex_answer {
+    REGEX_UNKNOWN,
+    REGEX_NO,
+    REGEX_YES,
+    REGEX_DEAR, /* not known after so many steps */
+};
+
+/* Does it match this name? */
+enum regex_answer regex_try(const struct regex *regex, const char *name, uint32_t steps);
 
 #endif

@@ -24,6 +24,7 @@ static void regex_unref(struct subscribed_regex *regex)
     LIST_REMOVE(regex, link);
     text_free(&regex->text);
     regex_free(regex->regex);
+    verdicts_done(&regex->verdicts);
     free(regex->matches);
     free(regex);
 }
@@ -176,23 +177,55 @@ int topics_add_names(struct topics_search *search, const struct subscription *su
     return result;
 }
 
+/* Does it match? Asked of the regular expression only where it was not before. */
+static int judge(struct topics_search *search, struct subscribed_regex *regex,
+                 const struct group_topic *topic, bool *ret_matches)
+{
+    enum regex_answer answer = verdicts_of(&regex->verdicts, &topic->id);
+    if (answer == REGEX_UNKNOWN)
+        answer = regex_try(regex->regex, topic->name, REGEX_FEW_STEPS);
+    if (answer == REGEX_DEAR && search->steps_left >= REGEX_MATCH_STEPS) {
+        search->steps_left -= REGEX_MATCH_STEPS;
+        answer = regex_try(regex->regex, topic->name, REGEX_MATCH_STEPS);
+        if (answer == REGEX_DEAR)
+            answer = REGEX_NO;
+    }
+    if (answer == REGEX_DEAR)
+        search->unfinished = true;
+    *ret_matches = answer == REGEX_YES;
+    return verdicts_note(&regex->verdicts, &topic->id, answer);
+}
+
+static int add_if_matching(struct topics_search *search, const struct group_topic *topic)
+{
+    struct subscribed_regex *regex;
+    bool is_wanted = false;
+    LIST_FOREACH(regex, &search->topics->regexes, link)
+    {
+        bool matches;
+        int result = judge(search, regex, topic, &matches);
+        if (result < 0)
+            return result;
+        is_wanted = is_wanted || matches;
+    }
+    return is_wanted ? add(search, topic) : 0;
+}
+
 static int add_matching(struct topics_search *search)
 {
     struct group_topic topic = {.name = ""};
-    const struct subscribed_regex *regex;
+    struct subscribed_regex *regex;
     int result;
     if (LIST_EMPTY(&search->topics->regexes))
         return 0;
+    search->steps_left = TOPICS_SEARCH_STEPS;
     while ((result = search->source->next(search->source->context, topic.name, &topic)) == 1) {
-        LIST_FOREACH(regex, &search->topics->regexes, link)
-        {
-            if (!regex_matches(regex->regex, topic.name))
-                continue;
-            if (add(search, &topic) < 0)
-                return -ENOMEM;
+        result = add_if_matching(search, &topic);
+        if (result < 0)
             break;
-        }
     }
+    LIST_FOREACH(regex, &search->topics->regexes, link)
+    verdicts_turn(&regex->verdicts, result == 0);
     return result;
 }
 
@@ -229,7 +262,7 @@ static int note_matches(struct topics_search *search)
         if (!matches)
             return -ENOMEM;
         for (uint32_t i = 0; i < search->count; i++)
-            matches[i] = regex_matches(regex->regex, search->list[i].name);
+            matches[i] = verdicts_of(&regex->verdicts, &search->list[i].id) == REGEX_YES;
         free(regex->matches);
         regex->matches = matches;
     }
@@ -255,7 +288,7 @@ int topics_search_end(struct topics_search *search, int result)
     result = note_matches(search);
     if (result < 0)
         topics->count = 0; /* `matches` may be of another list: it is found again, or nothing is */
-    topics->found = result == 0;
+    topics->found = result == 0 && !search->unfinished;
     return result < 0 ? result : others;
 }
 

@@ -12,8 +12,11 @@
 
 #include "codec/wire.h"
 #include "group/regex.h"
+#include "group/verdicts.h"
 
 #define GROUP_TOPIC_NAME_BYTES 249
+/* What one search may spend on names that are dear to match. It runs on the loop of all groups. */
+#define TOPICS_SEARCH_STEPS (100 * REGEX_MATCH_STEPS)
 
 struct group_topic {
     char name[GROUP_TOPIC_NAME_BYTES + 1];
@@ -37,6 +40,7 @@ struct subscribed_regex {
     LIST_ENTRY(subscribed_regex) link;
     struct kafka_string text; /* a copy */
     struct regex *regex;
+    struct verdicts verdicts;
     bool *matches; /* each of the topics that were found; NULL: not looked yet */
     unsigned refs;
 };
@@ -54,7 +58,7 @@ struct topics {
     struct group_topic *list; /* sorted by id */
     uint32_t count;
     uint64_t generation; /* of the store, when they were found */
-    bool found;          /* and since then nobody changed a subscription */
+    bool found;          /* all of them, and since then nobody changed a subscription */
     uint64_t digest;     /* of ids and partitions: whether they are others */
     struct subscribed_regexes regexes;
 };
@@ -78,11 +82,14 @@ struct topics_search {
     struct group_topic *list;
     uint32_t count;
     uint32_t room;
+    uint32_t steps_left; /* for what is dear to match */
+    bool unfinished;     /* they did not suffice */
 };
 
 int topics_add_names(struct topics_search *search, const struct subscription *subscription);
 /* Adds what the regular expressions match, and ends the search: 1 where there are others than
- * before, else 0. `result` is what adding came to; where that or this is a negative errno, they
+ * before, else 0. Where many names are dear to match, some are left to the next search, and do not
+ * match until then. `result` is what adding came to; where that or this is a negative errno, they
  * stay what they were. */
 int topics_search_end(struct topics_search *search, int result);
 
