@@ -524,6 +524,8 @@ static void beat_again(struct group *group, struct group_beat *beat)
         beat_take(group, member, beat);
 }
 
+/* Also of who is a member: one that was fenced comes so, with nothing of what it had, as KIP-848
+ * says. (Kafka 4.1 fences most of those again until their session is over.) */
 static void beat_join(struct group *group, struct group_beat *beat)
 {
     struct coordinator *coordinator = group->coordinator;
