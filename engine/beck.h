@@ -546,7 +546,7 @@ int beck_topic_config(struct beck_store *store, const char *name, uint32_t index
                       struct beck_config_entry *ret_entry, struct beck_error *error);
 
 /* The same of those that the store knows: all that topics know, as defaults for them, and behind
- * them its own. */
+ * them its own. NULL: of one for which nothing was set. */
 int beck_store_config(struct beck_store *store, uint32_t index, struct beck_config_entry *ret_entry,
                       struct beck_error *error);
 

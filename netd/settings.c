@@ -665,14 +665,35 @@ static void dump_text(const char *text)
     }
 }
 
+/* What it is where nobody set it; of a default for topics also what the library says of that. */
+static void dump_default(const struct row *row, char ret_value[CONFIG_VALUE_BYTES + 1])
+{
+    struct beck_config_entry entry = {.name = NULL};
+    (void)snprintf(ret_value, CONFIG_VALUE_BYTES + 1, "%s", row->entry.default_value);
+    if (!row->entry.store_name)
+        return;
+    for (uint32_t i = 0; beck_store_config(NULL, i, &entry, NULL) == 1; i++)
+        if (strcmp(entry.name, row->entry.store_name) == 0)
+            break;
+    if (strncmp(row->entry.documentation, FOR_TOPICS, strlen(FOR_TOPICS)) == 0)
+        dump_text(entry.documentation);
+    if (row->kind == KIND_STORE_TIME)
+        (void)snprintf(ret_value, CONFIG_VALUE_BYTES + 1, "%lld",
+                       strtoll(entry.default_value, NULL, 10) / (long long)row->least);
+    else
+        (void)snprintf(ret_value, CONFIG_VALUE_BYTES + 1, "%s", entry.default_value);
+}
+
 void settings_dump(const struct broker_config *config)
 {
     for (size_t i = 0; i < ROWS; i++) {
+        char initial[CONFIG_VALUE_BYTES + 1];
         char value[CONFIG_VALUE_BYTES + 1];
         settings_value(config, i, value);
         dump_text(rows[i].entry.documentation);
+        dump_default(&rows[i], initial);
         bool is_default = !settings_is_set(config, i);
         printf("%s%s=%s\n\n", is_default ? "#" : "", rows[i].entry.name,
-               is_default ? rows[i].entry.default_value : value);
+               is_default ? initial : value);
     }
 }

@@ -46,6 +46,8 @@ BECK_PUBLIC int beck_topic_config(struct beck_store *store, const char *name, ui
 BECK_PUBLIC int beck_store_config(struct beck_store *store, uint32_t index,
                                   struct beck_config_entry *ret_entry, struct beck_error *error)
 {
+    if (!store)
+        return config_entry_at(NULL, CONFIG_OF_STORE, NULL, index, ret_entry);
     int r = store_check(store, error);
     return r < 0 ? r : alter_entry(store, NULL, index, ret_entry, error);
 }

@@ -64,9 +64,9 @@ def manual():
     defaults = dict(re.findall(r'^#([a-z.]+)=(.*)$', beckd('--dump-config')[1], re.M))
     for name, text in re.findall(r'^\.It Cm (\S+)(?: \*)?\n(.*?)(?=^\.It |^\.El)', page.read_text(encoding='utf-8'),
                                  re.M | re.S):
-        told = re.search(r'^Default: (.*)\.$', text, re.M)
-        if told and told[1] != "the store's":
-            equal(told[1], defaults[name], f'beckd.conf(5) knows the default of {name}')
+        told = re.search(r"^Default: (?:the store's \((.*)\)|(.*))\.$", text, re.M)
+        if told:
+            equal(told[1] or told[2], defaults[name], f'beckd.conf(5) knows the default of {name}')
     equal([name for name, _ in described], known, 'beckd.conf(5) describes what there is')
 
 
