@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What all loops and threads of the daemon share: the store, the configuration, the workers, the
- * maintenance and the cleaner. Every loop has a pointer to
- * it; there are no globals.
+ * maintenance and the cleaner. Every loop has a pointer to it; there are no globals.
  */
 #ifndef BECK_NETD_BROKER_H
 #define BECK_NETD_BROKER_H

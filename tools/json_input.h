@@ -16,8 +16,8 @@
 /*
  * Take a line apart, decoding in place: the record points into `line` and into `headers`, which is
  * reset first. Where the line does not name them, the offset is -1, the timestamp
- * JSON_INPUT_NO_TIME, and `ret_partition` -1. 0, or -EINVAL and in `ret_wrong`
- * what is wrong, a text that lives for ever; -ENOMEM.
+ * JSON_INPUT_NO_TIME, and `ret_partition` -1. 0, or -EINVAL and in `ret_wrong` what is wrong, a
+ * text that lives for ever; -ENOMEM.
  */
 int json_input_record(char *line, size_t size, struct headers *headers,
                       struct beck_record *ret_record, int32_t *ret_partition,
