@@ -84,6 +84,13 @@ int verify_lock(struct verify_worker *worker, bool loud)
     return r == -ENOMEM ? r : r == 0;
 }
 
+/* One that another thread is about to begin: what is known of it, or becomes so while it is read,
+ * is not of the tail that the worker has. */
+static bool is_unpublished(const struct verify_worker *worker, const struct segment *segment)
+{
+    return segment->base_offset > worker->tail.end.segment;
+}
+
 int verify_find(struct verify_worker *worker, int64_t base_offset)
 {
     struct segment *before = worker->segment;
@@ -91,6 +98,8 @@ int verify_find(struct verify_worker *worker, int64_t base_offset)
     if (r <= 0)
         return r;
     struct segment *segment = segments_find(worker->partition, base_offset);
+    if (segment && is_unpublished(worker, segment))
+        segment = NULL;
     worker->segment = segment ? segment_ref(segment) : NULL;
     segments_unlock(worker->partition);
     segment_unref(before);
@@ -126,6 +135,8 @@ static int list_segments(struct verify_worker *worker, size_t topic)
         return r;
     for (size_t i = 0; r >= 0 && i < partition->segment_count; i++) {
         const struct segment *segment = partition->segments[i];
+        if (is_unpublished(worker, segment))
+            break;
         r = grow(&verify->items, verify->item_count, &verify->item_room, sizeof(*verify->items));
         if (r < 0)
             break;

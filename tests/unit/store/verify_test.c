@@ -6,6 +6,7 @@
  */
 #include "index.h"
 #include "meta.h"
+#include "segments.h"
 #include "store.h"
 #include "store_fixture.h"
 
@@ -419,6 +420,23 @@ static void others_that_go_on_are_no_damage(void **state)
     assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
+/* A thread of this process has begun a segment, and not published it yet. */
+static void a_segment_that_nobody_published_is_not_looked_at(void **state)
+{
+    struct fixture *fixture = *state;
+    struct beck_partition *partition = fixture->partition;
+    struct segment *segment = NULL;
+    struct live_tail tail;
+    must(segments_lock(partition, &tail, NULL), NULL);
+    must(segments_active(partition, VALUES, &segment), NULL);
+    assert_true(segment_pin(segment, true) >= 0);
+    segment_unpin(segment);
+    segments_unlock(partition);
+    struct beck_verify_totals totals = verify_part(fixture, NULL, -1);
+    assert_int_equal(totals.segments, 3);
+    assert_int_equal(totals.records, VALUES);
+}
+
 /* ---- LMDB's files by themselves ------------------------------------------------------------ */
 
 static void count_tick(void *context)
@@ -477,6 +495,7 @@ int main(void)
         TEST(a_partition_that_there_is_not_is_refused),
         TEST(threads_share_what_there_is_to_read),
         TEST(others_that_go_on_are_no_damage),
+        TEST(a_segment_that_nobody_published_is_not_looked_at),
         TEST(sound_files_can_be_walked_over),
         TEST(a_file_that_is_none_of_lmdb_cannot_be_walked_over),
     };
