@@ -5,6 +5,8 @@
 #include "compression.h"
 #include "control.h"
 
+#include <stdio.h>
+
 /* Several partitions: each line says which it is of. */
 static void begin_json(struct dump_print *print)
 {
@@ -40,17 +42,19 @@ static void print_flags(struct dump_print *print, const struct source_batch *bat
 static void print_batch_text(struct dump_print *print, const struct source_batch *batch)
 {
     const struct batch_header *header = &batch->header;
+    char first[24] = ""; /* a delete horizon stands in its place */
 
+    if ((header->attributes & BATCH_DELETE_HORIZON) == 0)
+        (void)snprintf(first, sizeof(first), "%lld", (long long)header->base_timestamp_ms);
     begin_text(print);
     output_format(
         &print->output,
         "batch %lld..%lld position %llu size %zu magic %d crc %08x ok codec %s records %d "
-        "timestamps %lld..%lld epoch %d",
+        "timestamps %s..%lld epoch %d",
         (long long)header->base_offset, (long long)batch_next_offset(header) - 1,
         (unsigned long long)batch->position, batch_bytes(header), (int)header->magic, header->crc,
-        codec_name(header->attributes & BATCH_CODEC_MASK), (int)header->record_count,
-        (long long)header->base_timestamp_ms, (long long)header->max_timestamp_ms,
-        (int)header->leader_epoch);
+        codec_name(header->attributes & BATCH_CODEC_MASK), (int)header->record_count, first,
+        (long long)header->max_timestamp_ms, (int)header->leader_epoch);
     if (header->producer_id >= 0)
         output_format(&print->output, " producer %lld:%d sequence %d",
                       (long long)header->producer_id, (int)header->producer_epoch,

@@ -289,6 +289,9 @@ def dumping():
     result = beck(None, 'dump', 'codecs', '-p', '0', '--log-dir', World.kafka.logs, '--records',
                   '--header', 'codec=zstd')
     equal(result.out.count('\n'), 40, 'filtered by header')
+    result = beck(None, 'dump', 'compacted', '--log-dir', World.kafka.logs, '--batches')
+    ok(re.search(r' timestamps \.\.17000000\d{5} .* delete-horizon \d{13}\n', result.out),
+       'a delete horizon is told, and not as the first timestamp', result)
 
 
 def verifying():
