@@ -129,7 +129,8 @@ int main(int argc, char **argv)
         code = dispatch(&tool, argc - optind, argv + optind);
     bool lost = fflush(stdout) != 0 || ferror(stdout) != 0;
     signals_obey();
-    if (lost)
-        return tool_failed("cannot write to standard output: %s", strerror(errno));
-    return code;
+    if (!lost)
+        return code;
+    code = tool_failed("cannot write to standard output: %s", strerror(errno));
+    return tool.command != NULL && tool.command->unwritten != 0 ? tool.command->unwritten : code;
 }

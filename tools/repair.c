@@ -142,4 +142,5 @@ const struct command repair_command = {.name = "repair",
                                        .usage = usage,
                                        .options = long_options,
                                        .argument = TOOL_ARGUMENT_NONE,
+                                       .unwritten = COULD_NOT,
                                        .run = run};

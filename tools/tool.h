@@ -54,6 +54,7 @@ struct command {
     const struct option *options;
     const struct admin_action *actions; /* the last has a NULL name; NULL: there are none */
     enum tool_argument argument;
+    int unwritten; /* the exit code where its output cannot be written; 0: TOOL_FAILED */
     int (*run)(struct tool *tool, int argc, char **argv);
 };
 

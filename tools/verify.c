@@ -488,4 +488,5 @@ const struct command verify_command = {.name = "verify",
                                        .usage = usage,
                                        .options = long_options,
                                        .argument = TOOL_ARGUMENT_TOPIC_OR_FILE,
+                                       .unwritten = COULD_NOT_CHECK,
                                        .run = run};

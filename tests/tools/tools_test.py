@@ -495,6 +495,9 @@ def output_errors():
         ok(result.code == 1 and 'No space left' in result.err, 'a full disk is an error', result)
         result = run('bash', '-c', f'"{BECK}" --store "{store.path}" stat >/dev/full')
         ok(result.code == 1 and 'No space left' in result.err, 'for small output, too', result)
+        for command in ('verify', 'repair'):  # whose 1 says that something is wrong with the store
+            result = run('bash', '-c', f'"{BECK}" --store "{store.path}" {command} >/dev/full')
+            ok(result.code == 2 and 'No space left' in result.err, f'{command}: 2', result)
 
 
 def fast():
