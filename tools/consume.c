@@ -135,14 +135,9 @@ static int take_output_option(struct tool *tool, struct consume *consume, int op
 /* One of this command's own options. Returns -1 to go on, else the exit code. */
 static int take_option(struct tool *tool, struct consume *consume, int option, char **argv)
 {
-    int64_t number;
-
     switch (option) {
     case 'p':
-        if (!parse_number(optarg, 0, INT32_MAX, &number))
-            return tool_misused(tool, "'%s' is no partition number", optarg);
-        consume->partition = (int32_t)number;
-        return -1;
+        return tool_take_partition(tool, &consume->partition);
     case 'o':
         if (parse_start(optarg, &consume->start))
             return -1;

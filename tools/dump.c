@@ -210,14 +210,9 @@ static int dump_topic(struct dump *dump, const struct input *input)
 
 static int take_option(struct tool *tool, struct dump *dump, int option, char **argv)
 {
-    int64_t number;
-
     switch (option) {
     case 'p':
-        if (!parse_number(optarg, 0, INT32_MAX, &number))
-            return tool_misused(tool, "'%s' is no partition number", optarg);
-        dump->partition = (int32_t)number;
-        return -1;
+        return tool_take_partition(tool, &dump->partition);
     case 'o':
         dump->from.by = FILTER_OFFSET;
         if (!parse_number(optarg, 0, INT64_MAX, &dump->from.number))

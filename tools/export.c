@@ -162,14 +162,9 @@ static int export_topic(struct export *export, const struct input *input)
 
 static int take_option(struct tool *tool, struct export *export, int option, char **argv)
 {
-    int64_t number;
-
     switch (option) {
     case 'p':
-        if (!parse_number(optarg, 0, INT32_MAX, &number))
-            return tool_misused(tool, "'%s' is no partition number", optarg);
-        export->partition = (int32_t)number;
-        return -1;
+        return tool_take_partition(tool, &export->partition);
     case OPTION_LOG_DIR:
         export->log_dir = optarg;
         return -1;

@@ -436,14 +436,9 @@ static int import_files(struct import *import, struct beck_store *store, const c
 
 static int take_option(struct tool *tool, struct import *import, int option, char **argv)
 {
-    int64_t number;
-
     switch (option) {
     case 'p':
-        if (!parse_number(optarg, 0, BECK_PARTITIONS_MAX - 1, &number))
-            return tool_misused(tool, "'%s' is no partition number", optarg);
-        import->partition = (int32_t)number;
-        return -1;
+        return tool_take_partition(tool, &import->partition);
     case 'c':
         return tool_take_config(tool, optarg, &import->configs);
     case OPTION_LOG_DIR:

@@ -27,7 +27,7 @@ enum { STEP_CONNECT, STEP_METADATA, STEP_RECORD, STEP_COUNT };
 
 struct ping_options {
     const char *topic;
-    int32_t partition;
+    int32_t partition; /* -1: none was given */
     int64_t count;
     int64_t interval_ms;
     enum row_form form;
@@ -90,11 +90,11 @@ static void print_summary(const struct latency *latencies, enum row_form form)
 static int perform(const struct tool *tool, const struct ping_options *options)
 {
     static struct latency latencies[STEP_COUNT];
+    int32_t partition = options->partition < 0 ? 0 : options->partition;
     struct ping *ping = NULL;
 
-    int code = tool->brokers != NULL
-                   ? ping_of_cluster(tool, options->topic, options->partition, &ping)
-                   : ping_of_store(tool, options->topic, options->partition, &ping);
+    int code = tool->brokers != NULL ? ping_of_cluster(tool, options->topic, partition, &ping)
+                                     : ping_of_store(tool, options->topic, partition, &ping);
     if (code != TOOL_OK)
         return code;
     for (int64_t i = 0; code == TOOL_OK && i < options->count && !signals_caught(); i++) {
@@ -110,8 +110,6 @@ static int perform(const struct tool *tool, const struct ping_options *options)
 
 static int take_option(struct tool *tool, struct ping_options *options, int option, char **argv)
 {
-    int64_t number;
-
     switch (option) {
     case 'n':
         if (parse_number(optarg, 1, INT64_MAX, &options->count))
@@ -122,10 +120,7 @@ static int take_option(struct tool *tool, struct ping_options *options, int opti
             return -1;
         return tool_misused(tool, "'%s' is no number of milliseconds", optarg);
     case 'p':
-        if (!parse_number(optarg, 0, INT32_MAX, &number))
-            return tool_misused(tool, "'%s' is no partition number", optarg);
-        options->partition = (int32_t)number;
-        return -1;
+        return tool_take_partition(tool, &options->partition);
     case OPTION_JSON:
         options->form = ROW_JSON;
         return -1;
@@ -145,7 +140,8 @@ static const struct option long_options[] = {
 
 static int run(struct tool *tool, int argc, char **argv)
 {
-    struct ping_options options = {.count = 10, .interval_ms = 100, .form = ROW_TEXT};
+    struct ping_options options = {
+        .partition = -1, .count = 10, .interval_ms = 100, .form = ROW_TEXT};
     int option;
 
     while ((option = getopt_long(argc, argv, ":n:i:p:" TOOL_CLUSTER_SHORT, long_options, NULL)) !=

@@ -62,14 +62,9 @@ static int take_header(struct tool *tool, struct produce *produce, const char *t
 /* Options with values of their own kinds. Returns -1 to go on, else the exit code. */
 static int take_value_option(struct tool *tool, struct produce *produce, int option, char **argv)
 {
-    int64_t number;
-
     switch (option) {
     case 'p':
-        if (!parse_number(optarg, 0, INT32_MAX, &number))
-            return tool_misused(tool, "'%s' is no partition number", optarg);
-        produce->partition = (int32_t)number;
-        return -1;
+        return tool_take_partition(tool, &produce->partition);
     case OPTION_TIMESTAMP:
         if (parse_time_ms(optarg, &produce->timestamp_ms))
             return -1;

@@ -86,6 +86,18 @@ int tool_take_acks(const struct tool *tool, enum beck_acks *acks)
     return -1;
 }
 
+int tool_take_partition(const struct tool *tool, int32_t *partition)
+{
+    int64_t number;
+
+    if (*partition >= 0)
+        return tool_misused(tool, "-p is given more than once: it is one partition, or all");
+    if (!parse_number(optarg, 0, INT32_MAX, &number))
+        return tool_misused(tool, "'%s' is no partition number", optarg);
+    *partition = (int32_t)number;
+    return -1;
+}
+
 int tool_take_config(const struct tool *tool, char *text, struct tool_configs *configs)
 {
     char *equals = strchr(text, '=');

@@ -102,6 +102,9 @@ int tool_common_option(struct tool *tool, int option, char **argv);
 int tool_take_compression(const struct tool *tool, enum beck_compression *compression);
 int tool_take_acks(const struct tool *tool, enum beck_acks *acks);
 
+/* Take the value of --partition, for one that is -1 where none was given. Returns the same. */
+int tool_take_partition(const struct tool *tool, int32_t *partition);
+
 /* Say "beck: ..." on stderr. Returns TOOL_FAILED. */
 int tool_failed(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

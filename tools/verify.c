@@ -46,7 +46,7 @@ struct verify {
     struct progress progress;
     const char *topic;
     const char *log_dir; /* NULL: a store, or files */
-    int64_t partition;   /* below 0: all */
+    int32_t partition;   /* -1: all */
     int64_t threads;
     int64_t limit_s;
     bool json;
@@ -214,7 +214,7 @@ static int verify_open_store(struct verify *verify, struct beck_store *store)
     struct beck_error error;
     struct beck_verify_options options = {.topic = verify->topic,
                                           .one_partition = verify->partition >= 0,
-                                          .partition = (int32_t)verify->partition,
+                                          .partition = verify->partition,
                                           .damage = on_damage,
                                           .progress = on_progress,
                                           .context = verify};
@@ -425,9 +425,7 @@ static int take_option(struct tool *tool, struct verify *verify, int option, cha
 {
     switch (option) {
     case 'p':
-        if (parse_number(optarg, 0, BECK_PARTITIONS_MAX - 1, &verify->partition))
-            return -1;
-        return tool_misused(tool, "'%s' is no partition", optarg);
+        return tool_take_partition(tool, &verify->partition);
     case OPTION_LOG_DIR:
         verify->log_dir = optarg;
         return -1;

@@ -178,6 +178,8 @@ def produce_arguments():
         prints(store('produce', 'three', '-p', '2', 'z'), 'partition 2 offset 6\n', 'produce -p')
         fails(store('produce', 'three', '-p', '9', 'z'), 1, 'no partition 9', 'produce -p 9')
         fails(store('produce', 'three', '-p', 'x', 'z'), 2, "'x'", 'produce -p x')
+        for command in ('produce', 'consume', 'dump', 'verify', 'export', 'import', 'ping'):
+            fails(store(command, 'three', '-p', '0', '-p', '1'), 2, 'more than once', f'{command} -p 0 -p 1')
         fails(store('produce', 'nope', 'v'), 1, 'topic create nope', 'no such topic')
         fails(store('produce'), 2, 'which topic', 'no topic named')
         prints(store('produce', 't', '--', '-p'), 'partition 0 offset 4\n', 'a value behind --')
