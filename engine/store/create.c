@@ -41,6 +41,12 @@ int create_is_foreign(const struct io *io, int directory)
     return io_list(io, directory, is_foreign, NULL);
 }
 
+bool create_has_meta(const struct io *io, int directory)
+{
+    _cleanup_close_ int fd = io->open(io, directory, STORE_PATH_META, O_PATH, 0);
+    return fd >= 0;
+}
+
 bool create_lost_meta(const struct io *io, int directory)
 {
     static const char *const files[] = {STORE_PATH_META, META_NEW, STORE_PATH_META_COPY};

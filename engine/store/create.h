@@ -9,6 +9,9 @@
 /* Is there anything in the directory that is no part of a store? 1 or 0. */
 int create_is_foreign(const struct io *io, int directory);
 
+/* Is it, or was it, a store? */
+bool create_has_meta(const struct io *io, int directory);
+
 #define CREATE_LOST_META                                                                           \
     "meta.mdb: it is missing from what was a store; \"beck repair\" makes it anew"
 

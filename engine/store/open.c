@@ -79,6 +79,9 @@ static int registry_create(const char *path, uint64_t map_bytes, const struct co
         return report(error, -EBADMSG, CREATE_LOST_META);
     if (r == 0)
         r = create_is_foreign(io, directory);
+    /* A store gets files that its creation does not make: copies, side files, a socket. */
+    if (r > 0 && create_has_meta(io, directory))
+        return report(error, -EEXIST, "there is a store already");
     if (r > 0)
         return report(error, -ENOTEMPTY, "is not empty, and no store");
     if (r < 0)

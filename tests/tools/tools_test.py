@@ -73,7 +73,9 @@ def store_create():
     with Folder() as folder:
         path = os.path.join(folder, 's')
         prints(beck(path, 'store', 'create'), f'created a store in {path}\n', 'store create')
-        fails(beck(path, 'store', 'create'), 1, 'store', 'store create where there is one')
+        fails(beck(path, 'store', 'create'), 1, 'there is a store already', 'store create where there is one')
+        must(beck(path, 'topic', 'create', 't'))  # whoever closes it leaves a copy of meta.mdb
+        fails(beck(path, 'store', 'create'), 1, 'there is a store already', 'and where it was used')
         other = os.path.join(folder, 'other')
         prints(beck(None, 'store', 'create', other), f'created a store in {other}\n',
                'store create DIR')

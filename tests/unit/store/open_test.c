@@ -48,6 +48,9 @@ static void a_store_is_not_made_twice(void **state)
     struct fixture *fixture = *state;
     must(beck_store_create(fixture->path, &fixture_options, &fixture->error), &fixture->error);
     assert_int_equal(beck_store_create(fixture->path, &fixture_options, &fixture->error), -EEXIST);
+    /* Whoever closes it leaves more in it. */
+    assert_int_equal(open_result(fixture, 0), 0);
+    assert_int_equal(beck_store_create(fixture->path, &fixture_options, &fixture->error), -EEXIST);
 }
 
 static void a_store_is_not_made_among_other_files(void **state)
