@@ -308,7 +308,8 @@ int beck_store_lock_next(struct beck_store *store, uint32_t *position, struct be
 enum beck_repair_flags {
     BECK_REPAIR_EXECUTE = 1 << 0, /* do it; else only say what there is to do */
     /* Cut damaged batches out of the middle of segments, and forget segments whose files are gone:
-     * what is behind them can be read again, and their offsets are a hole. Else they stay. */
+     * what is behind them can be read again, and their offsets are a hole. Take segments as they
+     * are that are not what was sealed. Else all of it stays. */
     BECK_REPAIR_DROP_DAMAGED = 1 << 1,
 };
 
@@ -343,12 +344,14 @@ struct beck_repair_totals {
 
 /*
  * Look for whatever keeps a store from being opened or read, and with BECK_REPAIR_EXECUTE put it
- * right: index.mdb is made anew from the segments; meta.mdb from what can be read of it, its copy,
- * and the small file in each topic's folder; torn ends are cut off, stray files moved aside. What
- * is sound is not touched, and what goes is kept in a folder of its own in the store. `step` (may
- * be NULL) is told of each thing, and may return non-zero to stop. Where a log may have been longer
- * than what is left of it, its next offset goes on behind all that may have been given out, in a
- * new leader epoch. `options` may be NULL.
+ * right: index.mdb is made anew from the segments; meta.mdb from what can be read of it, its
+ * copy, and the small file in each topic's folder; torn ends are cut off, stray files moved
+ * aside; batches get the leader epoch that meta.mdb's history says. A segment whose batches are
+ * good by themselves, but that is not what was sealed, is damage that stays, or is taken as it
+ * is. What is sound is not touched, and what goes is kept in a folder of its own in the store.
+ * `step` (may be NULL) is told of each thing, and may return non-zero to stop. Where a log may
+ * have been longer than what is left of it, its next offset goes on behind all that may have
+ * been given out, in a new leader epoch. `options` may be NULL.
  *
  * Reads all segments. Forks children that read LMDB's files, as damage in these may crash who reads
  * them. Cut off in the middle by a crash it can be begun anew.
@@ -1257,13 +1260,13 @@ struct beck_verify_totals {
 };
 
 /*
- * Read everything and compare it: each batch's CRC and records, offsets in order; each complete
- * segment's digest (beck_store_clean()); the list of segments, the index and the checkpoints
- * against the segments; the records of topics, partitions and slots against each other. Calls
- * `damage` for each thing found, and `progress` (may be NULL) now and then with bytes done and in
- * all. Either may return non-zero to stop. `topic` NULL: all; else its segments alone. Others may
- * go on with the store meanwhile. Returns the number of damages found. -ENOENT: no such topic.
- * -ENOMEM.
+ * Read everything and compare it: each batch's CRC and records, offsets in order; leader epochs
+ * against their history; each complete segment's digest (beck_store_clean()); the list of
+ * segments, the index and the checkpoints against the segments; the records of topics,
+ * partitions and slots against each other. Calls `damage` for each thing found, and `progress`
+ * (may be NULL) now and then with bytes done and in all. Either may return non-zero to stop.
+ * `topic` NULL: all; else its segments alone. Others may go on with the store meanwhile. Returns
+ * the number of damages found. -ENOENT: no such topic. -ENOMEM.
  */
 int beck_store_verify(struct beck_store *store, const char *topic,
                       int (*damage)(void *context, const struct beck_damage *found),

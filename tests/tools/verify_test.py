@@ -191,17 +191,23 @@ def flipped_index():
 
 
 def sealed_by_beckd():
+    """Of a segment whose batches are all good, but are others, only the digest tells."""
     with Folder() as folder:
-        store = make(folder, 3)
-        first = next(path for path in segments(store) if os.path.getsize(path) > 1000000)
+        stores = [os.path.join(folder, name) for name in ('store', 'twin')]
+        for store, letter in zip(stores, 'xy'):
+            must(beck(store, 'store', 'create'))
+            must(beck(store, 'topic', 'create', 't', '-c', 'segment.bytes=1048576', '-c', 'retention.ms=-1'))
+            must(beck(store, 'produce', 't', '--timestamp', '1700000000000', stdin=(letter * 999 + '\n') * 3000))
+        store = stores[0]
+        first, other = (segments(path)[0] for path in stores)
+        equal(os.path.getsize(first), os.path.getsize(other), 'two segments of one size')
 
         def is_sealed():
-            # No CRC covers the leader epoch, only the digest of a sealed segment does.
             copy = os.path.join(folder, 'copy')
             shutil.rmtree(copy, ignore_errors=True)
             shutil.copytree(store, copy, ignore=shutil.ignore_patterns('wake'))
             os.mkdir(os.path.join(copy, 'wake'))
-            flip(os.path.join(copy, os.path.relpath(first, store)), 14)
+            shutil.copy(other, segments(copy)[0])
             result = beck(copy, 'verify')
             return result.code == 1 and 'its digest is another one' in result.out
 
@@ -213,6 +219,14 @@ def sealed_by_beckd():
         ok(not is_sealed(), 'beck alone seals nothing')
         ok(wait_until(runs_and_seals), 'beckd seals complete segments')
         equal(beck(store, 'verify').code, 0, 'the store is sound')
+        result = beck(os.path.join(folder, 'copy'), 'repair', '--execute')
+        ok(result.code == 1 and 'is not what it was when it was sealed' in result.out, 'repair says so, too', result)
+        flip(first, 15)
+        result = beck(store, 'verify')
+        ok(result.code == 1 and 'leader epoch 16, where it was 0' in result.out, 'a leader epoch that was changed', result)
+        result = beck(store, 'repair', '--execute')
+        ok(result.code == 0 and 'of another leader epoch than the history says' in result.out, 'is put right', result)
+        equal(beck(store, 'verify').code, 0, 'and is sound again')
 
 
 def backup():

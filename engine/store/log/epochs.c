@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 
 static struct db_key epoch_key(uint32_t topic_number, uint32_t partition, uint32_t epoch)
 {
@@ -88,6 +89,75 @@ int epochs_put(struct db *meta, MDB_txn *txn, uint32_t topic_number, uint32_t pa
         key = epoch_key(topic_number, partition, oldest.first);
         r = db_delete(txn, meta->dbis[META_EPOCHS], key.bytes, key.size);
     }
+}
+
+/* ---- a history ----------------------------------------------------------------------------- */
+
+static int note_begin(void *context, uint32_t epoch, int64_t start_offset)
+{
+    struct epoch_history *history = context;
+    const struct epoch_begin *last =
+        history->count > 0 ? &history->begins[history->count - 1] : NULL;
+    if (epoch == 0 || epoch > history->newest || (last && start_offset < last->start_offset))
+        return -EBADMSG;
+    struct epoch_begin *grown =
+        reallocarray(history->begins, history->count + 1, sizeof(*history->begins));
+    if (!grown)
+        return -ENOMEM;
+    history->begins = grown;
+    history->begins[history->count++] = (struct epoch_begin){epoch, start_offset};
+    return 0;
+}
+
+int epoch_history_load(struct epoch_history *history, struct db *meta, MDB_txn *txn,
+                       uint32_t topic_number, uint32_t partition)
+{
+    struct meta_partition record;
+    *history = (struct epoch_history){0};
+    int r = meta_partition_get(meta, txn, topic_number, partition, &record);
+    history->newest = r == 0 ? record.leader_epoch : 0;
+    if (r == 0)
+        r = epochs_walk(meta, txn, topic_number, partition, note_begin, history);
+    if (r < 0)
+        epoch_history_done(history);
+    return r;
+}
+
+void epoch_history_done(struct epoch_history *history)
+{
+    free(history->begins);
+    *history = (struct epoch_history){0};
+}
+
+/* How many epochs of which the begin is known begin at an offset, or below. */
+static size_t begun_at(const struct epoch_history *history, int64_t offset)
+{
+    size_t low = 0;
+    size_t high = history->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (history->begins[middle].start_offset <= offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+int64_t epoch_history_at(const struct epoch_history *history, int64_t offset)
+{
+    size_t begun = begun_at(history, offset);
+    uint32_t next = begun < history->count ? history->begins[begun].epoch : history->newest + 1;
+    if (begun > 0)
+        return history->begins[begun - 1].epoch;
+    return next == 1 ? 0 : -1;
+}
+
+bool epoch_history_allows(const struct epoch_history *history, int64_t offset, int32_t epoch)
+{
+    int64_t known = epoch_history_at(history, offset);
+    uint32_t above = history->count > 0 ? history->begins[0].epoch : history->newest + 1;
+    return known >= 0 ? epoch == known : epoch >= 0 && (uint32_t)epoch < above;
 }
 
 /* ---- asking -------------------------------------------------------------------------------- */

@@ -24,6 +24,26 @@ int epochs_put(struct db *meta, MDB_txn *txn, uint32_t topic_number, uint32_t pa
 int epochs_walk(struct db *meta, MDB_txn *txn, uint32_t topic_number, uint32_t partition,
                 int (*visit)(void *context, uint32_t epoch, int64_t start_offset), void *context);
 
+/* Which epoch batches are of, to hold their headers against, as no CRC covers what these say. */
+struct epoch_history {
+    struct epoch_begin {
+        uint32_t epoch;
+        int64_t start_offset;
+    } * begins; /* rising */
+    size_t count;
+    uint32_t newest; /* the partition's leader epoch */
+};
+
+/* 0; -ENOENT: the partition has no record. -EBADMSG: there is no believing it. */
+int epoch_history_load(struct epoch_history *history, struct db *meta, MDB_txn *txn,
+                       uint32_t topic_number, uint32_t partition);
+void epoch_history_done(struct epoch_history *history);
+/* The epoch of the batch at an offset; -1: nobody knows, as that epoch was forgotten, or the store
+ * kept no history then. */
+int64_t epoch_history_at(const struct epoch_history *history, int64_t offset);
+/* Can the batch at an offset be of that epoch? */
+bool epoch_history_allows(const struct epoch_history *history, int64_t offset, int32_t epoch);
+
 /* See beck_partition_epoch_end(). */
 int partition_epoch_end(struct beck_partition *partition, int32_t epoch, int32_t *ret_epoch,
                         int64_t *ret_end_offset, struct beck_error *error);

@@ -8,14 +8,18 @@
  *
  * repair.c goes through the store, repair_meta.c makes meta.mdb anew, repair_partition.c looks at
  * files, repair_names.c at their names, repair_headers.c reads what the headers of batches say,
- * repair_ends.c what index.mdb says of logs' ends, repair_side.c keeps what goes, repair_walk.c
- * reads LMDB's files.
+ * repair_epochs.c gives them their leader epochs back, repair_ends.c what index.mdb says of ends,
+ * repair_side.c keeps what goes, repair_walk.c reads LMDB's files.
  */
 #ifndef STORE_REPAIR_H
 #define STORE_REPAIR_H
 
+#include "epochs.h"
 #include "meta.h"
+#include "scan.h"
 #include "store.h"
+
+#include <xxhash.h>
 
 #define REPAIR_SIDE_BYTES 48
 #define REPAIR_PATH_BYTES 320
@@ -83,6 +87,32 @@ void repair_headers_done(struct repair_headers *headers);
 int repair_headers(struct repair *repair, const struct beck_topic *topic, int32_t partition,
                    struct repair_headers *ret_headers, struct beck_error *error);
 
+/* Batches whose leader epoch is not what the history in meta.mdb says (repair_epochs.c). */
+struct repair_wrong_epoch {
+    int64_t segment;
+    int64_t offset;
+    uint64_t position;
+    int32_t found;
+    uint32_t right;
+};
+struct repair_epochs {
+    struct epoch_history history;
+    bool is_known;
+    struct repair_wrong_epoch *wrong; /* in order */
+    size_t count;
+};
+
+void repair_epochs_load(struct repair *repair, uint32_t topic, uint32_t partition,
+                        struct repair_epochs *epochs);
+void repair_epochs_done(struct repair_epochs *epochs);
+/* Look at a good batch, and add what it should be to a digest. */
+int repair_epochs_take(struct repair_epochs *epochs, int64_t segment,
+                       const struct scan_batch *batch, XXH3_state_t *hash);
+/* Tell of them, a step each file, and carry it out. `folder` is the partition's. */
+int repair_epochs_put_right(struct repair *repair, const struct repair_epochs *epochs,
+                            const struct beck_topic *topic, int32_t partition, const char *folder,
+                            struct beck_error *error);
+
 /* What index.mdb says of where a partition's log ends (repair_ends.c). */
 struct repair_end {
     uint8_t key[8]; /* topic number and partition */
@@ -100,6 +130,10 @@ void repair_ends_done(struct repair_ends *ends);
 /* NULL: nothing is known. */
 const struct repair_end *repair_ends_find(const struct repair_ends *ends, uint32_t topic_number,
                                           uint32_t partition);
+
+/* Copy a part of a file to a position of another one, which moves on. */
+int repair_copy(const struct io *io, int from, uint64_t begin, uint64_t end, int to,
+                uint64_t *position);
 
 /* Find and carry out what one partition needs. `*broken_index`: its part of index.mdb has damaged
  * values. */

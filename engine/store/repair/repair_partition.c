@@ -49,6 +49,8 @@ struct check {
     bool is_obstructed; /* by what who only looks does not move aside */
     struct beck_error *error;
     struct scan scan;
+    XXH3_state_t *hash; /* of the file that is read, with the leader epochs that are right */
+    struct repair_epochs epochs;
     int64_t log_start;
 
     bool has_checkpoint;
@@ -341,7 +343,9 @@ static int read_file(struct check *check, int fd, int64_t segment, uint64_t end,
     scan_begin(scan, check->repair->store.io, fd, SCAN_RECORDS, 0, end);
     while ((r = scan_next(scan, &batch, &why)) != 0) {
         if (r == 1) {
-            r = take_batch(check, segment, limit, sum, &batch);
+            r = repair_epochs_take(&check->epochs, segment, &batch, check->hash);
+            if (r == 0)
+                r = take_batch(check, segment, limit, sum, &batch);
         } else if (r == -EBADMSG) {
             uint64_t from = scan->position;
             uint64_t good = end;
@@ -368,6 +372,7 @@ static int check_file(struct check *check, int64_t segment, uint64_t bytes, int6
     struct stat info;
     segment_file(check, segment, path);
     *sum = (struct sum){.offset = segment, .max_timestamp_ms = INT64_MIN};
+    CHECK(XXH3_128bits_reset(check->hash) == XXH_OK);
     _cleanup_close_ int fd = io_open_file(io, check->repair->store.directory, path, O_RDONLY, 0);
     int r = fd < 0 ? fd : io->stat(io, fd, &info);
     /* Who only looks leaves there what is no file. */
@@ -422,6 +427,17 @@ static int check_behind(struct check *check, const struct segment_record *record
     return r < 0 ? r : repair_tell(check->repair, &step, "the segment ends before these bytes");
 }
 
+/* All batches are good by themselves: are they those that were sealed? */
+static int check_digest(struct check *check, const struct segment_record *record)
+{
+    XXH128_canonical_t canonical;
+    XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(check->hash));
+    if (memcmp(canonical.digest, record->digest, sizeof(record->digest)) == 0)
+        return 0;
+    return note_damage(check, record->base_offset, record->base_offset, 0, 0,
+                       "the file is not what it was when it was sealed");
+}
+
 static int check_record(struct check *check, size_t index)
 {
     const struct segment_record *record = &check->records[index];
@@ -435,6 +451,8 @@ static int check_record(struct check *check, size_t index)
         (sum.offset > record->next_offset || sum.view != record->view_bytes ||
          sum.max_timestamp_ms != record->max_timestamp_ms))
         check->rebuild = "the list of segments says something else than the files";
+    else if (r == 0 && check->damage_count == before && record->has_digest)
+        r = check_digest(check, record);
     return r == 0 ? check_behind(check, record) : r;
 }
 
@@ -500,9 +518,8 @@ static int forget_index(struct check *check)
     return db_commit(index, TAKE_POINTER(txn), check->error);
 }
 
-/* Copy a part of a file to the end of another. */
-static int copy_part(const struct io *io, int from, uint64_t begin, uint64_t end, int to,
-                     uint64_t *position)
+int repair_copy(const struct io *io, int from, uint64_t begin, uint64_t end, int to,
+                uint64_t *position)
 {
     _cleanup_free_ char *buffer = malloc(COPY_BYTES);
     int r = buffer ? 0 : -ENOMEM;
@@ -531,11 +548,11 @@ static int copy_good(struct check *check, int64_t segment, int from, int to)
         const struct damage *damage = &check->damages[i];
         if (damage->segment != segment)
             continue;
-        r = copy_part(io, from, at, damage->position, to, &position);
+        r = repair_copy(io, from, at, damage->position, to, &position);
         at = damage->position + damage->bytes;
     }
     if (r == 0)
-        r = copy_part(io, from, at, (uint64_t)info.st_size, to, &position);
+        r = repair_copy(io, from, at, (uint64_t)info.st_size, to, &position);
     return r == 0 ? io->sync_data(io, to) : r;
 }
 
@@ -701,8 +718,9 @@ static int put_right(struct check *check)
     bool drop = check->repair->flags & BECK_REPAIR_DROP_DAMAGED;
     bool dropped = drop && check->damage_count > 0;
     struct beck_repair_step step = step_for(check, BECK_REPAIR_REBUILD, STORE_PATH_INDEX);
-    int r = 0;
-    if (dropped && repair_executes(check->repair))
+    int r = repair_epochs_put_right(check->repair, &check->epochs, check->topic, check->number,
+                                    check->path, check->error);
+    if (r == 0 && dropped && repair_executes(check->repair))
         r = drop_damages(check);
     if (r == 0 && (dropped || check->rebuild) && repair_executes(check->repair))
         r = make_index(check);
@@ -725,6 +743,10 @@ int repair_partition(struct repair *repair, const struct beck_topic *topic, int3
     int r = finish_exchange(&check);
     if (r != 0)
         return r < 0 ? r : 0;
+    check.hash = XXH3_createState();
+    if (!check.hash)
+        return report(error, -ENOMEM, "out of memory");
+    repair_epochs_load(repair, topic->number, (uint32_t)partition, &check.epochs);
     r = list_names(repair, check.path, &names);
     check.is_missing = (r == -ENOENT || r == -ENOTDIR) && !repair_executes(repair);
     if (check.is_missing)
@@ -746,6 +768,8 @@ int repair_partition(struct repair *repair, const struct beck_topic *topic, int3
     if (r == 0)
         r = put_right(&check);
     scan_done(&check.scan);
+    repair_epochs_done(&check.epochs);
+    (void)XXH3_freeState(check.hash);
     free(check.records);
     free(check.renames);
     free(check.damages);

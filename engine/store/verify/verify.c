@@ -329,6 +329,7 @@ int verify_run(struct beck_verify *verify, struct beck_error *error)
     scan_done(&worker.scan);
     free(worker.entries);
     free(worker.sent);
+    epoch_history_done(&worker.epochs);
     (void)XXH3_freeState(worker.hash);
     return r;
 }

@@ -7,6 +7,7 @@
 #ifndef STORE_VERIFY_H
 #define STORE_VERIFY_H
 
+#include "epochs.h"
 #include "partition.h"
 
 #include <xxhash.h>
@@ -66,7 +67,9 @@ struct verify_worker {
     struct index_entry *entries;
     size_t entry_count;
     size_t entry_room;
-    size_t entry_next;        /* the first that no batch was held against yet */
+    size_t entry_next;           /* the first that no batch was held against yet */
+    struct epoch_history epochs; /* what meta.mdb says of the partition's leader epochs: */
+    bool has_epochs;
     struct verify_sent *sent; /* the producers' last batches that are in the segment, in order */
     size_t sent_count;
     size_t sent_room;

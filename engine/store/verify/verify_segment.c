@@ -99,6 +99,21 @@ static int pin_segment(struct verify_worker *worker)
     }
 }
 
+/* Where it cannot be read, verify_records() tells of it. */
+static int load_epochs(struct verify_worker *worker)
+{
+    const struct beck_partition *partition = worker->partition;
+    struct db *meta = &worker->store->meta;
+    _cleanup_txn_ MDB_txn *txn = NULL;
+    epoch_history_done(&worker->epochs);
+    int r = db_begin(meta, false, &txn, NULL);
+    if (r == 0)
+        r = epoch_history_load(&worker->epochs, meta, txn, partition->topic.number,
+                               (uint32_t)partition->number);
+    worker->has_epochs = r == 0;
+    return r == -ENOMEM ? r : 0;
+}
+
 /* ---- batches ------------------------------------------------------------------------------- */
 
 /* Hold a batch, and the log before it, against the index. */
@@ -173,6 +188,24 @@ static void check_log_start(struct verify_worker *worker, const struct scan_batc
                     start->view, sum->end.view);
 }
 
+/* A history that has grown since it was loaded may tell more. */
+static void check_epoch(struct verify_worker *worker, const struct scan_batch *batch)
+{
+    const struct batch_header *header = &batch->summary.header;
+    if (!worker->has_epochs ||
+        epoch_history_allows(&worker->epochs, header->base_offset, header->leader_epoch) ||
+        load_epochs(worker) < 0 || !worker->has_epochs ||
+        epoch_history_allows(&worker->epochs, header->base_offset, header->leader_epoch))
+        return;
+    int64_t right = epoch_history_at(&worker->epochs, header->base_offset);
+    if (right >= 0)
+        verify_tell(worker, worker->segment->path, header->base_offset, (int64_t)batch->position,
+                    "leader epoch %" PRId32 ", where it was %" PRId64, header->leader_epoch, right);
+    else
+        verify_tell(worker, worker->segment->path, header->base_offset, (int64_t)batch->position,
+                    "leader epoch %" PRId32 ", which had not begun then", header->leader_epoch);
+}
+
 static void add_batch(struct verify_worker *worker, const struct scan_batch *batch,
                       struct live_tail *sum)
 {
@@ -181,6 +214,7 @@ static void add_batch(struct verify_worker *worker, const struct scan_batch *bat
         verify_tell(worker, worker->segment->path, summary->header.base_offset,
                     (int64_t)batch->position, "offset %" PRId64 " comes after %" PRId64,
                     summary->header.base_offset, sum->end.offset - 1);
+    check_epoch(worker, batch);
     sum->end.offset = batch_next_offset(&summary->header);
     sum->end.view += summary->view_bytes;
     sum->end.position = batch->position + batch->size;
@@ -320,7 +354,8 @@ int verify_segment(struct verify_worker *worker)
 {
     struct live_tail sum = {.max_timestamp_ms = INT64_MIN};
     worker->damages = 0;
-    int fd = pin_segment(worker);
+    int r = load_epochs(worker);
+    int fd = r < 0 ? r : pin_segment(worker);
     struct segment *segment = worker->segment;
     if (fd == -ENOMEM || fd == -ESTALE)
         return fd == -ESTALE ? 0 : fd;
@@ -336,7 +371,7 @@ int verify_segment(struct verify_worker *worker)
     sum.end.offset = segment->base_offset;
     if (segment->bytes != UINT64_MAX)
         check_size(worker, fd);
-    int r = read_batches(worker, fd, limit, &sum);
+    r = read_batches(worker, fd, limit, &sum);
     segment_unpin(segment);
     if (r < 0)
         return r;

@@ -333,12 +333,39 @@ static void epochs_below_the_log_start_are_forgotten(void **state)
     assert_int_equal(epoch_count(f, 77), 4);
 }
 
+/* Batches of each epoch, and what they may say of themselves. */
+static void each_batch_is_held_against_the_history(void **state)
+{
+    struct fixture *f = *state;
+    struct epoch_history history;
+    int64_t first = lose_power(f);
+    int64_t second = lose_power(f);
+    must_append(f->partition, "v", BECK_ACKS_LEADER);
+    assert_int_equal(verify_count(f->store, NULL), 0);
+    MDB_txn *txn = NULL;
+    must(db_begin(&f->store->meta, false, &txn, NULL), NULL);
+    must(epoch_history_load(&history, &f->store->meta, txn, 1, 0), NULL);
+    assert_int_equal(epoch_history_load(&(struct epoch_history){0}, &f->store->meta, txn, 1, 1),
+                     -ENOENT);
+    mdb_txn_abort(txn);
+    assert_int_equal(epoch_history_at(&history, 0), 0);
+    assert_int_equal(epoch_history_at(&history, first - 1), 0);
+    assert_int_equal(epoch_history_at(&history, first), 1);
+    assert_int_equal(epoch_history_at(&history, second - 1), 1);
+    assert_int_equal(epoch_history_at(&history, second), 2);
+    assert_true(epoch_history_allows(&history, second, 2));
+    assert_false(epoch_history_allows(&history, second, 1));
+    assert_false(epoch_history_allows(&history, first, -1));
+    epoch_history_done(&history);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup_partition, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_newest_epoch_ends_where_the_log_does),
+        TEST(each_batch_is_held_against_the_history),
         TEST(epochs_that_have_not_begun_are_not_known),
         TEST(an_epoch_ends_where_the_next_begins),
         TEST(a_topic_tells_the_epochs_of_its_partitions),

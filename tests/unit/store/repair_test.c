@@ -4,6 +4,7 @@
  * what was there before is there again. What goes is kept; offsets are never used again. Of
  * meta.mdb and index.mdb see repair_databases_test.c.
  */
+#include "index.h"
 #include "repair_fixture.h"
 
 #include <errno.h>
@@ -221,6 +222,60 @@ static void a_missing_segment_stays_missed_unless_it_is_to_be_dropped(void **sta
     assert_int_equal(count_segments_records(fixture), 4);
 }
 
+/* Have the complete segments sealed; then the first one's digest spoilt, where it is to be. */
+static void seal_segments(struct fixture *fixture, bool spoil)
+{
+    struct beck_store *store = must_open(fixture->path, 0);
+    struct segment_record record;
+    MDB_txn *txn = NULL;
+    uint32_t next_ms;
+    must(beck_store_clean(store, NULL, NULL, &next_ms, &fixture->error), &fixture->error);
+    must(db_begin(&store->index, true, &txn, NULL), NULL);
+    must(index_segment_get(&store->index, txn, 2, 0, 0, &record), NULL);
+    assert_true(record.has_digest);
+    record.digest[0] ^= (uint8_t)spoil;
+    must(index_segment_put(&store->index, txn, 2, 0, &record), NULL);
+    must(db_commit(&store->index, txn, NULL), NULL);
+    beck_store_close(store);
+}
+
+static void a_file_that_is_not_what_was_sealed_stays_unless_it_is_to_be_taken(void **state)
+{
+    struct fixture *fixture = *state;
+    leave_segments(fixture);
+    seal_segments(fixture, true);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(must(repair(fixture, i ? BECK_REPAIR_EXECUTE : 0), &fixture->error), 1);
+        assert_int_equal(totals.left, 1);
+        assert_int_equal(totals.to_do + totals.done, 0);
+        assert_non_null(strstr(steps[0].what, "sealed"));
+    }
+    assert_repaired(fixture, BECK_REPAIR_DROP_DAMAGED, 1);
+    assert_sound(fixture);
+    assert_int_equal(count_segments_records(fixture), 6);
+}
+
+static void a_wrong_leader_epoch_is_put_right(void **state)
+{
+    struct fixture *fixture = *state;
+    char kept[PATH_MAX];
+    char path[PATH_MAX];
+    leave_segments(fixture);
+    seal_segments(fixture, false);
+    for (int segment = 0; segment < 3; segment += 2) { /* a sealed one, and the newest */
+        segment_path(fixture, "s", 0, segment, path);
+        file_flip(path, 15);
+        assert_repaired(fixture, 0, 1);
+        assert_int_equal(steps[0].kind, BECK_REPAIR_REBUILD);
+        assert_int_equal(steps[0].byte, 12);
+        assert_int_equal(steps[0].offset, 2 * segment);
+        side_file(fixture, steps[0].file, kept);
+        assert_int_equal(file_size(kept), file_size(path));
+        assert_sound(fixture);
+    }
+    assert_int_equal(count_segments_records(fixture), 6);
+}
+
 static void a_segment_that_is_cut_short_loses_no_more(void **state)
 {
     struct fixture *fixture = *state;
@@ -410,6 +465,8 @@ int main(void)
         TEST(a_wrong_base_offset_costs_its_batch_alone),
         TEST(the_last_records_dropped_are_no_offsets_for_others),
         TEST(a_missing_segment_stays_missed_unless_it_is_to_be_dropped),
+        TEST(a_file_that_is_not_what_was_sealed_stays_unless_it_is_to_be_taken),
+        TEST(a_wrong_leader_epoch_is_put_right),
         TEST(a_segment_that_is_cut_short_loses_no_more),
         TEST(the_newest_segment_missing_loses_no_more),
         TEST(a_segment_of_nothing_but_damage_is_kept_and_goes),

@@ -11,6 +11,7 @@
 #include "store_fixture.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,15 +81,47 @@ static void a_sound_store_has_no_damage(void **state)
     assert_int_equal(verify_count(fixture->store, NULL), 0);
 }
 
-/* No CRC covers it: only the digest does. */
-static void a_changed_leader_epoch_is_told_once_the_segment_is_sealed(void **state)
+/* No CRC covers it: the history of leader epochs does. */
+static void a_changed_leader_epoch_is_told(void **state)
 {
     struct fixture *fixture = *state;
     char path[PATH_MAX];
+    for (int segment = 0; segment < 3; segment++) {
+        segment_path(fixture, "t", 0, segment, path);
+        file_flip(path, 15);
+        assert_told(fixture, ".log", ", where it was 0");
+        file_flip(path, 15);
+    }
     seal(fixture);
     segment_path(fixture, "t", 0, 1, path);
-    file_flip(path, 14);
-    assert_told(fixture, ".log", "its digest is another one");
+    file_flip(path, 12);
+    assert_told(fixture, ".log", ", where it was 0");
+}
+
+static void set_first_epoch(const char *path, uint8_t epoch)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, &epoch, 1, 15), 1);
+    assert_int_equal(close(fd), 0);
+}
+
+/* A store that kept no history says of a batch only which epochs had not begun. */
+static void a_leader_epoch_that_had_not_begun_is_told_without_a_history(void **state)
+{
+    struct fixture *fixture = *state;
+    struct meta_partition location;
+    char path[PATH_MAX];
+    struct spoiler spoiler = spoil(&fixture->store->meta);
+    must(meta_partition_get(spoiler.db, spoiler.txn, 1, 0, &location), NULL);
+    location.leader_epoch = 2;
+    must(meta_partition_put(spoiler.db, spoiler.txn, 1, 0, &location), NULL);
+    spoiled(&spoiler);
+    assert_int_equal(verify_count(fixture->store, NULL), 0);
+    segment_path(fixture, "t", 0, 1, path);
+    set_first_epoch(path, 3);
+    assert_told(fixture, ".log", "leader epoch 3, which had not begun then");
+    set_first_epoch(path, 2);
+    assert_int_equal(verify_count(fixture->store, NULL), 0);
 }
 
 static void damage_of_a_batch_is_told_once_where_the_segment_is_sealed(void **state)
@@ -476,7 +509,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_sound_store_has_no_damage),
-        TEST(a_changed_leader_epoch_is_told_once_the_segment_is_sealed),
+        TEST(a_changed_leader_epoch_is_told),
+        TEST(a_leader_epoch_that_had_not_begun_is_told_without_a_history),
         TEST(damage_of_a_batch_is_told_once_where_the_segment_is_sealed),
         TEST(a_file_that_is_longer_than_the_catalogue_says_is_told),
         TEST(a_wrong_view_size_in_the_catalogue_is_told),
