@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The source that a reading command was told to read: the store, or with --log-dir the log
- * directory of a Kafka broker, or segment files. Says what fails, and returns exit codes.
+ * The source that a reading command was told to read: the store; with -b a broker or cluster; with
+ * --log-dir the log directory of a Kafka broker; or segment files. Says what fails, and returns
+ * exit codes.
  */
 #ifndef TOOLS_INPUT_H
 #define TOOLS_INPUT_H
@@ -14,7 +15,7 @@ struct input {
     struct source *source;
 };
 
-/* Open what was named; `log_dir` NULL: the store. */
+/* Open what was named; `log_dir` NULL: the store, or the cluster. */
 int input_open(const struct tool *tool, const char *log_dir, struct input *ret_input);
 int input_open_files(char *const *paths, int count, struct input *ret_input);
 void input_done(struct input *input);
