@@ -3,8 +3,8 @@
  * Fuzzes the codec: the input is a request as it stands in a frame, header first. What decodes
  * must encode, and decode again to the same; the same bytes are tried as a response of that API
  * too, since both share the runtime. The header names API and version, so the fuzzer finds every
- * message by itself; requests made of tests/netd/vectors/messages.txt (request_seeds.py) are good
- * seeds.
+ * message by itself; requests made of tests/netd/codec/vectors/messages.txt (request_seeds.py) are
+ * good seeds.
  */
 #include <errno.h>
 #include <stdlib.h>

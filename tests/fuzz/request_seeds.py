@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes seeds for request_decode.c of the vectors that Kafka's own client made.
 
-    python3 request_seeds.py tests/netd/vectors/messages.txt netd/codec/schemas DIRECTORY
+    python3 request_seeds.py tests/netd/codec/vectors/messages.txt netd/codec/schemas DIRECTORY
 
 Each is a request's header and body as they stand in a frame. Responses get the header of their
 request, as the fuzzer reads an input as both.

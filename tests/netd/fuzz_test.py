@@ -63,7 +63,7 @@ def write_seeds(directory):
         for copy in range(20):  # as many as of the others
             Path(directory, f'fitting-{number}-{copy}').write_bytes(
                 Raw.frame(api, version, 1, body, flexible=api == 75)[4:])
-    subprocess.run([sys.executable, HERE.parent / 'fuzz/request_seeds.py', HERE / 'vectors/messages.txt',
+    subprocess.run([sys.executable, HERE.parent / 'fuzz/request_seeds.py', HERE / 'codec/vectors/messages.txt',
                     HERE.parents[1] / 'netd/codec/schemas', directory], check=True)
 
 

@@ -7,7 +7,7 @@ import unittest
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(Path(__file__).parents[2] / "netd" / "codec"))
+sys.path.insert(0, str(Path(__file__).parents[3] / "netd" / "codec"))
 
 from schema import SchemaError, load  # noqa: E402
 
@@ -143,7 +143,7 @@ class Mistakes(unittest.TestCase):
 
 class Files(unittest.TestCase):
     def test_the_daemons_schemas_are_in_order(self):
-        folder = Path(__file__).parents[2] / "netd" / "codec"
+        folder = Path(__file__).parents[3] / "netd" / "codec"
         paths = sorted((folder / "schemas").glob("*.kafka"))
         keys = [api.key for api in load(paths).apis]
         self.assertEqual(keys, sorted(keys))

@@ -15,7 +15,7 @@ import zipfile
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(Path(__file__).parents[3] / "netd" / "codec"))
+sys.path.insert(0, str(Path(__file__).parents[4] / "netd" / "codec"))
 
 from schema import NO_VERSIONS, VERSION_MAX, Field, Message, Versions, load  # noqa: E402
 
@@ -94,7 +94,7 @@ class Comparison:
 
 
 def main() -> int:
-    schemas = Path(__file__).parents[3] / "netd" / "codec" / "schemas"
+    schemas = Path(__file__).parents[4] / "netd" / "codec" / "schemas"
     comparison = Comparison(zipfile.ZipFile(sys.argv[1]))
     theirs = set(comparison.jar.namelist())
     for message in load(sorted(schemas.glob("*.kafka"))).messages():
