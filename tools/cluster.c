@@ -258,7 +258,8 @@ int cluster_find_topic(const struct tool *tool, rd_kafka_t *client, const char *
     }
     rd_kafka_metadata_destroy(metadata);
     if (count <= 0)
-        return tool_failed("%s has no topic %s", cluster_name(tool), topic);
+        return tool_failed("there is no topic %s (make it with: beck topic create %s)", topic,
+                           topic);
     *ret_partition_count = (uint32_t)count;
     return TOOL_OK;
 }

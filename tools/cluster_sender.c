@@ -179,29 +179,6 @@ static const struct sender_ops cluster_sender_ops = {
     .sync = cluster_sender_flush,
 };
 
-/* How many partitions the topic has; where brokers make topics that are asked for, it is made. */
-static int find_topic(rd_kafka_t *client, const char *topic, uint32_t *ret_count)
-{
-    const struct rd_kafka_metadata *metadata;
-    rd_kafka_topic_t *handle = rd_kafka_topic_new(client, topic, NULL);
-
-    if (handle == NULL)
-        return tool_failed("topic %s: %s", topic, cluster_why(rd_kafka_last_error()));
-    rd_kafka_resp_err_t wrong = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
-    for (int tries = 0; tries < 5 && wrong == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE; tries++) {
-        wrong = rd_kafka_metadata(client, 0, handle, &metadata, CLUSTER_PATIENCE_MS);
-        if (wrong)
-            break;
-        wrong = metadata->topic_cnt == 1 ? metadata->topics[0].err
-                                         : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
-        if (!wrong)
-            *ret_count = (uint32_t)metadata->topics[0].partition_cnt;
-        rd_kafka_metadata_destroy(metadata);
-    }
-    rd_kafka_topic_destroy(handle);
-    return wrong ? tool_failed("topic %s: %s", topic, cluster_why(wrong)) : TOOL_OK;
-}
-
 int sender_of_cluster(const struct tool *tool, const char *topic,
                       const struct sender_options *options, struct sender **ret_sender)
 {
@@ -235,7 +212,7 @@ int sender_of_cluster(const struct tool *tool, const char *topic,
         free(sender);
         return tool_failed_error(&error);
     }
-    int code = find_topic(sender->client, topic, &count);
+    int code = cluster_find_topic(tool, sender->client, topic, &count);
     if (code == TOOL_OK && sender_init(&sender->base, &cluster_sender_ops, topic, count) < 0)
         code = tool_failed("not enough memory");
     if (code != TOOL_OK) {

@@ -159,7 +159,10 @@ def errors():
     with Setup() as (store, address):
         must(beck(store, 'topic', 'create', 't', '-c', 'max.message.bytes=1000'))
         for what, arguments, code, text in (
-                ('no such topic', ['consume', 'none'], 1, 'has no topic none'),
+                ('no such topic', ['consume', 'none'], 1, 'there is no topic none (make it with: beck topic create none)'),
+                ('none to produce to, which is not made', ['produce', 'none', 'x'], 1,
+                 'there is no topic none (make it with: beck topic create none)'),
+                ('as before', ['topic', 'show', 'none'], 1, 'there is no topic none'),
                 ('no such partition', ['consume', 't', '-p', '7'], 1, 'has no partition 7'),
                 ('an offset out of range', ['consume', 't', '-o', '5'], 1, 'out of range'),
                 ('no such partition to produce to', ['produce', 't', '-p', '7', 'x'], 1, 'has no partition 7'),

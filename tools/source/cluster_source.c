@@ -133,8 +133,10 @@ static int cluster_topic_find(struct source *base, const char *name, struct sour
     for (int i = 0; result == 0 && i < source->metadata->topic_cnt; i++)
         if (strcmp(source->metadata->topics[i].topic, name) == 0)
             return fill_topic(&source->metadata->topics[i], ret_topic);
-    return result < 0 ? result
-                      : report(error, -ENOENT, "%s has no topic %s", source->tool->brokers, name);
+    return result < 0
+               ? result
+               : report(error, -ENOENT, "there is no topic %s (make it with: beck topic create %s)",
+                        name, name);
 }
 
 static int32_t cluster_partition_next(struct source *base, const struct source_topic *topic,
