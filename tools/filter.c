@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { WRONG_BYTES = 256 }; /* for what is wrong with an expression */
+
 static int add_match(struct filter_match *match, const char *text, bool regex, char *ret_wrong)
 {
     if (!regex) {
@@ -17,7 +19,7 @@ static int add_match(struct filter_match *match, const char *text, bool regex, c
     (void)re_set_syntax(RE_SYNTAX_POSIX_EXTENDED | RE_NO_SUB);
     const char *wrong = re_compile_pattern(text, strlen(text), &match->regex);
     if (wrong != NULL) {
-        (void)snprintf(ret_wrong, FILTER_TEXT, "%s", wrong);
+        (void)snprintf(ret_wrong, WRONG_BYTES, "%s", wrong);
         regfree(&match->regex);
         return -EINVAL;
     }
@@ -26,7 +28,9 @@ static int add_match(struct filter_match *match, const char *text, bool regex, c
     return 0;
 }
 
-int filter_key(struct filter *filter, const char *text, bool regex, char *ret_wrong)
+/* Add a condition on the key. -EINVAL: not an expression, and `ret_wrong` says why; -EMSGSIZE:
+ * there is one already. */
+static int take_key(struct filter *filter, const char *text, bool regex, char *ret_wrong)
 {
     if (filter->has_key)
         return -EMSGSIZE;
@@ -35,7 +39,8 @@ int filter_key(struct filter *filter, const char *text, bool regex, char *ret_wr
     return result;
 }
 
-int filter_header(struct filter *filter, const char *text, bool regex, char *ret_wrong)
+/* The same of a header: NAME=VALUE, or NAME where any value will do. -EMSGSIZE: too many. */
+static int take_header(struct filter *filter, const char *text, bool regex, char *ret_wrong)
 {
     const char *equals = strchr(text, '=');
 
@@ -55,11 +60,11 @@ int filter_header(struct filter *filter, const char *text, bool regex, char *ret
 
 int filter_take_option(const struct tool *tool, struct filter *filter, int option)
 {
-    char wrong[FILTER_TEXT] = "";
+    char wrong[WRONG_BYTES] = "";
     bool regex = option == FILTER_OPTION_KEY_REGEX || option == FILTER_OPTION_HEADER_REGEX;
     int result = option == FILTER_OPTION_KEY || option == FILTER_OPTION_KEY_REGEX
-                     ? filter_key(filter, optarg, regex, wrong)
-                     : filter_header(filter, optarg, regex, wrong);
+                     ? take_key(filter, optarg, regex, wrong)
+                     : take_header(filter, optarg, regex, wrong);
 
     if (result == -EMSGSIZE)
         return tool_misused(tool, "one key, and at most %d headers", FILTER_HEADERS_MAX);

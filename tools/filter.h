@@ -35,14 +35,6 @@ struct filter {
     unsigned header_count;
 };
 
-/*
- * Add a condition. `text` has to outlive the filter. For headers it is NAME=VALUE, or NAME where
- * any value will do. 0, -EINVAL: not an expression, and `ret_wrong`, FILTER_TEXT bytes, says why;
- * -EMSGSIZE: too many.
- */
-enum { FILTER_TEXT = 256 };
-int filter_key(struct filter *filter, const char *text, bool regex, char *ret_wrong);
-int filter_header(struct filter *filter, const char *text, bool regex, char *ret_wrong);
 void filter_done(struct filter *filter);
 
 static inline bool filter_is_empty(const struct filter *filter)
@@ -66,7 +58,8 @@ enum filter_option {
     {"header-regex", required_argument, NULL, FILTER_OPTION_HEADER_REGEX}
 /* clang-format on */
 
-/* Take one of them, with its value in `optarg`. Returns -1 to go on, else the exit code. */
+/* Take one of them, with its value in `optarg`, which has to outlive the filter. Returns -1 to go
+ * on, else the exit code. */
 int filter_take_option(const struct tool *tool, struct filter *filter, int option);
 
 /* Does the record pass? */

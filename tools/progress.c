@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PROGRESS_FIRST_MS = 500, PROGRESS_EVERY_MS = 100 };
+enum { PROGRESS_FIRST_MS = 500, PROGRESS_EVERY_MS = 100, SIZE_TEXT = 24 };
 
 static int64_t monotonic_ms(void)
 {
@@ -22,7 +22,8 @@ void progress_begin(struct progress *progress, const char *doing)
         .doing = doing, .begun_ms = monotonic_ms(), .terminal = isatty(STDERR_FILENO) == 1};
 }
 
-char *progress_size_text(uint64_t bytes, char text[PROGRESS_SIZE_TEXT])
+/* "1.4 GB", "12 kB", "0 bytes": into `text`, which is returned. */
+static char *size_text(uint64_t bytes, char text[SIZE_TEXT])
 {
     static const char *const units[] = {"bytes", "kB", "MB", "GB", "TB", "PB", "EB"};
     double amount = (double)bytes;
@@ -32,16 +33,16 @@ char *progress_size_text(uint64_t bytes, char text[PROGRESS_SIZE_TEXT])
         amount /= 1000;
         unit++;
     }
-    (void)snprintf(text, PROGRESS_SIZE_TEXT, unit > 0 && amount < 9.95 ? "%.1f %s" : "%.0f %s",
-                   amount, units[unit]);
+    (void)snprintf(text, SIZE_TEXT, unit > 0 && amount < 9.95 ? "%.1f %s" : "%.0f %s", amount,
+                   units[unit]);
     return text;
 }
 
 void progress_show(struct progress *progress, uint64_t done_bytes, uint64_t all_bytes)
 {
-    char done[PROGRESS_SIZE_TEXT];
-    char all[PROGRESS_SIZE_TEXT];
-    char speed[PROGRESS_SIZE_TEXT];
+    char done[SIZE_TEXT];
+    char all[SIZE_TEXT];
+    char speed[SIZE_TEXT];
 
     if (!progress->terminal)
         return;
@@ -51,11 +52,11 @@ void progress_show(struct progress *progress, uint64_t done_bytes, uint64_t all_
         return;
     progress->shown_ms = now;
     progress->visible = true;
-    (void)progress_size_text(done_bytes, done);
-    (void)progress_size_text(done_bytes * 1000 / (uint64_t)passed, speed);
+    (void)size_text(done_bytes, done);
+    (void)size_text(done_bytes * 1000 / (uint64_t)passed, speed);
     if (all_bytes > 0)
         (void)fprintf(stderr, "\r%s: %s of %s, %s/s\033[K", progress->doing, done,
-                      progress_size_text(all_bytes, all), speed);
+                      size_text(all_bytes, all), speed);
     else
         (void)fprintf(stderr, "\r%s: %s, %s/s\033[K", progress->doing, done, speed);
     (void)fflush(stderr);

@@ -26,8 +26,4 @@ void progress_show(struct progress *progress, uint64_t done_bytes, uint64_t all_
 /* Wipe the line; before anything else is printed, and at the end. */
 void progress_end(struct progress *progress);
 
-/* "1.4 GB", "12 kB", "0 bytes": into `text`, which is returned. */
-enum { PROGRESS_SIZE_TEXT = 24 };
-char *progress_size_text(uint64_t bytes, char text[PROGRESS_SIZE_TEXT]);
-
 #endif

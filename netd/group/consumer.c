@@ -482,9 +482,10 @@ int16_t consumer_identify(const struct group *group, struct kafka_string id,
     return KAFKA_NONE;
 }
 
-int16_t consumer_identify_joining(struct group *group, struct kafka_string id,
-                                  struct kafka_string instance_id,
-                                  struct consumer_member **ret_member)
+/* For the next of a static member's lives: 0, with the member or NULL where there is none yet. */
+static int16_t identify_joining(struct group *group, struct kafka_string id,
+                                struct kafka_string instance_id,
+                                struct consumer_member **ret_member)
 {
     struct consumer_member *same = consumer_find_instance(group, instance_id);
     *ret_member = same ? same : consumer_find(group, id);
@@ -539,7 +540,7 @@ static void beat_join(struct group *group, struct group_beat *beat)
         beat->member_id = beat->made_id;
     }
     if (error == KAFKA_NONE)
-        error = consumer_identify_joining(group, beat->member_id, beat->instance_id, &member);
+        error = identify_joining(group, beat->member_id, beat->instance_id, &member);
     if (error == KAFKA_NONE && !member &&
         group->consumer->member_count >= (uint32_t)coordinator->settings.consumer_max_size)
         error = KAFKA_GROUP_MAX_SIZE_REACHED;

@@ -109,10 +109,6 @@ void consumer_member_modernize(struct consumer_member *member);
 /* Who the caller says he is. An error, or 0 and the member. */
 int16_t consumer_identify(const struct group *group, struct kafka_string id,
                           struct kafka_string instance_id, struct consumer_member **ret_member);
-/* For the next of a static member's lives: 0, with the member or NULL where there is none yet. */
-int16_t consumer_identify_joining(struct group *group, struct kafka_string id,
-                                  struct kafka_string instance_id,
-                                  struct consumer_member **ret_member);
 
 /* Take over what it subscribes; frees or takes `subscription`. True: it is another one. */
 bool consumer_member_subscribe(struct consumer_member *member, struct subscription *subscription);

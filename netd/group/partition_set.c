@@ -8,15 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-int topic_partition_compare(const struct topic_partition *a, const struct topic_partition *b)
-{
-    int order = memcmp(a->topic.bytes, b->topic.bytes, sizeof(a->topic.bytes));
-    return order != 0 ? order : (a->partition > b->partition) - (a->partition < b->partition);
-}
-
+/* For qsort(3), too. */
 static int compare(const void *left, const void *right)
 {
-    return topic_partition_compare(left, right);
+    const struct topic_partition *a = left;
+    const struct topic_partition *b = right;
+    int order = memcmp(a->topic.bytes, b->topic.bytes, sizeof(a->topic.bytes));
+    return order != 0 ? order : (a->partition > b->partition) - (a->partition < b->partition);
 }
 
 void partition_set_done(struct partition_set *set)

@@ -21,8 +21,6 @@ struct partition_set {
     uint32_t count;
 };
 
-int topic_partition_compare(const struct topic_partition *a, const struct topic_partition *b);
-
 void partition_set_done(struct partition_set *set);
 /* `to` becomes what `from` was, and `from` empty. */
 void partition_set_move(struct partition_set *to, struct partition_set *from);

@@ -112,7 +112,9 @@ struct segment *lookup_segment(struct beck_partition *partition, int64_t offset,
     return segment;
 }
 
-struct segment *lookup_next_segment(struct beck_partition *partition, struct segment *segment,
+/* Give the reference back, and get one on the segment that has the offsets after it; NULL: it was
+ * the last. From NULL to the first. */
+static struct segment *next_segment(struct beck_partition *partition, struct segment *segment,
                                     const struct log_point *bound)
 {
     int64_t offset = segment ? segment->next_offset : 0;
@@ -259,7 +261,7 @@ static int find_time(struct beck_partition *partition, int64_t timestamp_ms,
     if (r < 0)
         return r;
     const struct log_point *bound = tail_bound(&tail, isolation);
-    struct segment *segment = lookup_next_segment(partition, NULL, bound);
+    struct segment *segment = next_segment(partition, NULL, bound);
     while (segment && r == 0) {
         uint64_t limit = segment_limit(segment, bound);
         int64_t max = segment->base_offset == tail.end.segment ? tail.max_timestamp_ms
@@ -267,7 +269,7 @@ static int find_time(struct beck_partition *partition, int64_t timestamp_ms,
         if (limit > 0 && max >= timestamp_ms)
             r = segment_find_time(partition, segment, timestamp_ms, &tail, limit, ret_record,
                                   error);
-        segment = r == 0 ? lookup_next_segment(partition, segment, bound) : segment_unref(segment);
+        segment = r == 0 ? next_segment(partition, segment, bound) : segment_unref(segment);
     }
     lookup_end(partition);
     return r;
@@ -365,19 +367,19 @@ static int find_max_timestamp(struct beck_partition *partition, int64_t *ret_max
     int r = lookup_begin(partition, &tail, error);
     if (r < 0)
         return r;
-    struct segment *segment = lookup_next_segment(partition, NULL, &tail.high);
+    struct segment *segment = next_segment(partition, NULL, &tail.high);
     /* Where the log begins inside of it, the first segment has to be read: so it comes last, and
      * only where it could have the largest one. */
     struct segment *first =
         segment && tail.log_start.offset > segment->base_offset ? segment_ref(segment) : NULL;
     if (first)
-        segment = lookup_next_segment(partition, segment, &tail.high);
+        segment = next_segment(partition, segment, &tail.high);
     while (segment && r == 0) {
         if (segment->base_offset == tail.high.segment)
             r = visible_max_timestamp(partition, segment, &tail, &max, error);
         else if (segment->max_timestamp_ms > max)
             max = segment->max_timestamp_ms;
-        segment = lookup_next_segment(partition, segment, &tail.high);
+        segment = next_segment(partition, segment, &tail.high);
     }
     if (r == 0 && first && first->max_timestamp_ms > max)
         r = first_max_timestamp(partition, first, &tail, &max, error);

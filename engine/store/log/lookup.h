@@ -48,10 +48,6 @@ void lookup_entry(struct beck_partition *partition, const struct segment *segmen
  * there is none. A reference. */
 struct segment *lookup_segment(struct beck_partition *partition, int64_t offset,
                                const struct log_point *bound);
-/* Give the reference back, and get one on the segment that has the offsets after it; NULL: it was
- * the last. From NULL to the first. */
-struct segment *lookup_next_segment(struct beck_partition *partition, struct segment *segment,
-                                    const struct log_point *bound);
 
 /*
  * Where the batch begins that has the offset, or the next one after it, below `bound`. Returns 1;

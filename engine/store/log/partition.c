@@ -92,42 +92,8 @@ static int partition_lookup(struct beck_store *store, const char *topic, int32_t
     return 0;
 }
 
-int partition_open(struct beck_store *store, const char *topic, int32_t number,
-                   struct beck_partition **ret_partition, struct beck_error *error)
-{
-    struct beck_topic found;
-    struct beck_partition *partition = NULL;
-    uint32_t slot;
-    int r = partition_lookup(store, topic, number, &found, &slot, error);
-    if (r < 0)
-        return r;
-
-    CHECK(pthread_mutex_lock(&store->mutex) == 0);
-    struct beck_partition *open = store->partitions[slot];
-    if (open && open->topic.number == found.number && open->number == number) {
-        open->references++;
-        partition = open;
-    } else {
-        r = partition_new(store, &found, number, slot, &partition);
-        if (r == 0)
-            store->partitions[slot] = partition;
-    }
-    CHECK(pthread_mutex_unlock(&store->mutex) == 0);
-    if (r < 0)
-        return report(error, r, "out of memory");
-
-    r = partition_is_deleted(partition) ? partition_reopen(partition, error) : 0;
-    if (r == 0)
-        r = partition_refresh_config(partition, error);
-    if (r < 0) {
-        partition_close(partition);
-        return r == -ESTALE ? report(error, -ENOENT, "topic %s was deleted", topic) : r;
-    }
-    *ret_partition = partition;
-    return 0;
-}
-
-int partition_reopen(struct beck_partition *partition, struct beck_error *error)
+/* A deletion that was not committed has closed the slot: open it again. -ENOENT: it was. */
+static int reopen(struct beck_partition *partition, struct beck_error *error)
 {
     struct beck_store *store = partition->store;
     struct live_slot *slot = partition->slot;
@@ -152,6 +118,41 @@ int partition_reopen(struct beck_partition *partition, struct beck_error *error)
     }
     live_unlock(maintenance);
     return r;
+}
+
+int partition_open(struct beck_store *store, const char *topic, int32_t number,
+                   struct beck_partition **ret_partition, struct beck_error *error)
+{
+    struct beck_topic found;
+    struct beck_partition *partition = NULL;
+    uint32_t slot;
+    int r = partition_lookup(store, topic, number, &found, &slot, error);
+    if (r < 0)
+        return r;
+
+    CHECK(pthread_mutex_lock(&store->mutex) == 0);
+    struct beck_partition *open = store->partitions[slot];
+    if (open && open->topic.number == found.number && open->number == number) {
+        open->references++;
+        partition = open;
+    } else {
+        r = partition_new(store, &found, number, slot, &partition);
+        if (r == 0)
+            store->partitions[slot] = partition;
+    }
+    CHECK(pthread_mutex_unlock(&store->mutex) == 0);
+    if (r < 0)
+        return report(error, r, "out of memory");
+
+    r = partition_is_deleted(partition) ? reopen(partition, error) : 0;
+    if (r == 0)
+        r = partition_refresh_config(partition, error);
+    if (r < 0) {
+        partition_close(partition);
+        return r == -ESTALE ? report(error, -ENOENT, "topic %s was deleted", topic) : r;
+    }
+    *ret_partition = partition;
+    return 0;
 }
 
 int partition_open_slot(struct beck_store *store, uint32_t number,

@@ -80,8 +80,6 @@ int partition_tail(const struct beck_partition *partition, struct live_tail *ret
                    struct beck_error *error);
 /* Where the log starts by now: a quick look. */
 int64_t partition_log_start(const struct beck_partition *partition);
-/* A deletion that was not committed has closed the slot: open it again. -ENOENT: it was. */
-int partition_reopen(struct beck_partition *partition, struct beck_error *error);
 
 /* Is the slot still ours? Under its lock, or as a first look. */
 bool partition_is_deleted(const struct beck_partition *partition);

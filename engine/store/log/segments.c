@@ -352,12 +352,6 @@ static int list_load(struct beck_partition *partition, const struct live_tail *t
     return r;
 }
 
-int segments_refresh(struct beck_partition *partition, const struct live_tail *tail,
-                     struct beck_error *error)
-{
-    return list_load(partition, tail, false, error);
-}
-
 int segments_lock(struct beck_partition *partition, struct live_tail *ret_tail,
                   struct beck_error *error)
 {

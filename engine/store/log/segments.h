@@ -36,10 +36,6 @@ void segments_let_go(struct beck_store *store);
 uint64_t segments_view_generation(const struct beck_partition *partition,
                                   const struct live_tail *tail);
 
-/* Have the list for a tail. -EAGAIN: the catalogue is newer than the tail. */
-int segments_refresh(struct beck_partition *partition, const struct live_tail *tail,
-                     struct beck_error *error);
-
 /* The segment that holds an offset: the last whose base is not above it; NULL where there is none.
  */
 struct segment *segments_at(const struct beck_partition *partition, int64_t offset);
