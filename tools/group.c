@@ -40,14 +40,15 @@ struct group_options {
     struct group_reset reset;
 };
 
-/* ---- what the parts share ----------------------------------------------------------------- */
-
-const char *group_name_text(const char *id, size_t size)
+/* A group's name, or other bytes of a client's, as they are printed. Valid until the next call. */
+static const char *name_text(const char *id, size_t size)
 {
-    static char text[GROUP_NAME_TEXT];
+    static char text[4 * BECK_GROUP_ID_BYTES + 1];
     static const char digits[] = "0123456789abcdef";
     char *to = text;
 
+    if (size > BECK_GROUP_ID_BYTES) /* no more fit into Kafka's strings, but a broker may say so */
+        size = BECK_GROUP_ID_BYTES;
     for (size_t i = 0; i < size; i++) {
         unsigned char byte = (unsigned char)id[i];
         if (byte >= ' ' && byte != 0x7f && byte != '\\') {
@@ -91,7 +92,7 @@ static int list(struct tool *tool, struct admin *admin, const void *context, cha
     int code = admin_list_groups(admin, &groups, &error) < 0 ? tool_failed_error(&error) : TOOL_OK;
     for (size_t i = 0; i < groups.count; i++) {
         const struct admin_group *group = &groups.items[i];
-        (void)printf("%s", group_name_text(group->name, group->name_size));
+        (void)printf("%s", name_text(group->name, group->name_size));
         if (options->is_long && print_long(admin, group) != TOOL_OK)
             code = TOOL_FAILED;
         (void)putchar('\n');
@@ -114,7 +115,7 @@ static void print_offset(const struct admin_offset *offset)
         (void)printf(" end %" PRId64 " lag %" PRId64 " lag-ms %" PRId64, offset->end,
                      from < offset->end ? offset->end - from : 0, age_ms > 0 ? age_ms : 0);
     if (offset->metadata_size > 0)
-        (void)printf(" metadata %s", group_name_text(offset->metadata, offset->metadata_size));
+        (void)printf(" metadata %s", name_text(offset->metadata, offset->metadata_size));
     if (offset->commit_ms >= 0)
         (void)printf(" at %s", table_time_text(offset->commit_ms, time));
     if (offset->leader_epoch >= 0)
@@ -142,7 +143,7 @@ static int show_offsets(struct admin *admin, const char *group)
 
 static void print_member(const struct admin_member *member)
 {
-    (void)printf("member %s client %s host %s", group_name_text(member->id, strlen(member->id)),
+    (void)printf("member %s client %s host %s", name_text(member->id, strlen(member->id)),
                  member->client, member->host);
     for (size_t i = 0; i < member->partitions.count; i++)
         (void)printf(" %s:%d", member->partitions.items[i].topic,
@@ -190,7 +191,7 @@ static int show(struct tool *tool, struct admin *admin, const void *context, cha
         return tool_failed_error(&error);
     if (result == 0)
         return tool_failed("there is no group %s", names[0]);
-    (void)printf("group %s\n", group_name_text(group.name, group.name_size));
+    (void)printf("group %s\n", name_text(group.name, group.name_size));
     int code = show_members(admin, &group);
     int offsets = show_offsets(admin, group.name);
     free(group.name);

@@ -9,11 +9,6 @@
 #include "admin.h"
 #include "tool.h"
 
-enum { GROUP_NAME_TEXT = 4 * BECK_GROUP_ID_BYTES + 1 };
-
-/* A group's name as it is printed. Valid until the next call. */
-const char *group_name_text(const char *id, size_t size);
-
 /*
  * The partitions that are named as TOPIC or TOPIC:PARTITION,... each, with what the group committed
  * for them; without names, all that it committed. Says what fails, and returns an exit code.
