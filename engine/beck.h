@@ -1234,7 +1234,19 @@ int beck_partition_wait(struct beck_partition *partition, int64_t offset,
  */
 int beck_store_wake_fd(struct beck_store *store, struct beck_error *error);
 void beck_store_wake_clear(struct beck_store *store);
-/* Ring when the high watermark or last stable offset moves, or the topic is deleted. */
+/*
+ * The same as clearing it, but says who rang, so that only those need be looked at: fills in up to
+ * `room` numbers as beck_partition_bell() gives them, or 0 for what beck_store_arm() is about. A
+ * number may come more than once, and for partitions that were not armed any more. Returns how
+ * many; less than `room`: the descriptor is clear. -EOVERFLOW: there were too many, everything that
+ * was armed has to be looked at; it is clear. Any thread, and any number of them.
+ */
+int beck_store_wake_take(struct beck_store *store, uint32_t *ret_numbers, uint32_t room);
+/* What the partition is called in there: above 0, at most BECK_PARTITIONS_MAX. A partition that is
+ * made after this one was deleted may have the same. */
+uint32_t beck_partition_bell(const struct beck_partition *partition);
+/* Ring when the high watermark, last stable offset or log start offset moves, or the topic is
+ * deleted. */
 void beck_partition_arm(struct beck_partition *partition);
 /* Ring when topics are created, deleted or altered, or the store's configuration is. */
 void beck_store_arm(struct beck_store *store);

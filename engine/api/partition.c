@@ -347,6 +347,11 @@ BECK_PUBLIC void beck_reader_view_from(struct beck_reader *reader,
 
 /* ---- waiting ------------------------------------------------------------------------------- */
 
+BECK_PUBLIC uint32_t beck_partition_bell(const struct beck_partition *partition)
+{
+    return partition->slot_number;
+}
+
 BECK_PUBLIC void beck_partition_arm(struct beck_partition *partition)
 {
     if (store_check_writable(partition->store, NULL) == 0)

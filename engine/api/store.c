@@ -268,6 +268,12 @@ BECK_PUBLIC void beck_store_wake_clear(struct beck_store *store)
         waiter_clear(&store->waiter);
 }
 
+BECK_PUBLIC int beck_store_wake_take(struct beck_store *store, uint32_t *ret_numbers, uint32_t room)
+{
+    int r = store_check(store, NULL);
+    return r < 0 ? r : waiter_take(&store->waiter, ret_numbers, room);
+}
+
 BECK_PUBLIC void beck_store_arm(struct beck_store *store)
 {
     if (store_check_writable(store, NULL) == 0)

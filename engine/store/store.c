@@ -90,7 +90,7 @@ void store_topics_changed(struct beck_store *store)
 {
     struct live_store *shared = live_store(&store->live);
     atomic_fetch_add(&shared->generation, 1);
-    waiter_ring(&store->waiter, &shared->armed);
+    waiter_ring(&store->waiter, &shared->armed, 0);
 }
 
 int store_take_decompressor(struct beck_store *store, struct decompressor **ret_decompressor)

@@ -455,7 +455,7 @@ int partition_append(struct beck_partition *partition, const void *batch, size_t
         ret_result->append_time_ms = duplicate.append_time_ms;
         ret_result->duplicate = true;
     } else if (tail.high.offset == tail.end.offset) {
-        waiter_ring(&partition->store->waiter, &partition->slot->armed);
+        waiter_ring(&partition->store->waiter, &partition->slot->armed, partition->slot_number);
     }
     return 0;
 }
@@ -489,7 +489,7 @@ int partition_append_at(struct beck_partition *partition, const void *batch, siz
         .log_start_offset = tail.log_start.offset,
     };
     if (tail.high.offset == tail.end.offset)
-        waiter_ring(&partition->store->waiter, &partition->slot->armed);
+        waiter_ring(&partition->store->waiter, &partition->slot->armed, partition->slot_number);
     return 0;
 }
 

@@ -140,7 +140,7 @@ static int sync_publish(struct beck_partition *partition, const struct log_point
     count_synced(slot, synced_bytes, begin_ms);
     partition_unlock(partition);
     if (moves)
-        waiter_ring(&partition->store->waiter, &slot->armed);
+        waiter_ring(&partition->store->waiter, &slot->armed, partition->slot_number);
     return 0;
 }
 

@@ -165,7 +165,7 @@ static int publish(struct trim *trim, uint64_t view_bytes, struct beck_error *er
     atomic_store(&slot->log_start_offset, tail.log_start.offset);
     live_tail_publish(slot, &tail);
     partition_unlock(partition);
-    waiter_ring(&partition->store->waiter, &slot->armed);
+    waiter_ring(&partition->store->waiter, &slot->armed, partition->slot_number);
     return 0;
 }
 

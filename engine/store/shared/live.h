@@ -23,7 +23,7 @@
 #include <stdint.h>
 
 #define LIVE_MAGIC              0x6576696c6b636562ULL /* "becklive", little-endian */
-#define LIVE_VERSION            6
+#define LIVE_VERSION            7
 #define LIVE_SLOT_BYTES         4096
 #define LIVE_SLOTS_MAX          (BECK_PARTITIONS_MAX + 1)
 #define LIVE_GROW_SLOTS         64 /* the file grows by so many */

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <time.h>
@@ -30,7 +31,7 @@ void waiter_init(struct waiter *waiter, const struct io *io, int directory, int 
     waiter->directory = directory;
     waiter->live_fd = live_fd;
     waiter->told = NULL;
-    waiter->rings = 0;
+    waiter->rings = waiter->taken_bytes = 0;
     waiter->polling = false;
     atomic_init(&waiter->lent, false);
     atomic_init(&waiter->fd, -1);
@@ -146,7 +147,7 @@ static int waiter_bell(struct waiter *waiter, int index)
     return fd;
 }
 
-void waiter_ring_armed(struct waiter *waiter, _Atomic uint64_t *mask)
+void waiter_ring_armed(struct waiter *waiter, _Atomic uint64_t *mask, uint32_t slot)
 {
     uint64_t armed = atomic_exchange(mask, 0);
     while (armed != 0) {
@@ -154,7 +155,7 @@ void waiter_ring_armed(struct waiter *waiter, _Atomic uint64_t *mask)
         armed &= armed - 1;
         int fd = waiter_bell(waiter, index);
         /* A full FIFO has rung already; one that cannot be opened has nobody behind it. */
-        if (fd >= 0 && write(fd, "", 1) < 0)
+        if (fd >= 0 && write(fd, &slot, sizeof(slot)) < 0)
             continue;
     }
 }
@@ -165,9 +166,58 @@ void waiter_clear(struct waiter *waiter)
     if (fd >= 0)
         drain(fd);
     CHECK(pthread_mutex_lock(&waiter->mutex) == 0);
+    waiter->taken_bytes = 0;
     waiter->rings++;
     CHECK(pthread_cond_broadcast(&waiter->rung) == 0);
     CHECK(pthread_mutex_unlock(&waiter->mutex) == 0);
+}
+
+/*
+ * Was the FIFO full since it was last empty? Who rang then could leave nothing in it. Then at least
+ * as much has been taken since as it has room for: it is filled without gaps.
+ */
+static bool waiter_was_full(const struct waiter *waiter, int fd)
+{
+    if (waiter->taken_bytes < PIPE_BUF) /* it has room for so much in any case */
+        return false;
+    int room = fcntl(fd, F_GETPIPE_SZ);
+    return room < 0 || waiter->taken_bytes >= (uint64_t)room;
+}
+
+/* Returns how many, or -EOVERFLOW. Under the mutex. */
+static int waiter_take_some(struct waiter *waiter, int fd, uint32_t *ret_slots, uint32_t room)
+{
+    ssize_t size = read(fd, ret_slots, (size_t)room * sizeof(*ret_slots));
+    size_t count = size > 0 ? (size_t)size / sizeof(*ret_slots) : 0;
+    bool is_right = size <= 0 || (size_t)size == count * sizeof(*ret_slots);
+    for (size_t i = 0; i < count; i++)
+        is_right = is_right && ret_slots[i] < LIVE_SLOTS_MAX;
+    waiter->taken_bytes += count * sizeof(*ret_slots);
+    if (is_right && count > 0 && !waiter_was_full(waiter, fd)) {
+        if (count < room)
+            waiter->taken_bytes = 0;
+        return (int)count;
+    }
+    waiter->taken_bytes = 0;
+    if (count == 0 && is_right)
+        return 0;
+    drain(fd);
+    return -EOVERFLOW;
+}
+
+int waiter_take(struct waiter *waiter, uint32_t *ret_slots, uint32_t room)
+{
+    int fd = atomic_load(&waiter->fd);
+    if (fd < 0)
+        return 0;
+    CHECK(pthread_mutex_lock(&waiter->mutex) == 0);
+    int r = waiter_take_some(waiter, fd, ret_slots, room);
+    if (r != 0) {
+        waiter->rings++;
+        CHECK(pthread_cond_broadcast(&waiter->rung) == 0);
+    }
+    CHECK(pthread_mutex_unlock(&waiter->mutex) == 0);
+    return r;
 }
 
 uint64_t waiter_rings(struct waiter *waiter)

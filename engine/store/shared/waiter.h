@@ -2,8 +2,8 @@
 /*
  * Waiting for other processes. A process that waits owns one FIFO under wake/, the doorbell, and
  * one bit in the masks of what it waits for. Whoever changes such a thing swaps the mask for zero
- * and writes one byte to the FIFO of each bit. The bit is a lock on a byte of `live`, so that a
- * dead process's FIFO is free again.
+ * and writes the number of its slot (u32, native) to the FIFO of each bit. The bit is a lock on a
+ * byte of `live`, so that a dead process's FIFO is free again.
  *
  * Threads of one process share the FIFO: one of them at a time polls it and tells the others.
  */
@@ -29,7 +29,8 @@ struct waiter {
     pthread_mutex_t mutex; /* for what follows */
     pthread_cond_t rung;
     uint64_t rings;
-    bool polling;      /* a thread is */
+    uint64_t taken_bytes; /* out of the FIFO, since it was last empty */
+    bool polling;         /* a thread is */
     _Atomic bool lent; /* the program polls the FIFO itself; our threads look every 10 ms instead */
 };
 
@@ -42,15 +43,18 @@ int waiter_fd(struct waiter *waiter);
 int waiter_lend(struct waiter *waiter);
 /* Set our bit. */
 void waiter_arm(struct waiter *waiter, _Atomic uint64_t *mask);
-/* Ring whoever has a bit set. */
-void waiter_ring_armed(struct waiter *waiter, _Atomic uint64_t *mask);
-static inline void waiter_ring(struct waiter *waiter, _Atomic uint64_t *mask)
+/* Ring whoever has a bit set, for the slot of that number, which has the mask. */
+void waiter_ring_armed(struct waiter *waiter, _Atomic uint64_t *mask, uint32_t slot);
+static inline void waiter_ring(struct waiter *waiter, _Atomic uint64_t *mask, uint32_t slot)
 {
     if (UNLIKELY(atomic_load(mask) != 0))
-        waiter_ring_armed(waiter, mask);
+        waiter_ring_armed(waiter, mask, slot);
 }
 /* Empty our FIFO. */
 void waiter_clear(struct waiter *waiter);
+/* Take slots out of our FIFO. Returns how many; less than `room`: it is empty. -EOVERFLOW: it was
+ * full, and any slot may have rung; it is empty now. */
+int waiter_take(struct waiter *waiter, uint32_t *ret_slots, uint32_t room);
 
 /* The clock of deadlines. By a coarse one, a wait would be over and not over for some ms. */
 int64_t waiter_now_ms(void);

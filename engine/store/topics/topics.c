@@ -343,7 +343,7 @@ static int slots_change(struct beck_store *store, MDB_txn *txn, const struct bec
                 atomic_fetch_or(&slot->flags, LIVE_DELETED);
         }
         live_unlock(&slot->append_mutex);
-        waiter_ring(&store->waiter, &slot->armed);
+        waiter_ring(&store->waiter, &slot->armed, location.slot);
     }
     return refused ? -ENOTEMPTY : 0;
 }

@@ -340,6 +340,86 @@ static void being_rung_disarms(void **state)
     assert_false(is_readable(fd, 50));
 }
 
+/* ---- who rang ------------------------------------------------------------------------------ */
+
+static void a_ring_says_which_partition_rang(void **state)
+{
+    struct fixture *fixture = *state;
+    uint32_t numbers[4] = {0};
+    must_create_topic(fixture->store, "u", 1, NULL, NULL);
+    struct beck_partition *other = must_open_partition(fixture->store, "u", 0);
+    int fd = wake_fd(fixture);
+    beck_partition_arm(fixture->partition);
+    beck_partition_arm(other);
+    reap(append_later(fixture, "u", 0, false));
+    assert_int_equal(beck_store_wake_take(fixture->store, numbers, 4), 1);
+    assert_int_equal(numbers[0], beck_partition_bell(other));
+    assert_int_not_equal(numbers[0], beck_partition_bell(fixture->partition));
+    assert_false(is_readable(fd, 0));
+    beck_partition_close(other);
+}
+
+static void topics_ring_by_the_number_0(void **state)
+{
+    struct fixture *fixture = *state;
+    uint32_t number = 1;
+    wake_fd(fixture);
+    beck_store_arm(fixture->store);
+    must_create_topic(fixture->store, "new", 1, NULL, NULL);
+    assert_int_equal(beck_store_wake_take(fixture->store, &number, 1), 1);
+    assert_int_equal(number, 0);
+}
+
+static void a_move_of_the_log_start_rings(void **state)
+{
+    struct fixture *fixture = *state;
+    int fd = wake_fd(fixture);
+    must_append(fixture->partition, "a", BECK_ACKS_LEADER);
+    beck_partition_arm(fixture->partition);
+    int64_t begin;
+    must(beck_trim(fixture->partition, 1, &begin, &fixture->error), &fixture->error);
+    assert_true(is_readable(fd, 0));
+}
+
+static void rings_that_are_too_many_are_told(void **state)
+{
+    struct fixture *fixture = *state;
+    uint32_t numbers[64];
+    int fd = wake_fd(fixture);
+    int rings = fcntl(fd, F_GETPIPE_SZ) / (int)sizeof(numbers[0]);
+    for (int i = 0; i < rings + 10; i++) {
+        beck_partition_arm(fixture->partition);
+        must_append(fixture->partition, "a", BECK_ACKS_LEADER);
+    }
+    int result = 64;
+    while (result == 64)
+        result = beck_store_wake_take(fixture->store, numbers, 64);
+    assert_int_equal(result, -EOVERFLOW);
+    assert_false(is_readable(fd, 0));
+    assert_int_equal(beck_store_wake_take(fixture->store, numbers, 64), 0);
+}
+
+static void many_rings_that_have_room_are_all_told(void **state)
+{
+    struct fixture *fixture = *state;
+    uint32_t numbers[64];
+    int fd = wake_fd(fixture);
+    int rings = fcntl(fd, F_GETPIPE_SZ) / (int)sizeof(numbers[0]) - 1;
+    for (int round = 0; round < 2; round++) {
+        int told = 0;
+        int result;
+        for (int i = 0; i < rings; i++) {
+            beck_partition_arm(fixture->partition);
+            must_append(fixture->partition, "a", BECK_ACKS_LEADER);
+        }
+        do {
+            result = beck_store_wake_take(fixture->store, numbers, 64);
+            told += result;
+        } while (result == 64);
+        assert_int_equal(told, rings);
+    }
+}
+
 static void the_descriptor_rings_for_topics(void **state)
 {
     struct fixture *fixture = *state;
@@ -446,6 +526,11 @@ int main(void)
         TEST(who_only_reads_polls_and_is_woken_too),
         TEST(the_descriptor_rings_for_what_is_armed),
         TEST(being_rung_disarms),
+        TEST(a_ring_says_which_partition_rang),
+        TEST(topics_ring_by_the_number_0),
+        TEST(a_move_of_the_log_start_rings),
+        TEST(rings_that_are_too_many_are_told),
+        TEST(many_rings_that_have_room_are_all_told),
         TEST(the_descriptor_rings_for_topics),
         TEST(the_descriptor_does_not_ring_for_what_is_invisible),
         TEST(a_waiting_thread_takes_no_ring_from_a_loop),
