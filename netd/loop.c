@@ -127,8 +127,7 @@ static int make_events(struct loop *loop)
         event_add(loop->inbox_event, NULL) < 0 || event_add(loop->sweep, &sweep) < 0 ||
         add_beat(loop) < 0 || ticks_init(&loop->ticks, loop->base, after_ticks, loop) < 0)
         return -ENOMEM;
-    return wake_init(&loop->wake, loop->base, loop->broker->store, &loop->broker->bells,
-                     loop->index, after_wake, loop);
+    return wake_init(&loop->wake, loop->base, &loop->broker->bells, loop->index, after_wake, loop);
 }
 
 int loop_init(struct loop *loop, struct broker *broker, size_t index)

@@ -33,6 +33,7 @@ void partition_unref(struct partition_entry *entry)
     assert(entry->refs > 0);
     if (--entry->refs > 0)
         return;
+    watch_done(&entry->watch);
     entry->handle = beck_partition_close(entry->handle);
     free(entry);
 }

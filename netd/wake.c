@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <stddef.h>
-#include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -15,7 +14,8 @@
 #include "clock.h"
 #include "partitions.h"
 
-#define WINDOW_USEC 1000
+#define WINDOW_USEC  1000
+#define EARS_AT_ONCE 64
 
 static void timer_set(struct wake *wake, int ms)
 {
@@ -56,6 +56,15 @@ static void watch_tell(struct watch *watch)
     watcher->moved(watcher);
 }
 
+static void set_late(struct wake *wake, struct watch *watch, bool late)
+{
+    if (late && !watch->late)
+        TAILQ_INSERT_TAIL(&wake->late, watch, late_link);
+    else if (!late && watch->late)
+        TAILQ_REMOVE(&wake->late, watch, late_link);
+    watch->late = late;
+}
+
 /* Arms, or leaves it to the timer where this was done often enough in this millisecond. */
 static void watch_arm(struct wake *wake, struct watch *watch)
 {
@@ -66,7 +75,7 @@ static void watch_arm(struct wake *wake, struct watch *watch)
         watch->window_usec = now_usec;
         watch->arms = 0;
     }
-    watch->late = watch->arms >= WAKE_ARMS;
+    set_late(wake, watch, watch->arms >= WAKE_ARMS);
     if (watch->late) {
         timer_set(wake, 1);
     } else {
@@ -88,111 +97,148 @@ static void watch_again(struct wake *wake, struct watch *watch)
         watch_tell(watch);
 }
 
-/* The store's descriptor is the first loop's: it rings those that watch something. */
-static void ring_others(struct bells *bells)
+static void watches_rang(struct hearer *hearer)
 {
-    for (size_t i = 1; i < bells->count; i++) {
-        if (!atomic_load(&bells->list[i].watches))
-            continue;
-        uint64_t one = 1;
-        ssize_t written = write(bells->list[i].fd, &one, sizeof(one));
-        (void)written; /* fails only where the bell is rung already */
+    struct wake *wake = (struct wake *)((char *)hearer - offsetof(struct wake, hearer));
+    struct ear *ears[EARS_AT_ONCE];
+    size_t count = EARS_AT_ONCE;
+    while (count == EARS_AT_ONCE) {
+        count = bells_heard(wake->bells, hearer, ears, EARS_AT_ONCE);
+        for (size_t i = 0; i < count; i++) {
+            struct watch *watch = (struct watch *)((char *)ears[i] - offsetof(struct watch, ear));
+            if (!LIST_EMPTY(&watch->watchers)) /* else it rang a moment before the last one went */
+                watch_again(wake, watch);
+        }
     }
+}
+
+static void tell_hearers(struct wake *wake)
+{
+    struct hearer *hearer;
+    while ((hearer = bells_next(wake->bells, wake->index)))
+        hearer->told(hearer);
+    wake->after(wake->context);
+}
+
+static void store_ring_event(evutil_socket_t fd, short what, void *context)
+{
+    (void)fd, (void)what;
+    struct wake *wake = context;
+    bells_take(wake->bells, wake->index);
+    tell_hearers(wake);
 }
 
 static void ring_event(evutil_socket_t fd, short what, void *context)
 {
     (void)what;
-    struct wake *wake = context;
+    uint64_t rings;
+    ssize_t got = read(fd, &rings, sizeof(rings));
+    (void)got; /* taken, or it stays readable */
+    tell_hearers(context);
+}
+
+/* Those that are late, or all where nobody rings. Each may be late again. */
+static void look_at_late(struct wake *wake)
+{
+    struct watch_list late = TAILQ_HEAD_INITIALIZER(late);
     struct watch *watch;
-    if (wake->index == 0) {
-        beck_store_wake_clear(wake->store);
-        ring_others(wake->bells);
-    } else {
-        uint64_t rings;
-        ssize_t got = read(fd, &rings, sizeof(rings));
-        (void)got; /* taken, or it stays readable */
+    if (wake->bells->polling) {
+        TAILQ_FOREACH(watch, &wake->watches, link)
+        watch_again(wake, watch);
+        return;
     }
-    TAILQ_FOREACH(watch, &wake->watches, link)
-    watch_again(wake, watch);
-    wake->after(wake->context);
+    TAILQ_CONCAT(&late, &wake->late, late_link);
+    while ((watch = TAILQ_FIRST(&late))) {
+        TAILQ_REMOVE(&late, watch, late_link);
+        TAILQ_INSERT_TAIL(&wake->late, watch, late_link);
+        watch_again(wake, watch);
+    }
+}
+
+static void end_naps(struct wake *wake)
+{
+    struct nap_list naps = TAILQ_HEAD_INITIALIZER(naps);
+    struct nap *nap;
+    TAILQ_CONCAT(&naps, &wake->naps, link);
+    while ((nap = TAILQ_FIRST(&naps))) {
+        TAILQ_REMOVE(&naps, nap, link);
+        nap->naps = false;
+        nap->over(nap);
+    }
 }
 
 static void timer_event(evutil_socket_t fd, short what, void *context)
 {
     (void)fd, (void)what;
     struct wake *wake = context;
-    struct watch *watch;
     uint64_t times;
     ssize_t got = read(wake->timer_fd, &times, sizeof(times));
     (void)got; /* taken, or it stays readable for ever */
     wake->timer_set = false;
-    TAILQ_FOREACH(watch, &wake->watches, link)
-    if (wake->bells->polling || watch->late)
-        watch_again(wake, watch);
+    look_at_late(wake);
+    end_naps(wake);
     if (wake->bells->polling && !TAILQ_EMPTY(&wake->watches))
         timer_set(wake, WAKE_POLL_MS);
     wake->after(wake->context);
 }
 
-static int add_events(struct wake *wake, struct event_base *base)
+void wake_nap(struct wake *wake, struct nap *nap)
 {
-    wake->timer = event_new(base, wake->timer_fd, EV_READ | EV_PERSIST, timer_event, wake);
-    if (!wake->timer || event_add(wake->timer, NULL) < 0)
-        return -ENOMEM;
-    if (wake->bells->polling)
-        return 0;
-    int fd = wake->index == 0 ? wake->bells->store_fd : wake->bells->list[wake->index].fd;
-    wake->ring = event_new(base, fd, EV_READ | EV_PERSIST, ring_event, wake);
-    return wake->ring && event_add(wake->ring, NULL) == 0 ? 0 : -ENOMEM;
+    if (nap->naps)
+        return;
+    nap->naps = true;
+    TAILQ_INSERT_TAIL(&wake->naps, nap, link);
+    timer_set(wake, wake->bells->polling ? WAKE_POLL_MS : 1);
 }
 
-int bells_init(struct bells *bells, size_t count, struct beck_store *store)
+void wake_nap_no_more(struct wake *wake, struct nap *nap)
 {
-    int result = 0;
-    bells->count = count;
-    bells->store_fd = beck_store_wake_fd(store, NULL);
-    bells->polling = bells->store_fd < 0;
-    bells->list[0].fd = -1;
-    for (size_t i = 1; i < count; i++) {
-        bells->list[i].fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-        if (bells->list[i].fd < 0)
-            result = -errno;
-    }
-    if (result < 0)
-        bells_done(bells);
-    return result;
+    if (nap->naps)
+        TAILQ_REMOVE(&wake->naps, nap, link);
+    nap->naps = false;
 }
 
-void bells_done(struct bells *bells)
+static int add_event(struct wake *wake, struct event_base *base, int fd,
+                     void (*call)(evutil_socket_t fd, short what, void *context),
+                     struct event **ret_event)
 {
-    for (size_t i = 1; i < bells->count; i++)
-        if (bells->list[i].fd >= 0)
-            close(bells->list[i].fd);
-    bells->count = 0;
+    *ret_event = event_new(base, fd, EV_READ | EV_PERSIST, call, wake);
+    return *ret_event && event_add(*ret_event, NULL) == 0 ? 0 : -ENOMEM;
 }
 
-int wake_init(struct wake *wake, struct event_base *base, struct beck_store *store,
-              struct bells *bells, size_t index, void (*after)(void *context), void *context)
+int wake_init(struct wake *wake, struct event_base *base, struct bells *bells, size_t index,
+              void (*after)(void *context), void *context)
 {
-    *wake = (struct wake){
-        .store = store, .bells = bells, .index = index, .after = after, .context = context};
+    *wake = (struct wake){.bells = bells, .index = index, .after = after, .context = context};
     TAILQ_INIT(&wake->watches);
+    TAILQ_INIT(&wake->late);
+    TAILQ_INIT(&wake->naps);
+    hearer_init(&wake->hearer, watches_rang);
+    (void)bells_wait(bells, &wake->hearer, index);
     wake->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    if (wake->timer_fd < 0)
-        return -errno;
-    return add_events(wake, base);
+    int result = wake->timer_fd < 0 ? -errno : 0;
+    if (result == 0)
+        result = add_event(wake, base, wake->timer_fd, timer_event, &wake->timer);
+    if (result == 0 && !bells->polling)
+        result = add_event(wake, base, bells->list[index].fd, ring_event, &wake->ring);
+    if (result == 0 && !bells->polling && index == 0)
+        result = add_event(wake, base, bells->store_fd, store_ring_event, &wake->store_ring);
+    return result;
 }
 
 void wake_done(struct wake *wake)
 {
+    if (wake->store_ring)
+        event_free(wake->store_ring);
     if (wake->ring)
         event_free(wake->ring);
     if (wake->timer)
         event_free(wake->timer);
     if (wake->timer_fd >= 0)
         close(wake->timer_fd);
-    wake->ring = wake->timer = NULL;
+    if (wake->bells)
+        bells_wait_no_more(wake->bells, &wake->hearer);
+    wake->store_ring = wake->ring = wake->timer = NULL;
     wake->timer_fd = -1;
 }
 
@@ -202,20 +248,35 @@ void watch_init(struct watch *watch)
     LIST_INIT(&watch->watchers);
 }
 
+void watch_done(struct watch *watch)
+{
+    if (watch->wake)
+        bells_forget(watch->wake->bells, &watch->ear);
+}
+
+/* It has its first watcher. */
+static void watch_begin(struct wake *wake, struct watch *watch, struct partition_entry *entry)
+{
+    watch->entry = partition_ref(entry);
+    TAILQ_INSERT_TAIL(&wake->watches, watch, link);
+    if (wake->bells->polling)
+        return;
+    /* Before the partition is armed: from then on a ring must come through. */
+    atomic_store(&watch->ear.closed, false);
+    if (!watch->wake)
+        bells_listen(wake->bells, &watch->ear, &wake->hearer, beck_partition_bell(entry->handle));
+    watch->wake = wake;
+}
+
 void watch_add(struct wake *wake, struct partition_entry *entry, struct watcher *watcher,
                const struct beck_partition_state *seen)
 {
     struct watch *watch = &entry->watch;
     bool behind = false; /* the others have not been told of what this one has seen */
-    if (LIST_EMPTY(&watch->watchers)) {
-        watch->entry = partition_ref(entry);
-        /* Before the partition is armed: from then on a ring must come through. */
-        atomic_store(&wake->bells->list[wake->index].watches, true);
-        TAILQ_INSERT_TAIL(&wake->watches, watch, link);
-        watch->late = false;
-    } else {
+    if (LIST_EMPTY(&watch->watchers))
+        watch_begin(wake, watch, entry);
+    else
         behind = watch_differs(watch, seen);
-    }
     watcher->watch = watch;
     LIST_INSERT_HEAD(&watch->watchers, watcher, link);
     if (wake->bells->polling)
@@ -233,10 +294,10 @@ void watch_remove(struct wake *wake, struct watcher *watcher)
         return;
     LIST_REMOVE(watcher, link);
     watcher->watch = NULL;
-    if (LIST_EMPTY(&watch->watchers)) {
-        TAILQ_REMOVE(&wake->watches, watch, link);
-        if (TAILQ_EMPTY(&wake->watches))
-            atomic_store(&wake->bells->list[wake->index].watches, false);
-        partition_unref(watch->entry);
-    }
+    if (!LIST_EMPTY(&watch->watchers))
+        return;
+    atomic_store(&watch->ear.closed, true);
+    set_late(wake, watch, false);
+    TAILQ_REMOVE(&wake->watches, watch, link);
+    partition_unref(watch->entry);
 }
