@@ -29,8 +29,6 @@ int bells_init(struct bells *bells, size_t count, struct beck_store *store)
         if (bells->list[i].fd < 0)
             result = -errno;
     }
-    if (result < 0)
-        bells_done(bells);
     return result;
 }
 

@@ -65,7 +65,7 @@ struct bells {
     } list[BELLS_MAX];
 };
 
-/* One bell for each of `count` loops. 0 or a negative errno. */
+/* One bell for each of `count` loops. 0 or a negative errno; bells_done() comes in any case. */
 int bells_init(struct bells *bells, size_t count, struct beck_store *store);
 /* Nobody may listen any more. */
 void bells_done(struct bells *bells);

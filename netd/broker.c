@@ -68,8 +68,6 @@ int broker_start(struct broker *broker, const struct broker_config *config,
     sources_init(&broker->sources);
     log_shared_init(&broker->log_shared);
     TAILQ_INIT(&broker->held);
-    fetch_sessions_init(&broker->fetch_sessions,
-                        (uint32_t)config->max_incremental_fetch_session_cache_slots);
     struct beck_store_options options = {
         .map_bytes = (uint64_t)config->store_map_bytes,
         .compaction_bytes = (uint64_t)config->log_cleaner_dedupe_buffer_size,
@@ -108,7 +106,6 @@ void broker_stop(struct broker *broker)
     maintenance_stop(&broker->maintenance);
     quotas_done(&broker->quotas);
     broker->store = beck_store_close(broker->store);
-    fetch_sessions_done(&broker->fetch_sessions);
     sources_done(&broker->sources);
     log_shared_done(&broker->log_shared);
 }

@@ -89,6 +89,9 @@ int loops_start(struct broker *broker, struct beck_error *error)
         count = processors < 1 ? 1 : (size_t)processors;
     if (count > CONFIG_LOOPS_MAX)
         count = CONFIG_LOOPS_MAX;
+    fetch_sessions_init(&broker->fetch_sessions,
+                        (uint32_t)broker->config->max_incremental_fetch_session_cache_slots,
+                        &broker->bells);
     broker->loops = calloc(count, sizeof(*broker->loops));
     int result = broker->loops ? bells_init(&broker->bells, count, broker->store) : -ENOMEM;
     for (size_t i = 0; result == 0 && i < count; i++) {
@@ -142,6 +145,7 @@ void loops_done(struct broker *broker)
     for (size_t i = 0; i < broker->loop_count; i++)
         loop_done(&broker->loops[i]);
     broker->loop_count = 0;
+    fetch_sessions_done(&broker->fetch_sessions); /* which listen to them */
     bells_done(&broker->bells);
     free(broker->loops);
     broker->loops = NULL;

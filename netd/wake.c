@@ -14,7 +14,6 @@
 #include "clock.h"
 #include "partitions.h"
 
-#define WINDOW_USEC  1000
 #define EARS_AT_ONCE 64
 
 static void timer_set(struct wake *wake, int ms)
@@ -71,7 +70,7 @@ static void watch_arm(struct wake *wake, struct watch *watch)
     if (wake->bells->polling)
         return;
     int64_t now_usec = clock_usec();
-    if (now_usec - watch->window_usec >= WINDOW_USEC) {
+    if (now_usec - watch->window_usec >= WAKE_WINDOW_USEC) {
         watch->window_usec = now_usec;
         watch->arms = 0;
     }

@@ -21,8 +21,9 @@
 
 #include "bells.h"
 
-#define WAKE_ARMS    16
-#define WAKE_POLL_MS 10
+#define WAKE_ARMS        16
+#define WAKE_WINDOW_USEC 1000
+#define WAKE_POLL_MS     10
 
 struct event;
 struct event_base;

@@ -4,11 +4,11 @@
  * sends with sendfile(2); nothing is copied here.
  *
  * The happy path: look at each partition; when there are min_bytes, or something is wrong with any
- * partition, answer. Else watch all of them; whenever one moves, look again; when max_wait is over,
- * answer with what there is.
+ * partition, answer. Else watch all of them; whenever one moves, look at it again; when max_wait is
+ * over, answer with what there is.
  *
- * In a session (fetch_session.h) the partitions are those of the session, and the answer has only
- * those of which there is something new.
+ * In a session (fetch_session.h) the partitions are those of the session that are due: nothing is
+ * new of the others until they ring. The answer has only those of which there is something new.
  */
 #include "kafka/fetch.h"
 
@@ -24,8 +24,14 @@
 #include "throttle.h"
 
 #define VERSION_TOPIC_IDS 13 /* the first that names topics by their ids */
+/* Partitions that an answer has records of. Each costs some calls, and the loop's others wait. */
+#define FETCH_RANGES 1024
 
 struct fetch_part {
+    TAILQ_ENTRY(fetch_part) link;
+    TAILQ_ENTRY(fetch_part) look_link; /* in fetch->to_look, if it is `to_look` */
+    bool to_look;
+    bool is_quiet; /* of a session: there was nothing to read when it was armed already */
     struct watcher watcher;
     struct fetch *fetch;
     struct kafka_string topic; /* these two borrowed from the body or the session */
@@ -40,19 +46,27 @@ struct fetch_part {
     struct kafka_fetch_response_partition answer;
 };
 
+TAILQ_HEAD(part_list, fetch_part);
+
 struct fetch {
     TAILQ_ENTRY(fetch) link; /* loop->moved */
     struct request *request;
     struct wait wait;
-    bool waiting;      /* the wait is, the watchers are added */
-    bool moved;        /* in loop->moved */
-    bool failed;       /* some partition has an error */
-    bool is_throttled; /* it gets no records now */
+    struct nap nap;      /* of a session: it rang often enough, or nobody rings */
+    int64_t window_usec; /* likewise: when the current millisecond began */
+    unsigned rings;      /* in it */
+    bool waiting;        /* the wait is, the watchers are added, or the session is told */
+    bool moved;          /* in loop->moved */
+    bool told;           /* the answer has been made */
+    bool failed;         /* some partition has an error */
+    bool is_throttled;   /* it gets no records now */
     enum beck_isolation isolation;
     size_t min_bytes;
     size_t max_bytes;
     size_t bytes; /* of all ranges */
-    struct fetch_part *parts;
+    uint32_t range_count;
+    struct part_list parts;
+    struct part_list to_look; /* of them, those that are new, or moved */
     uint32_t part_count;
     struct fetch_session *session; /* taken; NULL: none */
     bool is_incremental;           /* the client knows what it was told of the session before */
@@ -62,6 +76,8 @@ static void drop_range(struct fetch_part *part)
 {
     if (!part->range)
         return;
+    part->fetch->bytes -= part->range->size;
+    part->fetch->range_count--;
     beck_range_release(part->range);
     free(part->range);
     part->range = NULL;
@@ -92,6 +108,8 @@ static int16_t read_part(struct fetch_part *part, size_t limit, struct beck_erro
 {
     struct fetch *fetch = part->fetch;
     struct beck_range range;
+    if (fetch->range_count >= FETCH_RANGES)
+        return KAFKA_NONE;
     int result =
         beck_read_range(part->entry->handle, part->offset, limit, fetch->isolation, &range, error);
     if (result < 0)
@@ -109,6 +127,7 @@ static int16_t read_part(struct fetch_part *part, size_t limit, struct beck_erro
     part->answer.records =
         kafka_records_of_file(range.fd, range.position, (uint32_t)range.size, part->range);
     fetch->bytes += range.size;
+    fetch->range_count++;
     return KAFKA_NONE;
 }
 
@@ -121,37 +140,66 @@ static bool is_at_end(const struct fetch_part *part)
     return part->offset >= end && part->offset <= seen->next_offset;
 }
 
-static void look_at_part(struct fetch_part *part)
+static int16_t look_at_state(struct fetch_part *part, struct beck_error *error)
 {
-    struct fetch *fetch = part->fetch;
-    struct loop *loop = fetch->request->loop;
-    struct beck_error error;
-    int result = beck_partition_state(part->entry->handle, &part->seen, &error);
-    int16_t code = result < 0 ? kafka_error_of(result) : check_epoch(part);
+    int result = beck_partition_state(part->entry->handle, &part->seen, error);
     part->answer.high_watermark = part->seen.high_watermark;
     part->answer.last_stable_offset = part->seen.last_stable_offset;
     part->answer.log_start_offset = part->seen.log_start_offset;
-    if (code == KAFKA_NONE && !is_at_end(part)) {
-        size_t left = fetch->bytes < fetch->max_bytes ? fetch->max_bytes - fetch->bytes : 0;
-        code = read_part(part, part->max_bytes < left ? part->max_bytes : left, &error);
-        if (code == KAFKA_CORRUPT_MESSAGE || code == KAFKA_KAFKA_STORAGE_ERROR)
-            log_limited(&loop->log_limit, "a fetch cannot read: %s", error.message);
+    return result < 0 ? kafka_error_of(result) : check_epoch(part);
+}
+
+/* Returns an error of the protocol. */
+static int16_t look_once(struct fetch_part *part, struct beck_error *error)
+{
+    struct fetch *fetch = part->fetch;
+    drop_range(part);
+    int16_t code = look_at_state(part, error);
+    if (code != KAFKA_NONE || is_at_end(part))
+        return code;
+    size_t left = fetch->bytes < fetch->max_bytes ? fetch->max_bytes - fetch->bytes : 0;
+    return read_part(part, part->max_bytes < left ? part->max_bytes : left, error);
+}
+
+/* One of a session is armed, and looked at again, if there is nothing to read, so that it is quiet
+ * from then on, or if that is too little: then it may be waited for. */
+static void look_at_part(struct fetch_part *part)
+{
+    struct fetch *fetch = part->fetch;
+    struct beck_error error;
+    int16_t code = look_once(part, &error);
+    part->is_quiet = false;
+    if (code == KAFKA_NONE && part->in_session &&
+        (is_at_end(part) || fetch->bytes < fetch->min_bytes)) {
+        beck_partition_arm(part->entry->handle);
+        code = look_once(part, &error);
+        part->is_quiet = code == KAFKA_NONE && is_at_end(part);
     }
+    if (code == KAFKA_CORRUPT_MESSAGE || code == KAFKA_KAFKA_STORAGE_ERROR)
+        log_limited(&fetch->request->loop->log_limit, "a fetch cannot read: %s", error.message);
     if (code != KAFKA_NONE)
         part_failed(part, code);
 }
 
-/* Looks at all partitions anew. Returns whether that is enough for an answer. */
+/* Looks at the partitions that are new or moved. Returns whether there is enough for an answer. */
 static bool look(struct fetch *fetch)
 {
-    fetch->bytes = 0;
-    for (uint32_t i = 0; i < fetch->part_count; i++) {
-        if (!fetch->parts[i].entry)
-            continue;
-        drop_range(&fetch->parts[i]);
-        look_at_part(&fetch->parts[i]);
+    struct fetch_part *part;
+    while ((part = TAILQ_FIRST(&fetch->to_look))) {
+        TAILQ_REMOVE(&fetch->to_look, part, look_link);
+        part->to_look = false;
+        if (part->entry)
+            look_at_part(part);
     }
-    return fetch->failed || fetch->bytes >= fetch->min_bytes;
+    return fetch->failed || fetch->bytes >= fetch->min_bytes || fetch->range_count >= FETCH_RANGES;
+}
+
+static void look_later(struct fetch_part *part)
+{
+    if (part->to_look)
+        return;
+    part->to_look = true;
+    TAILQ_INSERT_TAIL(&part->fetch->to_look, part, look_link);
 }
 
 static void stop_waiting(struct fetch *fetch)
@@ -164,8 +212,33 @@ static void stop_waiting(struct fetch *fetch)
         return;
     fetch->waiting = false;
     ticks_remove(&loop->ticks, &fetch->wait);
-    for (uint32_t i = 0; i < fetch->part_count; i++)
-        watch_remove(&loop->wake, &fetch->parts[i].watcher);
+    if (fetch->session) {
+        fetch->session->waiting = NULL;
+        bells_wait_no_more(fetch->session->bells, &fetch->session->hearer);
+        wake_nap_no_more(&loop->wake, &fetch->nap);
+        return;
+    }
+    struct fetch_part *part;
+    TAILQ_FOREACH(part, &fetch->parts, link)
+    watch_remove(&loop->wake, &part->watcher);
+}
+
+/* Those of which there may be more are due next time, first those that were not served. */
+static void give_session(struct fetch *fetch)
+{
+    struct fetch_part *part;
+    if (!fetch->session)
+        return;
+    for (int served = 0; served <= 1; served++)
+        TAILQ_FOREACH(part, &fetch->parts, link)
+        {
+            bool is_served = part->answer.records.size > 0;
+            part->in_session->part = NULL;
+            if (is_served == served && !(part->is_quiet && !part->to_look && fetch->told))
+                fetch_session_set_due(fetch->session, part->in_session, true);
+        }
+    fetch_session_give(&fetch->request->loop->broker->fetch_sessions, fetch->session);
+    fetch->session = NULL;
 }
 
 static bool same_topic(const struct fetch_part *part,
@@ -180,7 +253,7 @@ static bool tell(struct fetch *fetch, struct fetch_part *part)
 {
     if (!fetch->session)
         return true;
-    bool changed = fetch_session_tell(fetch->session, part->in_session, &part->answer);
+    bool changed = fetch_session_tell(part->in_session, &part->answer);
     return changed || !fetch->is_incremental;
 }
 
@@ -195,8 +268,9 @@ static int fill_response(struct fetch *fetch)
     response->responses = kafka_fetch_response_topic_array(arena, fetch->part_count);
     if (!partitions || !response->responses)
         return -ENOMEM;
-    for (uint32_t i = 0; i < fetch->part_count; i++) {
-        struct fetch_part *part = &fetch->parts[i];
+    struct fetch_part *part;
+    TAILQ_FOREACH(part, &fetch->parts, link)
+    {
         if (!tell(fetch, part))
             continue;
         if (!topic || !same_topic(part, topic)) {
@@ -213,6 +287,7 @@ static int fill_response(struct fetch *fetch)
         *partitions++ = part->answer;
     }
     response->session_id = fetch->session ? fetch->session->id : 0;
+    fetch->told = true;
     return 0;
 }
 
@@ -222,80 +297,26 @@ static void finish(struct fetch *fetch)
     stop_waiting(fetch);
     if (fill_response(fetch) < 0)
         request->response = NULL;
-    fetch_session_give(&request->loop->broker->fetch_sessions, fetch->session);
-    fetch->session = NULL;
+    give_session(fetch);
     request->record_bytes = fetch->bytes;
     request->loop->flows |= fetch->bytes > 0;
     request_ready(request);
 }
 
-static void watcher_moved(struct watcher *watcher)
+static void fetch_moved(struct fetch *fetch)
 {
-    struct fetch_part *part =
-        (struct fetch_part *)((char *)watcher - offsetof(struct fetch_part, watcher));
-    struct fetch *fetch = part->fetch;
     if (fetch->moved)
         return;
     fetch->moved = true;
     TAILQ_INSERT_TAIL(&fetch->request->loop->moved, fetch, link);
 }
 
-void fetch_look_again(struct loop *loop)
+static void watcher_moved(struct watcher *watcher)
 {
-    struct fetch *fetch;
-    while ((fetch = TAILQ_FIRST(&loop->moved))) {
-        TAILQ_REMOVE(&loop->moved, fetch, link);
-        fetch->moved = false;
-        if (look(fetch))
-            finish(fetch);
-    }
-}
-
-/* The time is over: what there is was found when a partition last moved. */
-static void time_is_over(struct wait *wait)
-{
-    struct fetch *fetch = (struct fetch *)((char *)wait - offsetof(struct fetch, wait));
-    fetch->request->loop->polls_over++;
-    finish(fetch);
-}
-
-static void wait_for_more(struct fetch *fetch, int32_t max_wait_ms)
-{
-    struct loop *loop = fetch->request->loop;
-    fetch->wait.over = time_is_over;
-    if (ticks_add(&loop->ticks, &fetch->wait, max_wait_ms) < 0) {
-        finish(fetch);
-        return;
-    }
-    fetch->waiting = true;
-    for (uint32_t i = 0; i < fetch->part_count; i++)
-        watch_add(&loop->wake, fetch->parts[i].entry, &fetch->parts[i].watcher,
-                  &fetch->parts[i].seen);
-    fetch_look_again(loop);
-}
-
-static void fetch_hurry(struct request *request)
-{
-    finish(request->context);
-}
-
-static void fetch_encoded(struct request *request)
-{
-    struct fetch *fetch = request->context;
-    for (uint32_t i = 0; i < fetch->part_count; i++)
-        fetch->parts[i].range = NULL;
-}
-
-static void fetch_cleanup(struct request *request)
-{
-    struct fetch *fetch = request->context;
-    stop_waiting(fetch);
-    fetch_session_give(&request->loop->broker->fetch_sessions, fetch->session);
-    for (uint32_t i = 0; i < fetch->part_count; i++) {
-        drop_range(&fetch->parts[i]);
-        if (fetch->parts[i].entry)
-            partition_unref(fetch->parts[i].entry);
-    }
+    struct fetch_part *part =
+        (struct fetch_part *)((char *)watcher - offsetof(struct fetch_part, watcher));
+    look_later(part);
+    fetch_moved(part->fetch);
 }
 
 /* Find the partition of a part, or the error that it has. */
@@ -320,12 +341,11 @@ static void open_part(struct fetch_part *part)
     }
 }
 
-/* One partition that is asked for. */
-static struct fetch_part *add_part(struct fetch *fetch, struct kafka_string topic,
-                                   const struct kafka_uuid *topic_id,
-                                   const struct kafka_fetch_request_partition *asked)
+/* One partition that is asked for, to be looked at. */
+static void add_part(struct fetch *fetch, struct fetch_part *part, struct kafka_string topic,
+                     const struct kafka_uuid *topic_id,
+                     const struct kafka_fetch_request_partition *asked)
 {
-    struct fetch_part *part = &fetch->parts[fetch->part_count++];
     *part = (struct fetch_part){
         .watcher = {.moved = watcher_moved},
         .fetch = fetch,
@@ -340,25 +360,38 @@ static struct fetch_part *add_part(struct fetch *fetch, struct kafka_string topi
     if (fetch->isolation == BECK_READ_COMMITTED) /* none, rather than null */
         part->answer.aborted_transactions = kafka_arena_alloc(&fetch->request->arena, 0, 1);
     open_part(part);
-    return part;
+    fetch->part_count++;
+    TAILQ_INSERT_TAIL(&fetch->parts, part, link);
+    look_later(part);
 }
 
-static int reserve_parts(struct fetch *fetch, size_t count)
+static int add_session_part(struct fetch *fetch, struct fetch_session_partition *partition)
 {
-    fetch->parts = kafka_arena_alloc(&fetch->request->arena, count, sizeof(*fetch->parts));
-    return fetch->parts ? 0 : -ENOMEM;
-}
-
-static int add_session_parts(struct fetch *fetch)
-{
-    struct fetch_session_partition *partition;
-    if (reserve_parts(fetch, fetch->session->count) < 0)
+    struct fetch_part *part = kafka_arena_alloc(&fetch->request->arena, 1, sizeof(*part));
+    if (!part)
         return -ENOMEM;
-    TAILQ_FOREACH(partition, &fetch->session->partitions, link)
-    {
-        struct kafka_string topic = {partition->topic, partition->topic_length};
-        struct fetch_part *part = add_part(fetch, topic, &partition->topic_id, &partition->asked);
-        part->in_session = partition;
+    struct kafka_string topic = {partition->topic, partition->topic_length};
+    add_part(fetch, part, topic, &partition->topic_id, &partition->asked);
+    part->in_session = partition;
+    partition->part = part;
+    if (part->entry)
+        fetch_session_listen(fetch->session, partition, beck_partition_bell(part->entry->handle));
+    return 0;
+}
+
+/* What is due of the session is to be looked at: parts of the fetch from now on, and due again
+ * when it ends. */
+static int add_due_parts(struct fetch *fetch)
+{
+    struct fetch_session *session = fetch->session;
+    struct fetch_session_partition *partition;
+    fetch_session_find_due(session, fetch->isolation == BECK_READ_COMMITTED, clock_ms());
+    while ((partition = TAILQ_FIRST(&session->due))) {
+        if (partition->part)
+            look_later(partition->part);
+        else if (add_session_part(fetch, partition) < 0)
+            return -ENOMEM;
+        fetch_session_set_due(session, partition, false);
     }
     return 0;
 }
@@ -369,7 +402,8 @@ static int add_body_parts(struct fetch *fetch, const struct kafka_fetch_request 
     size_t count = 0;
     for (uint32_t i = 0; i < body->topics_count; i++)
         count += body->topics[i].partitions_count;
-    if (reserve_parts(fetch, count) < 0)
+    struct fetch_part *parts = kafka_arena_alloc(arena, count, sizeof(*parts));
+    if (!parts)
         return -ENOMEM;
     for (uint32_t i = 0; i < body->topics_count; i++) {
         const struct kafka_fetch_request_topic *topic = &body->topics[i];
@@ -379,9 +413,117 @@ static int add_body_parts(struct fetch *fetch, const struct kafka_fetch_request 
         if (topic->topic.data && !name.data)
             return -ENOMEM;
         for (uint32_t p = 0; p < topic->partitions_count; p++)
-            (void)add_part(fetch, name, &topic->topic_id, &topic->partitions[p]);
+            add_part(fetch, parts++, name, &topic->topic_id, &topic->partitions[p]);
     }
     return 0;
+}
+
+/* Under load the session is left alone for a millisecond: what rang is not armed, so that its
+ * appenders need not ring again. */
+void fetch_session_rang(struct hearer *hearer)
+{
+    struct fetch_session *session = fetch_session_of(hearer);
+    struct fetch *fetch = session->waiting;
+    int64_t now_usec = clock_usec();
+    if (now_usec - fetch->window_usec >= WAKE_WINDOW_USEC) {
+        fetch->window_usec = now_usec;
+        fetch->rings = 0;
+    }
+    if (fetch->rings++ < WAKE_ARMS) {
+        fetch_moved(fetch);
+    } else {
+        bells_wait_no_more(session->bells, hearer);
+        wake_nap(&fetch->request->loop->wake, &fetch->nap);
+    }
+}
+
+/* Has the session tell us what rings from now on, or looks every now and then. */
+static void listen_to_session(struct fetch *fetch)
+{
+    struct loop *loop = fetch->request->loop;
+    struct bells *bells = fetch->session->bells;
+    fetch->session->waiting = fetch;
+    if (bells->polling)
+        wake_nap(&loop->wake, &fetch->nap);
+    else if (!bells_wait(bells, &fetch->session->hearer, loop->index))
+        fetch_moved(fetch);
+}
+
+static void nap_is_over(struct nap *nap)
+{
+    struct fetch *fetch = (struct fetch *)((char *)nap - offsetof(struct fetch, nap));
+    listen_to_session(fetch);
+    fetch_moved(fetch);
+}
+
+void fetch_look_again(struct loop *loop)
+{
+    struct fetch *fetch;
+    while ((fetch = TAILQ_FIRST(&loop->moved))) {
+        TAILQ_REMOVE(&loop->moved, fetch, link);
+        fetch->moved = false;
+        bool failed = fetch->session && add_due_parts(fetch) < 0;
+        if (failed || look(fetch))
+            finish(fetch);
+    }
+}
+
+/* The time is over: what there is was found when a partition last moved. */
+static void time_is_over(struct wait *wait)
+{
+    struct fetch *fetch = (struct fetch *)((char *)wait - offsetof(struct fetch, wait));
+    fetch->request->loop->polls_over++;
+    finish(fetch);
+}
+
+static void watch_parts(struct fetch *fetch)
+{
+    struct fetch_part *part;
+    TAILQ_FOREACH(part, &fetch->parts, link)
+    watch_add(&fetch->request->loop->wake, part->entry, &part->watcher, &part->seen);
+}
+
+static void wait_for_more(struct fetch *fetch, int32_t max_wait_ms)
+{
+    struct loop *loop = fetch->request->loop;
+    fetch->wait.over = time_is_over;
+    if (ticks_add(&loop->ticks, &fetch->wait, max_wait_ms) < 0) {
+        finish(fetch);
+        return;
+    }
+    fetch->waiting = true;
+    if (fetch->session)
+        listen_to_session(fetch);
+    else
+        watch_parts(fetch);
+    fetch_look_again(loop);
+}
+
+static void fetch_hurry(struct request *request)
+{
+    finish(request->context);
+}
+
+static void fetch_encoded(struct request *request)
+{
+    struct fetch *fetch = request->context;
+    struct fetch_part *part;
+    TAILQ_FOREACH(part, &fetch->parts, link)
+    part->range = NULL;
+}
+
+static void fetch_cleanup(struct request *request)
+{
+    struct fetch *fetch = request->context;
+    struct fetch_part *part;
+    stop_waiting(fetch);
+    give_session(fetch);
+    TAILQ_FOREACH(part, &fetch->parts, link)
+    {
+        drop_range(part);
+        if (part->entry)
+            partition_unref(part->entry);
+    }
 }
 
 /* The session that the request begins or goes on with, if any. Returns an error of the protocol. */
@@ -416,6 +558,9 @@ static struct fetch *make_fetch(struct request *request)
         .min_bytes = body->min_bytes > 0 ? (size_t)body->min_bytes : 0,
         .max_bytes = max_bytes < most ? max_bytes : most,
     };
+    fetch->nap.over = nap_is_over;
+    TAILQ_INIT(&fetch->parts);
+    TAILQ_INIT(&fetch->to_look);
     if (request->client)
         fetch->is_throttled = throttle_fetch(request, &fetch->max_bytes);
     /* More than fits into an answer will never be there. */
@@ -431,8 +576,7 @@ static struct fetch *make_fetch(struct request *request)
 static void give_up(struct fetch *fetch)
 {
     struct request *request = fetch->request;
-    fetch_session_give(&request->loop->broker->fetch_sessions, fetch->session);
-    fetch->session = NULL;
+    give_session(fetch);
     request->response = NULL;
     request_ready(request);
 }
@@ -457,10 +601,11 @@ void fetch_handle(struct request *request)
         finish(fetch);
         return;
     }
-    int result = fetch->session ? add_session_parts(fetch) : add_body_parts(fetch, body);
+    int result = fetch->session ? add_due_parts(fetch) : add_body_parts(fetch, body);
+    uint32_t count = fetch->session ? fetch->session->count : fetch->part_count;
     if (result < 0)
         give_up(fetch);
-    else if (look(fetch) || max_wait_ms <= 0 || fetch->part_count == 0)
+    else if (look(fetch) || max_wait_ms <= 0 || count == 0)
         finish(fetch);
     else
         wait_for_more(fetch, max_wait_ms);

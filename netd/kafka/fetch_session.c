@@ -7,12 +7,16 @@
 #include <assert.h>
 #include <errno.h>
 #include <search.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "beck.h"
 #include "kafka/errors.h"
+#include "kafka/fetch.h"
+
+#define EARS_AT_ONCE 64
 
 /* ---- one session ---- */
 
@@ -54,6 +58,8 @@ static void partition_free(struct fetch_session_partition *partition)
 
 static void session_remove(struct fetch_session *session, struct fetch_session_partition *partition)
 {
+    bells_forget(session->bells, &partition->ear);
+    fetch_session_set_due(session, partition, false);
     tdelete(partition, &session->tree, compare_partitions);
     TAILQ_REMOVE(&session->partitions, partition, link);
     session->count--;
@@ -67,6 +73,7 @@ static int session_add(struct fetch_session *session, struct kafka_string topic,
     struct fetch_session_partition *partition = session_find(session, topic, id, asked->partition);
     if (partition) {
         partition->asked = *asked;
+        fetch_session_set_due(session, partition, true);
         return 0;
     }
     /* Each partition has a copy of the name: one that no topic can have may not cost that much. */
@@ -91,6 +98,7 @@ static int session_add(struct fetch_session *session, struct kafka_string topic,
     }
     TAILQ_INSERT_TAIL(&session->partitions, partition, link);
     session->count++;
+    fetch_session_set_due(session, partition, true);
     return 0;
 }
 
@@ -121,7 +129,64 @@ static void session_free(struct fetch_session *session)
     free(session);
 }
 
-bool fetch_session_tell(struct fetch_session *session, struct fetch_session_partition *partition,
+struct fetch_session *fetch_session_of(struct hearer *hearer)
+{
+    return (struct fetch_session *)((char *)hearer - offsetof(struct fetch_session, hearer));
+}
+
+void fetch_session_set_due(struct fetch_session *session, struct fetch_session_partition *partition,
+                           bool is_due)
+{
+    if (is_due && !partition->is_due)
+        TAILQ_INSERT_TAIL(&session->due, partition, due_link);
+    else if (!is_due && partition->is_due)
+        TAILQ_REMOVE(&session->due, partition, due_link);
+    partition->is_due = is_due;
+}
+
+void fetch_session_listen(struct fetch_session *session, struct fetch_session_partition *partition,
+                          uint32_t number)
+{
+    if (!partition->ear.hearer || partition->ear.number != number)
+        bells_listen(session->bells, &partition->ear, &session->hearer, number);
+}
+
+static void hear(struct fetch_session *session)
+{
+    struct ear *ears[EARS_AT_ONCE];
+    size_t count = EARS_AT_ONCE;
+    while (count == EARS_AT_ONCE) {
+        count = bells_heard(session->bells, &session->hearer, ears, EARS_AT_ONCE);
+        for (size_t i = 0; i < count; i++)
+            fetch_session_set_due(
+                session,
+                (struct fetch_session_partition *)((char *)ears[i] -
+                                                   offsetof(struct fetch_session_partition, ear)),
+                true);
+    }
+}
+
+void fetch_session_find_due(struct fetch_session *session, bool is_committed, int64_t now_ms)
+{
+    uint64_t generation = beck_store_generation(session->bells->store);
+    bool all = session->bells->polling || session->generation != generation ||
+               session->is_committed != is_committed ||
+               now_ms - session->looked_ms >= FETCH_SESSION_LOOK_MS;
+    if (!session->bells->polling) {
+        bells_take(session->bells, BELLS_NO_LOOP);
+        hear(session);
+    }
+    if (!all)
+        return;
+    session->generation = generation;
+    session->is_committed = is_committed;
+    session->looked_ms = now_ms;
+    struct fetch_session_partition *partition;
+    TAILQ_FOREACH(partition, &session->partitions, link)
+    fetch_session_set_due(session, partition, true);
+}
+
+bool fetch_session_tell(struct fetch_session_partition *partition,
                         const struct kafka_fetch_response_partition *answer)
 {
     bool has_error = answer->error_code != KAFKA_NONE;
@@ -135,18 +200,14 @@ bool fetch_session_tell(struct fetch_session *session, struct fetch_session_part
     partition->high_watermark = answer->high_watermark;
     partition->last_stable_offset = answer->last_stable_offset;
     partition->log_start_offset = answer->log_start_offset;
-    if (has_records) {
-        TAILQ_REMOVE(&session->partitions, partition, link);
-        TAILQ_INSERT_TAIL(&session->partitions, partition, link);
-    }
     return changed;
 }
 
 /* ---- the cache ---- */
 
-void fetch_sessions_init(struct fetch_sessions *sessions, uint32_t most)
+void fetch_sessions_init(struct fetch_sessions *sessions, uint32_t most, struct bells *bells)
 {
-    *sessions = (struct fetch_sessions){.most = most};
+    *sessions = (struct fetch_sessions){.most = most, .bells = bells};
     pthread_mutex_init(&sessions->mutex, NULL);
     TAILQ_INIT(&sessions->uses);
 }
@@ -213,6 +274,9 @@ struct fetch_session *fetch_session_new(struct fetch_sessions *sessions,
     if (!session)
         return NULL;
     TAILQ_INIT(&session->partitions);
+    TAILQ_INIT(&session->due);
+    session->bells = sessions->bells;
+    hearer_init(&session->hearer, fetch_session_rang);
     session->by_topic_id = by_topic_id;
     session->epoch = 1;
     session->used_ms = now_ms;

@@ -84,6 +84,16 @@ def batch(*values, attributes=0, count=None, last_delta=None, magic=2, payload=N
     return struct.pack('>qi', base, len(rest)) + rest
 
 
+def end_of(records):
+    """The offset behind the last of some batches."""
+    at = end = 0
+    while at < len(records):
+        base, size = struct.unpack_from('>qi', records, at)
+        end = base + struct.unpack_from('>i', records, at + 23)[0] + 1
+        at += 12 + size
+    return end
+
+
 class Reader(io.BytesIO):
     def take(self, form):
         values = struct.unpack('>' + form, self.read(struct.calcsize('>' + form)))
