@@ -151,7 +151,7 @@ static int on_progress(void *context, uint64_t done_bytes, uint64_t all_bytes)
 
 /* ---- a store ------------------------------------------------------------------------------ */
 
-/* What threads share: beck_verify_run() of a store, or verify_alone_run(). */
+/* What threads share: beck_verify_run(), or one of those that are without a store. */
 struct reading {
     int (*run)(void *work, struct beck_error *error);
     void *work;
@@ -176,6 +176,11 @@ static int run_store(void *work, struct beck_error *error)
 static int run_alone(void *work, struct beck_error *error)
 {
     return verify_alone_run(work, error);
+}
+
+static int run_log_dir(void *work, struct beck_error *error)
+{
+    return verify_log_dir_run(work, error);
 }
 
 /* Share the work among threads; with fewer than wanted where there can be no more. */
@@ -316,19 +321,19 @@ static int verify_kafka(struct verify *verify)
                                   .damage = on_damage,
                                   .progress = on_progress,
                                   .context = verify};
+    struct verify_log_dir_work *work = NULL;
     struct beck_verify_totals totals;
     struct beck_error error;
 
-    int damages = verify_log_dir(&what, &totals, &error);
-    progress_end(&verify->progress);
-    if (damages < 0) {
+    if (verify_log_dir_new(&what, &work, &error) < 0) {
         (void)tool_failed_error(&error);
         return COULD_NOT_CHECK;
     }
-    if (signals_caught()) {
-        (void)tool_failed("stopped before the end");
-        return COULD_NOT_CHECK;
-    }
+    int code = read_all(verify, run_log_dir, work);
+    int damages = verify_log_dir_result(work, &totals);
+    work = verify_log_dir_free(work);
+    if (code != TOOL_OK)
+        return code;
     print_totals(verify, &totals, damages);
     return damages == 0 ? TOOL_OK : TOOL_FAILED;
 }

@@ -6,6 +6,7 @@
  */
 #include "verify_log_dir.h"
 
+#include "check.h"
 #include "cleanup.h"
 #include "kafka_dir.h"
 #include "kafka_txn.h"
@@ -13,16 +14,30 @@
 #include "report.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct walk {
-    const struct verify_log_dir *verify;
+#define PROGRESS_BYTES (4 * 1024 * 1024)
+
+struct verify_log_dir_work {
+    struct verify_log_dir what;
     struct kafka_dir dir;
+    uint64_t all_bytes;
+
+    pthread_mutex_t mutex; /* for what follows; held while the caller is called back */
+    size_t next_partition;
     struct beck_verify_totals totals;
+    uint64_t told_bytes; /* when progress was told last */
     int damages;
-    bool stop;
+    _Atomic bool stop;
+};
+
+/* What one thread works with. */
+struct walk {
+    struct verify_log_dir_work *work;
+    struct beck_verify_totals totals;
     /* the partition at hand */
     const struct kafka_partition *partition;
     struct transaction_scan *scan;
@@ -35,20 +50,57 @@ struct walk {
 
 /* ---- telling ------------------------------------------------------------------------------ */
 
+/* What a message says behind the path and the place, which a damage has by themselves. */
+static const char *sentence_of(const char *message, const char *path)
+{
+    size_t length = strlen(path);
+    const char *end = NULL;
+
+    if (strncmp(message, path, length) == 0 && strncmp(message + length, ": ", 2) == 0)
+        message += length + 2;
+    if (strncmp(message, "offset ", 7) == 0 || strncmp(message, "byte ", 5) == 0)
+        end = strstr(message, ": ");
+    return end != NULL ? end + 2 : message;
+}
+
 static void tell(struct walk *walk, const char *file, int64_t offset, int64_t byte,
                  const char *what)
 {
+    struct verify_log_dir_work *work = walk->work;
     struct beck_damage damage = {.partition = -1, .offset = offset, .byte = byte};
 
     (void)snprintf(damage.file, sizeof(damage.file), "%s", file);
-    (void)snprintf(damage.what, sizeof(damage.what), "%.*s", (int)sizeof(damage.what) - 1, what);
+    (void)snprintf(damage.what, sizeof(damage.what), "%.*s", (int)sizeof(damage.what) - 1,
+                   sentence_of(what, file));
     if (walk->partition != NULL) {
         (void)snprintf(damage.topic, sizeof(damage.topic), "%s", walk->partition->topic);
         damage.partition = walk->partition->number;
     }
-    walk->damages++;
-    if (walk->verify->damage(walk->verify->context, &damage) != 0)
-        walk->stop = true;
+    CHECK(pthread_mutex_lock(&work->mutex) == 0);
+    work->damages++;
+    if (!work->stop && work->what.damage(work->what.context, &damage) != 0)
+        work->stop = true;
+    CHECK(pthread_mutex_unlock(&work->mutex) == 0);
+}
+
+/* Add what was read to what all have. */
+static void add_totals(struct walk *walk)
+{
+    struct verify_log_dir_work *work = walk->work;
+
+    CHECK(pthread_mutex_lock(&work->mutex) == 0);
+    work->totals.partitions += walk->totals.partitions;
+    work->totals.segments += walk->totals.segments;
+    work->totals.batches += walk->totals.batches;
+    work->totals.records += walk->totals.records;
+    work->totals.bytes += walk->totals.bytes;
+    walk->totals = (struct beck_verify_totals){0};
+    if (!work->stop && work->totals.bytes - work->told_bytes >= PROGRESS_BYTES) {
+        work->told_bytes = work->totals.bytes;
+        if (work->what.progress(work->what.context, work->totals.bytes, work->all_bytes) != 0)
+            work->stop = true;
+    }
+    CHECK(pthread_mutex_unlock(&work->mutex) == 0);
 }
 
 /* What a function found damaged; another failure is passed on. */
@@ -158,12 +210,13 @@ static int walk_batches(struct walk *walk, struct segments *segments, struct bec
     struct segment_step step;
     int result = 0;
 
-    while (result == 0 && !walk->stop) {
+    while (result == 0 && !walk->work->stop) {
         result = segments_next(segments, &step, &entry, error);
         if (result == 0)
             return 0;
-        if (walk->verify->progress(walk->verify->context, walk->totals.bytes + step.position, 0))
-            walk->stop = true;
+        walk->totals.bytes += step.size;
+        if (walk->totals.bytes >= PROGRESS_BYTES)
+            add_totals(walk);
         if (result == -EBADMSG) {
             tell(walk, entry->path, error->offset, (int64_t)step.position, error->message);
             result = 0;
@@ -184,24 +237,24 @@ static int walk_batches(struct walk *walk, struct segments *segments, struct bec
 /* The files beside the segments. */
 static int check_small_files(struct walk *walk, struct beck_error *error)
 {
-    _cleanup_free_ char *path = kafka_dir_file(&walk->dir, walk->partition, NULL);
+    _cleanup_free_ char *path = kafka_dir_file(&walk->work->dir, walk->partition, NULL);
     uint8_t id[BECK_ID_BYTES];
     int64_t offset = 0;
     int32_t epoch;
 
     if (path == NULL)
         return report(error, -ENOMEM, "not enough memory");
-    int result = kafka_dir_topic_id(&walk->dir, walk->partition, id, error);
+    int result = kafka_dir_topic_id(&walk->work->dir, walk->partition, id, error);
     if (result < 0)
         result = tell_error(walk, result, path, error);
     if (result >= 0)
-        result = kafka_dir_epoch(&walk->dir, walk->partition, &epoch, &offset, error);
+        result = kafka_dir_epoch(&walk->work->dir, walk->partition, &epoch, &offset, error);
     if (result < 0)
         result = tell_error(walk, result, path, error);
     if (result < 0)
         return result;
-    result =
-        kafka_dir_checkpoint(&walk->dir, KAFKA_CHECKPOINT_RECOVERY, walk->partition, &offset, NULL);
+    result = kafka_dir_checkpoint(&walk->work->dir, KAFKA_CHECKPOINT_RECOVERY, walk->partition,
+                                  &offset, NULL);
     if (result > 0 && offset > walk->next_offset)
         tell(walk, path, walk->next_offset, -1,
              "the log ends here, and the recovery-point checkpoint says that there was more");
@@ -212,7 +265,7 @@ static int walk_partition(struct walk *walk, struct beck_error *error)
 {
     struct segments segments = {0};
 
-    int result = kafka_dir_segments(&walk->dir, walk->partition, &segments, error);
+    int result = kafka_dir_segments(&walk->work->dir, walk->partition, &segments, error);
     if (result == 0 && segments.count > 0)
         walk->next_offset = segments.entries[0].base_offset;
     if (result == 0)
@@ -221,14 +274,12 @@ static int walk_partition(struct walk *walk, struct beck_error *error)
         result = walk_batches(walk, &segments, error);
     leave_segment(walk);
     walk->scan = transaction_scan_free(walk->scan);
-    for (size_t i = 0; i < segments.count; i++)
-        walk->totals.bytes += segments.entries[i].bytes;
     walk->totals.segments += segments.count;
     walk->totals.partitions++;
     segments_done(&segments);
-    if (result == 0 && !walk->stop)
+    if (result == 0 && !walk->work->stop)
         result = check_small_files(walk, error);
-    return result < 0 ? tell_error(walk, result, walk->dir.path, error) : 0;
+    return result < 0 ? tell_error(walk, result, walk->work->dir.path, error) : 0;
 }
 
 static bool is_wanted(const struct verify_log_dir *verify, const struct kafka_partition *partition)
@@ -246,34 +297,94 @@ static int check_checkpoints(struct walk *walk, struct beck_error *error)
     int result = 0;
 
     for (size_t i = 0; result >= 0 && i < sizeof(names) / sizeof(names[0]); i++) {
-        result =
-            kafka_dir_checkpoint(&walk->dir, names[i], &walk->dir.partitions[0], &offset, error);
+        result = kafka_dir_checkpoint(&walk->work->dir, names[i], &walk->work->dir.partitions[0],
+                                      &offset, error);
         if (result < 0)
             result = tell_error(walk, result, names[i], error);
     }
     return result < 0 ? result : 0;
 }
 
-int verify_log_dir(const struct verify_log_dir *verify, struct beck_verify_totals *ret_totals,
-                   struct beck_error *error)
+/* Leave those out that are not wanted, and add up what there is to read. A partition whose files
+ * cannot be listed is told of when its turn comes. */
+static int list_partitions(struct verify_log_dir_work *work, struct beck_error *error)
 {
-    struct walk walk = {.verify = verify};
+    struct kafka_dir *dir = &work->dir;
+    size_t kept = 0;
 
-    int result = kafka_dir_open(verify->path, &walk.dir, error);
-    if (result < 0)
-        return result;
-    result = check_checkpoints(&walk, error);
-    for (size_t i = 0; result == 0 && !walk.stop && i < walk.dir.count; i++) {
-        walk.partition = &walk.dir.partitions[i];
-        walk.next_offset = 0;
-        if (is_wanted(verify, walk.partition))
-            result = walk_partition(&walk, error);
+    for (size_t i = 0; i < dir->count; i++) {
+        struct segments segments = {0};
+        if (!is_wanted(&work->what, &dir->partitions[i]))
+            continue;
+        dir->partitions[kept] = dir->partitions[i];
+        (void)kafka_dir_segments(dir, &dir->partitions[kept++], &segments, NULL);
+        for (size_t s = 0; s < segments.count; s++)
+            work->all_bytes += segments.entries[s].bytes;
+        segments_done(&segments);
     }
-    if (result == 0 && walk.totals.partitions == 0 && !walk.stop)
-        result = report(error, -ENOENT, "there is no such topic or partition in %s", walk.dir.path);
-    kafka_dir_done(&walk.dir);
-    if (result < 0)
+    dir->count = kept;
+    return kept > 0
+               ? 0
+               : report(error, -ENOENT, "there is no such topic or partition in %s", dir->path);
+}
+
+int verify_log_dir_new(const struct verify_log_dir *what, struct verify_log_dir_work **ret_work,
+                       struct beck_error *error)
+{
+    struct verify_log_dir_work *work = calloc(1, sizeof(*work));
+    struct walk walk = {.work = work};
+
+    if (work == NULL)
+        return report(error, -ENOMEM, "not enough memory");
+    work->what = *what;
+    CHECK(pthread_mutex_init(&work->mutex, NULL) == 0);
+    int result = kafka_dir_open(what->path, &work->dir, error);
+    if (result == 0)
+        result = check_checkpoints(&walk, error);
+    if (result == 0)
+        result = list_partitions(work, error);
+    if (result < 0) {
+        (void)verify_log_dir_free(work);
         return result;
-    *ret_totals = walk.totals;
-    return walk.damages;
+    }
+    *ret_work = work;
+    return 0;
+}
+
+struct verify_log_dir_work *verify_log_dir_free(struct verify_log_dir_work *work)
+{
+    if (work == NULL)
+        return NULL;
+    kafka_dir_done(&work->dir);
+    (void)pthread_mutex_destroy(&work->mutex);
+    free(work);
+    return NULL;
+}
+
+int verify_log_dir_run(struct verify_log_dir_work *work, struct beck_error *error)
+{
+    struct walk walk = {.work = work};
+    int result = 0;
+
+    do {
+        walk.partition = NULL;
+        walk.next_offset = 0;
+        CHECK(pthread_mutex_lock(&work->mutex) == 0);
+        if (!work->stop && work->next_partition < work->dir.count)
+            walk.partition = &work->dir.partitions[work->next_partition++];
+        CHECK(pthread_mutex_unlock(&work->mutex) == 0);
+        if (walk.partition != NULL)
+            result = walk_partition(&walk, error);
+        add_totals(&walk);
+    } while (result == 0 && walk.partition != NULL);
+    if (result < 0)
+        work->stop = true;
+    return result;
+}
+
+int verify_log_dir_result(const struct verify_log_dir_work *work,
+                          struct beck_verify_totals *ret_totals)
+{
+    *ret_totals = work->totals;
+    return work->damages;
 }

@@ -3,11 +3,17 @@
  * Checking the log directory of a Kafka broker that is stopped: every batch and record of each
  * partition, the order of offsets, the small files beside the segments, and what the transaction
  * indexes say against the markers in the log.
+ *
+ * As beck_verify_new() and its neighbours have it: verify_log_dir_new() lists what there is, any
+ * number of threads share verify_log_dir_run(), a partition each, and when all have returned,
+ * verify_log_dir_result() has the number of damages. Callbacks come one at a time.
  */
 #ifndef TOOLS_VERIFY_LOG_DIR_H
 #define TOOLS_VERIFY_LOG_DIR_H
 
 #include "beck.h"
+
+struct verify_log_dir_work;
 
 struct verify_log_dir {
     const char *path;
@@ -19,8 +25,16 @@ struct verify_log_dir {
     void *context;
 };
 
-/* Returns the number of damages, or a negative errno with a sentence in `error`. */
-int verify_log_dir(const struct verify_log_dir *verify, struct beck_verify_totals *ret_totals,
-                   struct beck_error *error);
+/* `what` is copied; its texts live until verify_log_dir_free(). A negative errno with a sentence in
+ * `error`; -ENOENT: no partitions, or not those. */
+int verify_log_dir_new(const struct verify_log_dir *what, struct verify_log_dir_work **ret_work,
+                       struct beck_error *error);
+/* A negative errno ends what the other threads do, too. */
+int verify_log_dir_run(struct verify_log_dir_work *work, struct beck_error *error);
+/* Returns the number of damages. */
+int verify_log_dir_result(const struct verify_log_dir_work *work,
+                          struct beck_verify_totals *ret_totals);
+/* Takes NULL; returns NULL. */
+struct verify_log_dir_work *verify_log_dir_free(struct verify_log_dir_work *work);
 
 #endif

@@ -93,6 +93,26 @@ def threads():
         ok(len({result.out for result in results}) == 1 and ': 2 damages' in results[0].out, 'without meta.mdb, too', results)
 
 
+def log_dir():
+    """Partitions as Kafka has them, of which threads take one after the other."""
+    with Folder() as folder:
+        store = make(folder, 3)
+        logs = os.path.join(folder, 'logs')
+        os.mkdir(logs)
+        for topic in ('t', 'u'):
+            must(beck(store, 'export', topic, '--to-segments', logs))
+        results = [beck(None, 'verify', '--log-dir', logs, '--threads', n) for n in (1, 3, 16)]
+        ok(len({result.out for result in results}) == 1 and results[0].code == 0 and
+           results[0].out.startswith('verified 3 partitions, ') and ' 3102 records' in results[0].out,
+           'a log directory, by any number of threads', results)
+        path = os.path.join(logs, 'u-0', '00000000000000000000.log')
+        flip(path, 40)
+        result = beck(None, 'verify', '--log-dir', logs, '--json')
+        rows = lines(result)
+        ok(result.code == 1 and len(rows) == 2 and rows[0]['file'] == path and rows[0]['topic'] == 'u' and
+           rows[0]['byte'] == 0 and rows[0]['damage'].startswith("the batch's CRC is "), 'its damage, and the place once', result)
+
+
 def no_store():
     with Folder() as folder:
         result = beck(os.path.join(folder, 'nothing'), 'verify')
