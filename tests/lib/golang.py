@@ -8,7 +8,7 @@ import shutil
 import subprocess
 
 import maven
-from programs import must, run
+from programs import fetched
 
 HERE = os.path.join(maven.ROOT, 'tests', 'clients', 'go')
 SECONDS = 600
@@ -36,5 +36,5 @@ def missing():
 
 def build(folder, *names):
     """Put programs into a folder."""
-    must(run('go', 'build', '-o', folder, *(f'./{name}' for name in names), cwd=HERE, env=environment(),
-             seconds=SECONDS))
+    fetched('go', 'build', '-o', folder, *(f'./{name}' for name in names), cwd=HERE, env=environment(),
+            seconds=SECONDS)

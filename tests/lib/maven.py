@@ -16,9 +16,10 @@ import fcntl
 import hashlib
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
+
+from programs import fetched
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PLUGIN = 'org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies'
@@ -54,13 +55,8 @@ def listed(folder):
 
 def _download(folder, to):
     """All that the pom names, and what that needs at run time, into one folder."""
-    done = subprocess.run(
-        ['mvn', '-B', '-q', '-f', os.path.join(folder, 'pom.xml'), PLUGIN, '-DincludeScope=runtime',
-         f'-DoutputDirectory={to}', f'-Dmaven.repo.local={os.path.join(cache(), "maven")}'],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        errors='replace', check=False, timeout=SECONDS)
-    if done.returncode != 0:
-        raise RuntimeError('mvn cannot fetch what the tests need:\n' + done.stdout[-3000:])
+    fetched('mvn', '-B', '-q', '-f', os.path.join(folder, 'pom.xml'), PLUGIN, '-DincludeScope=runtime',
+            f'-DoutputDirectory={to}', f'-Dmaven.repo.local={os.path.join(cache(), "maven")}', seconds=SECONDS)
 
 
 def fetch(name, folder):

@@ -7,7 +7,7 @@ import os
 import shutil
 
 import maven
-from programs import must, run
+from programs import fetched
 
 HERE = os.path.join(maven.ROOT, 'tests', 'clients', 'node')
 LISTS = ('package.json', 'package-lock.json')
@@ -34,6 +34,6 @@ def fetch():
             if name in LISTS or name.endswith(('.js', '.mjs')):
                 shutil.copy(os.path.join(HERE, name), home)
         if not _same(wanted, installed):
-            must(run('npm', 'ci', '--ignore-scripts', '--no-audit', '--no-fund', cwd=home, seconds=SECONDS))
+            fetched('npm', 'ci', '--ignore-scripts', '--no-audit', '--no-fund', cwd=home, seconds=SECONDS)
             shutil.copy(wanted, installed)  # last: it says that all is there
     return home

@@ -91,6 +91,16 @@ def must(result):
     return result
 
 
+def fetched(*command, tries=3, **options):
+    """must() for what uses the network, which fails now and then."""
+    result = run(*command, **options)
+    while result.code != 0 and tries > 1:
+        tries -= 1
+        time.sleep(5)
+        result = run(*command, **options)
+    return must(result)
+
+
 def segments(store):
     """The paths of a store's segment files, in order."""
     found = []

@@ -13,7 +13,7 @@ import shutil
 import sys
 
 import maven
-from programs import must, run
+from programs import fetched, must, run
 
 SECONDS = 600  # for a slow network
 
@@ -29,7 +29,7 @@ def fetch(name, requirements):
         if not os.path.exists(done) or open(done, encoding='ascii').read() != wanted:
             shutil.rmtree(home, ignore_errors=True)
             must(run(sys.executable, '-m', 'venv', home, seconds=SECONDS))
-            must(run(os.path.join(home, 'bin', 'pip'), 'install', '--quiet', '--only-binary', ':all:',
-                     '--require-hashes', '-r', requirements, seconds=SECONDS))
+            fetched(os.path.join(home, 'bin', 'pip'), 'install', '--quiet', '--only-binary', ':all:',
+                    '--require-hashes', '-r', requirements, seconds=SECONDS)
             shutil.copy(requirements, done)  # last: it says that all is there
     return os.path.join(home, 'bin', 'python')

@@ -15,7 +15,7 @@ import shutil
 import maven
 import tap
 from checks import relay
-from programs import Beckd, Folder, must, run
+from programs import Beckd, Folder, fetched, run
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NEEDED = (1, 85)  # by rskafka 0.6
@@ -23,7 +23,7 @@ SECONDS = 900
 
 
 def cargo(*arguments):
-    return must(run('cargo', *arguments, cwd=home(), seconds=SECONDS))
+    return fetched('cargo', *arguments, cwd=home(), seconds=SECONDS)
 
 
 def home():
