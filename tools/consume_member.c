@@ -13,10 +13,12 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 enum {
     POLL_MS = 100,
     COMMIT_MS = 1000,
+    AGAIN_MS = 100,
 };
 
 struct member {
@@ -44,6 +46,31 @@ static bool was_left_behind(rd_kafka_resp_err_t wrong)
            wrong == RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS;
 }
 
+/* What librdkafka overcomes by itself is none of ours: brokers that go and come, and a coordinator
+ * that moves, which it gives three tries only where it commits. */
+static bool passes_over(rd_kafka_resp_err_t wrong)
+{
+    return wrong == RD_KAFKA_RESP_ERR__TRANSPORT || wrong == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN ||
+           wrong == RD_KAFKA_RESP_ERR__RESOLVE || wrong == RD_KAFKA_RESP_ERR__TIMED_OUT ||
+           wrong == RD_KAFKA_RESP_ERR__WAIT_COORD || wrong == RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT ||
+           wrong == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS ||
+           wrong == RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE ||
+           wrong == RD_KAFKA_RESP_ERR_NOT_COORDINATOR;
+}
+
+/* The last commit is worth some patience, also where a signal ends it: a second signal kills. */
+static rd_kafka_resp_err_t commit_at_last(const struct member *member)
+{
+    const struct timespec rest = {.tv_nsec = AGAIN_MS * 1000000L};
+    int64_t since_ms = parse_now_ms();
+    rd_kafka_resp_err_t wrong;
+
+    while (passes_over(wrong = rd_kafka_commit(member->client, NULL, 0)) &&
+           parse_now_ms() - since_ms < CLUSTER_PATIENCE_MS)
+        (void)nanosleep(&rest, NULL);
+    return wrong;
+}
+
 /* Write out what was printed, and commit the offsets behind it. */
 static int commit(struct member *member, bool is_last)
 {
@@ -52,8 +79,11 @@ static int commit(struct member *member, bool is_last)
     output_flush(&member->consume->output);
     if (output_failed(&member->consume->output))
         return TOOL_OK; /* which output_finish() says */
-    rd_kafka_resp_err_t wrong = rd_kafka_commit(member->client, NULL, 0);
+    rd_kafka_resp_err_t wrong =
+        is_last ? commit_at_last(member) : rd_kafka_commit(member->client, NULL, 0);
     member->committed_ms = parse_now_ms();
+    if (!is_last && passes_over(wrong))
+        return TOOL_OK; /* with the next ones */
     member->is_dirty = false;
     if (wrong && wrong != RD_KAFKA_RESP_ERR__NO_OFFSET && (is_last || !was_left_behind(wrong)))
         return tool_failed("group %s: cannot commit: %s", member->consume->group,
@@ -148,13 +178,6 @@ static int take_record(struct member *member, const rd_kafka_message_t *message)
     set_at_end(member, message, false);
     (void)rd_kafka_offset_store(message->rkt, message->partition, message->offset);
     return TOOL_OK;
-}
-
-/* What librdkafka overcomes by itself is none of ours. */
-static bool passes_over(rd_kafka_resp_err_t wrong)
-{
-    return wrong == RD_KAFKA_RESP_ERR__TRANSPORT || wrong == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN ||
-           wrong == RD_KAFKA_RESP_ERR__RESOLVE || wrong == RD_KAFKA_RESP_ERR__TIMED_OUT;
 }
 
 static int take_message(struct member *member, const rd_kafka_message_t *message)

@@ -4,13 +4,15 @@
 
 import json
 import signal
+import struct
 import subprocess
 import time
 
 import tap
 from programs import BECK, Beckd, must, run, wait_until
+from proxy import Proxy
 from tap import equal, ok
-from tool_store import Store, fails
+from tool_store import Store, fails, prints
 
 BASE = int(time.time() * 1000) - 3600000
 
@@ -204,4 +206,50 @@ def killed_goes_on():
         ok(set(read) == {f'v{number}' for number in range(50)} | {'after'}, 'the next one goes on', again)
 
 
-tap.run(ranges, last, holes, filters, group_alone, group_of_a_broker, members_share, killed_goes_on)
+class Loading(Proxy):
+    """A coordinator that has just come to be one: some commits are refused."""
+
+    COMMIT, LOAD_IN_PROGRESS = 8, 14
+
+    def __init__(self, daemon, refusals):
+        self.refusals = refusals
+        super().__init__(daemon, lose=1 << 30)
+
+    def _up(self, client, server, kept):
+        while True:
+            head, body = self._frame(client)
+            api, _, correlation = struct.unpack('>hhi', body[:8])
+            if api == self.COMMIT:
+                kept.add(correlation)
+            server.sendall(head + body)
+
+    def _change(self, body, kept):
+        if struct.unpack('>i', body[:4])[0] not in kept or self.refusals == 0:
+            return body
+        self.refusals -= 1
+        return body[:-2] + struct.pack('>h', self.LOAD_IN_PROGRESS)  # what it ends with, up to version 7
+
+
+def coordinator_loads():
+    with Both(t=1) as both:
+        put(both.store, 't', 0, 'a', 'b')
+        proxy = Loading(both.daemon, 8)
+        prints(run(BECK, 'consume', '-b', proxy.address, 't', '--group', 'g'), 'a\nb\n', 'a coordinator that loads')
+        equal((proxy.refusals, both.by_broker('consume', 't', '--group', 'g').out), (0, ''), 'it was waited for')
+        proxy.close()
+        proxy = Loading(both.daemon, 8)
+        reader = subprocess.Popen([BECK, 'consume', '-b', proxy.address, 't', '--group', 'h', '-f'],
+                                  stdout=subprocess.PIPE, text=True)
+        equal([reader.stdout.readline(), reader.stdout.readline()], ['a\n', 'b\n'], 'one that follows')
+        ok(wait_until(lambda: proxy.refusals == 0 and ' lag 0 ' in both.store('group', 'show', 'h').out),
+           'commits when it can')
+        put(both.store, 't', 0, 'c', first=10)
+        equal(reader.stdout.readline(), 'c\n', 'and goes on')
+        reader.send_signal(signal.SIGTERM)
+        reader.communicate(timeout=60)
+        equal(reader.returncode, -signal.SIGTERM, 'until it is stopped')
+        proxy.close()
+
+
+tap.run(ranges, last, holes, filters, group_alone, group_of_a_broker, members_share, killed_goes_on,
+        coordinator_loads)
