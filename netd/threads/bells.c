@@ -81,23 +81,18 @@ void bells_forget(struct bells *bells, struct ear *ear)
 }
 
 /* Under the lock. */
-static void tell_loop(struct bells *bells, struct hearer *hearer, size_t self)
+static void queue(struct hearer *hearer)
 {
     struct bell *bell = hearer->bell;
     if (!bell || hearer->queued)
         return;
-    bool is_first = TAILQ_EMPTY(&bell->hearers);
+    bell->wakes |= TAILQ_EMPTY(&bell->hearers);
     TAILQ_INSERT_TAIL(&bell->hearers, hearer, link);
     hearer->queued = true;
-    if (!is_first || (self < bells->count && bell == &bells->list[self]))
-        return;
-    uint64_t one = 1;
-    ssize_t written = write(bell->fd, &one, sizeof(one));
-    (void)written; /* fails only where the bell is rung already */
 }
 
 /* Under the lock. */
-static void ring(struct bells *bells, uint32_t number, size_t self)
+static void ring(struct bells *bells, uint32_t number)
 {
     struct ear *ear;
     LIST_FOREACH(ear, &bells->numbers[number], by_number)
@@ -106,23 +101,43 @@ static void ring(struct bells *bells, uint32_t number, size_t self)
             continue;
         ear->rung = true;
         TAILQ_INSERT_TAIL(&ear->hearer->rung, ear, link);
-        tell_loop(bells, ear->hearer, self);
+        queue(ear->hearer);
     }
+}
+
+/* Under the lock. Fills in the loops that have to be woken, which is done without it: they would
+ * come and wait for it. Returns how many. */
+static size_t find_to_wake(struct bells *bells, size_t self, int ret_fds[BELLS_MAX])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < bells->count; i++) {
+        if (bells->list[i].wakes && i != self)
+            ret_fds[count++] = bells->list[i].fd;
+        bells->list[i].wakes = false;
+    }
+    return count;
 }
 
 void bells_take(struct bells *bells, size_t self)
 {
+    int fds[BELLS_MAX];
     uint32_t numbers[TAKEN_AT_ONCE];
     int count = TAKEN_AT_ONCE;
     pthread_mutex_lock(&bells->mutex);
     while (count == TAKEN_AT_ONCE) {
         count = beck_store_wake_take(bells->store, numbers, TAKEN_AT_ONCE);
         for (int i = 0; i < count; i++)
-            ring(bells, numbers[i], self);
+            ring(bells, numbers[i]);
         for (uint32_t i = 0; count == -EOVERFLOW && i <= BECK_PARTITIONS_MAX; i++)
-            ring(bells, i, self);
+            ring(bells, i);
     }
+    size_t wakes = find_to_wake(bells, self, fds);
     pthread_mutex_unlock(&bells->mutex);
+    for (size_t i = 0; i < wakes; i++) {
+        uint64_t one = 1;
+        ssize_t written = write(fds[i], &one, sizeof(one));
+        (void)written; /* fails only where it is rung already */
+    }
 }
 
 struct hearer *bells_next(struct bells *bells, size_t index)

@@ -62,6 +62,7 @@ struct bells {
     struct bell {
         int fd;                       /* eventfd; -1: none */
         TAILQ_HEAD(, hearer) hearers; /* with ears that rang */
+        bool wakes;                   /* the first of them came, and the loop has yet to be woken */
     } list[BELLS_MAX];
 };
 
