@@ -639,6 +639,13 @@ struct beck_partition_state {
 int beck_partition_state(struct beck_partition *partition, struct beck_partition_state *ret_state,
                          struct beck_error *error);
 
+/*
+ * A number that is another one whenever an offset or the leader epoch in there has moved, the topic
+ * was deleted, or the partition failed: who knows what they were at that number need not ask again.
+ * Take it before asking. 0: ask in any case. A look into shared memory, no more.
+ */
+uint64_t beck_partition_moves(const struct beck_partition *partition);
+
 /* The topic as it was when the partition was opened. Lives as long as the handle. */
 const struct beck_topic *beck_partition_topic(const struct beck_partition *partition);
 int32_t beck_partition_number(const struct beck_partition *partition);

@@ -201,6 +201,21 @@ int partitions_open(struct partitions *partitions, struct topic_entry *topic, in
     return 0;
 }
 
+int partition_look(struct partition_entry *entry, struct beck_partition_state *ret_state,
+                   struct beck_error *error)
+{
+    uint64_t moves = beck_partition_moves(entry->handle);
+    if (moves == 0 || moves != entry->known_moves) {
+        entry->known_moves = 0;
+        int result = beck_partition_state(entry->handle, &entry->known, error);
+        if (result < 0)
+            return result;
+        entry->known_moves = moves;
+    }
+    *ret_state = entry->known;
+    return 0;
+}
+
 void partitions_sweep(struct partitions *partitions)
 {
     uint64_t generation = beck_store_generation(partitions->store);

@@ -25,6 +25,8 @@ struct partition_entry {
     unsigned refs; /* the table's, and one for each that remembers it */
     struct sync_group sync;
     struct watch watch;
+    struct beck_partition_state known; /* at that number of beck_partition_moves() */
+    uint64_t known_moves;              /* 0: it is not known */
 };
 
 struct topic_entry {
@@ -58,6 +60,11 @@ int partitions_topic_by_id(struct partitions *partitions, const struct kafka_uui
 /* The partition of a topic just looked up, borrowed. -ENOENT: the topic has no such partition. */
 int partitions_open(struct partitions *partitions, struct topic_entry *topic, int32_t number,
                     struct partition_entry **ret_partition, struct beck_error *error);
+
+/* beck_partition_state(), as far as it is about offsets and the leader epoch: cheap when they have
+ * not moved since this loop looked last. */
+int partition_look(struct partition_entry *entry, struct beck_partition_state *ret_state,
+                   struct beck_error *error);
 
 /* Lets go of topics that were deleted, so that their files can go. Cheap when nothing changed. */
 void partitions_sweep(struct partitions *partitions);

@@ -96,6 +96,16 @@ BECK_PUBLIC int beck_partition_state(struct beck_partition *partition,
     return 0;
 }
 
+BECK_PUBLIC uint64_t beck_partition_moves(const struct beck_partition *partition)
+{
+    const struct live_slot *slot = partition->slot;
+    if (partition->store->is_private || store_check(partition->store, NULL) < 0)
+        return 0;
+    uint64_t generation = atomic_load_explicit(&slot->generation, memory_order_acquire);
+    uint32_t flags = atomic_load(&slot->flags);
+    return partition_is_deleted(partition) ? 0 : generation << 32 | (flags + 1);
+}
+
 BECK_PUBLIC int beck_partition_epoch_end(struct beck_partition *partition, int32_t epoch,
                                          int32_t *ret_epoch, int64_t *ret_end_offset,
                                          struct beck_error *error)

@@ -142,7 +142,7 @@ static bool is_at_end(const struct fetch_part *part)
 
 static int16_t look_at_state(struct fetch_part *part, struct beck_error *error)
 {
-    int result = beck_partition_state(part->entry->handle, &part->seen, error);
+    int result = partition_look(part->entry, &part->seen, error);
     part->answer.high_watermark = part->seen.high_watermark;
     part->answer.last_stable_offset = part->seen.last_stable_offset;
     part->answer.log_start_offset = part->seen.log_start_offset;

@@ -41,7 +41,7 @@ static void watch_note(struct watch *watch, const struct beck_partition_state *s
 static bool watch_look(struct watch *watch)
 {
     struct beck_partition_state state;
-    if (beck_partition_state(watch->entry->handle, &state, NULL) < 0)
+    if (partition_look(watch->entry, &state, NULL) < 0)
         return true;
     bool moved = watch_differs(watch, &state);
     watch_note(watch, &state);

@@ -26,6 +26,42 @@ static void sync_to(struct fixture *fixture, int64_t offset)
     must(beck_sync(fixture->partition, offset, &fixture->error), &fixture->error);
 }
 
+/* ---- whether anything has moved ------------------------------------------------------------ */
+
+/* Is the number another one than before? */
+static bool has_moved(struct fixture *fixture, uint64_t *moves)
+{
+    uint64_t before = *moves;
+    *moves = beck_partition_moves(fixture->partition);
+    return *moves != before;
+}
+
+static void whatever_moves_can_be_seen_by_a_number(void **state)
+{
+    struct fixture *fixture = *state;
+    uint64_t moves = beck_partition_moves(fixture->partition);
+    int64_t begin;
+    assert_int_not_equal(moves, 0);
+    assert_false(has_moved(fixture, &moves));
+    must_append(fixture->partition, "a", BECK_ACKS_LEADER);
+    assert_true(has_moved(fixture, &moves));
+    must_append(fixture->partition, "b", BECK_ACKS_ALL);
+    assert_true(has_moved(fixture, &moves));
+    sync_to(fixture, 2);
+    assert_true(has_moved(fixture, &moves));
+    must(beck_trim(fixture->partition, 1, &begin, &fixture->error), &fixture->error);
+    assert_true(has_moved(fixture, &moves));
+    must_state(fixture->partition);
+    assert_false(has_moved(fixture, &moves));
+}
+
+static void a_deleted_partition_has_no_such_number(void **state)
+{
+    struct fixture *fixture = *state;
+    must(beck_topic_delete(fixture->store, "t", &fixture->error), &fixture->error);
+    assert_int_equal(beck_partition_moves(fixture->partition), 0);
+}
+
 /* ---- visibility ---------------------------------------------------------------------------- */
 
 static void a_leader_record_is_visible_at_once(void **state)
@@ -408,6 +444,8 @@ static void too_many_open_files_are_no_failure_of_the_disk(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(whatever_moves_can_be_seen_by_a_number),
+        TEST(a_deleted_partition_has_no_such_number),
         TEST(a_leader_record_is_visible_at_once),
         TEST(a_record_nobody_listens_for_is_visible_at_once),
         TEST(an_all_record_is_invisible_until_it_is_synced),
