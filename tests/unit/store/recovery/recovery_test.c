@@ -428,6 +428,18 @@ static void a_copied_live_is_not_believed(void **state)
     beck_store_close(store);
 }
 
+static void a_live_of_an_earlier_boot_is_not_believed(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[PATH_MAX];
+    leave_five(fixture);
+    store_file(fixture, STORE_PATH_LIVE, path);
+    file_flip(path, (int64_t)offsetof(struct live_store, boot_id));
+    fixture_open(fixture);
+    assert_int_equal(count_records(fixture->partition, 0), 5);
+    assert_int_equal(must_state(fixture->partition).leader_epoch, 1);
+}
+
 /* ---- one partition's trouble is its own ---------------------------------------------------- */
 
 static void a_missing_folder_leaves_other_topics_alone(void **state)
@@ -617,6 +629,7 @@ int main(void)
         TEST(a_live_of_garbage_is_made_again),
         TEST(a_live_that_was_cut_is_made_again),
         TEST(a_copied_live_is_not_believed),
+        TEST(a_live_of_an_earlier_boot_is_not_believed),
         TEST(a_missing_folder_leaves_other_topics_alone),
         TEST(what_many_partitions_left_in_memory_is_written_back_at_once),
         TEST(a_sync_that_fails_in_recovery_leaves_other_topics_alone),
