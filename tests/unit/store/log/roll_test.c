@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Rolling: when a new segment begins, what it is called, and what a roll that fails or whose writer
- * dies leaves behind.
+ * dies leaves behind; and what an append leaves that fails, or whose writer dies.
  */
 #include "fault_io.h"
 #include "partition.h"
@@ -221,6 +221,78 @@ static void an_index_entry_of_a_dead_writer_misleads_nobody(void **state)
     assert_int_equal(count_records(fixture->partition, 11), 2);
 }
 
+/* ---- what stands behind the tail ------------------------------------------------------------ */
+
+static const char left_behind[300] = "a batch that was written, and not published";
+
+static void write_and_die(struct fixture *fixture, struct beck_store *store)
+{
+    struct beck_partition *partition = must_open_partition(store, "t", 0);
+    char path[PATH_MAX];
+    struct beck_error error;
+    segment_path(fixture, "t", 0, 0, path);
+    must(partition_lock(partition, &error), &error);
+    file_append(path, left_behind, sizeof(left_behind));
+}
+
+/* A batch of a dead writer is not to come back behind a shorter one. */
+static void what_a_dead_writer_left_is_cut_off_before_the_next_write(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[PATH_MAX];
+    must_append(fixture->partition, "v", BECK_ACKS_LEADER);
+    segment_path(fixture, "t", 0, 0, path);
+    int64_t one = file_size(path);
+    run_and_kill(write_and_die, fixture);
+    assert_int_equal(file_size(path), one + (int64_t)sizeof(left_behind));
+    must_append(fixture->partition, "v", BECK_ACKS_LEADER);
+    assert_int_equal(file_size(path), 2 * one);
+}
+
+static int write_a_part(struct fault_io *fault, const struct fault_what *what)
+{
+    struct iovec vector = {.iov_base = (void *)(uintptr_t)left_behind, .iov_len = 100};
+    (void)fault;
+    if (what->call != FAULT_WRITE)
+        return 0;
+    (void)io_system.write(&io_system, what->fd, &vector, 1, what->position);
+    return -ENOSPC;
+}
+
+static int write_a_part_and_cut_nothing(struct fault_io *fault, const struct fault_what *what)
+{
+    return what->call == FAULT_TRUNCATE ? -EIO : write_a_part(fault, what);
+}
+
+/* At once, or where that fails before the next write. */
+static void what_a_failed_write_left_is_cut_off(void **state)
+{
+    struct fixture *fixture = *state;
+    struct fault_io fault;
+    struct beck_append_result result;
+    struct beck_error error;
+    const struct beck_record record = {.key_size = -1, .value = "v", .value_size = 1};
+    char path[PATH_MAX];
+    must_append(fixture->partition, "v", BECK_ACKS_LEADER);
+    segment_path(fixture, "t", 0, 0, path);
+    int64_t one = file_size(path);
+    fixture_close(fixture);
+    fault_io_init(&fault);
+    fixture->store = must_open_io(fixture->path, 0, &fault.io);
+    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    for (int i = 0; i < 2; i++) {
+        fault.hook = i ? write_a_part_and_cut_nothing : write_a_part;
+        assert_int_equal(
+            beck_produce(fixture->partition, &record, 1, BECK_ACKS_LEADER, &result, &error),
+            -ENOSPC);
+        assert_int_equal(file_size(path), one + i * 100);
+    }
+    fault.hook = NULL;
+    must_append(fixture->partition, "v", BECK_ACKS_LEADER);
+    assert_int_equal(file_size(path), 2 * one);
+    fixture_close(fixture);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_small_segments, teardown)
 
 int main(void)
@@ -232,6 +304,8 @@ int main(void)
         TEST(a_segment_that_is_too_old_is_rolled),
         TEST(a_roll_that_failed_loses_nothing),
         TEST(a_writer_that_dies_in_a_roll_loses_nothing),
+        TEST(what_a_dead_writer_left_is_cut_off_before_the_next_write),
+        TEST(what_a_failed_write_left_is_cut_off),
         TEST(a_writer_that_dies_in_a_roll_leaves_nothing_to_the_next_opening),
         TEST(a_writer_that_dies_before_the_first_file_hinders_nobody),
         TEST(an_index_entry_of_a_dead_writer_misleads_nobody),
