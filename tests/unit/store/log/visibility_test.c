@@ -90,6 +90,49 @@ static void an_all_record_is_invisible_until_it_is_synced(void **state)
     assert_int_equal(must_state(fixture->partition).synced_offset, 1);
 }
 
+static int append_another(struct fault_io *fault, const struct fault_what *what)
+{
+    struct fixture *fixture = fault->context;
+    if (what->call != FAULT_SYNC_DATA)
+        return 0;
+    fault->hook = NULL;
+    must_append(fixture->partition, "b", BECK_ACKS_ALL);
+    return 0;
+}
+
+static void an_all_record_that_comes_while_others_are_synced_stays_invisible(void **state)
+{
+    struct fixture *fixture = *state;
+    struct fault_io fault;
+    fixture_close(fixture);
+    fault_io_init(&fault);
+    fault.context = fixture;
+    fixture->store = must_open_io(fixture->path, 0, &fault.io);
+    fixture->partition = must_open_partition(fixture->store, "t", 0);
+    must_append(fixture->partition, "a", BECK_ACKS_ALL);
+    fault.hook = append_another;
+    sync_to(fixture, 1);
+    assert_null(fault.hook);
+    assert_int_equal(must_state(fixture->partition).next_offset, 2);
+    assert_high(fixture, 1);
+    sync_to(fixture, 2);
+    assert_high(fixture, 2);
+    fixture_close(fixture);
+}
+
+static void a_roll_shows_no_all_record_that_is_not_synced(void **state)
+{
+    struct fixture *fixture = *state;
+    must_create_topic(fixture->store, "small", 1, "segment.bytes", "1048576");
+    struct beck_partition *partition = must_open_partition(fixture->store, "small", 0);
+    for (unsigned i = 0; i < 3; i++)
+        must_append_bytes(partition, 500000, i, BECK_ACKS_ALL);
+    assert_int_equal(segment_count(fixture, "small", 0), 2);
+    assert_int_equal(must_state(partition).high_watermark, 0);
+    assert_int_equal(count_records(partition, 0), 0);
+    beck_partition_close(partition);
+}
+
 static void a_leader_record_waits_for_an_all_record_before_it(void **state)
 {
     struct fixture *fixture = *state;
@@ -449,6 +492,8 @@ int main(void)
         TEST(a_leader_record_is_visible_at_once),
         TEST(a_record_nobody_listens_for_is_visible_at_once),
         TEST(an_all_record_is_invisible_until_it_is_synced),
+        TEST(an_all_record_that_comes_while_others_are_synced_stays_invisible),
+        TEST(a_roll_shows_no_all_record_that_is_not_synced),
         TEST(a_leader_record_waits_for_an_all_record_before_it),
         TEST(a_leader_record_before_an_all_record_stays_visible),
         TEST(the_view_ends_where_readers_do),
