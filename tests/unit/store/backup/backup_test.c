@@ -235,6 +235,39 @@ static void a_missing_segment_is_named(void **state)
     assert_string_equal(fixture->error.topic, "t");
 }
 
+/* Which of the steps that make a backup durable were made, in this order. */
+enum { STEP_NONE, STEP_ALL_SYNCED, STEP_RENAMED, STEP_NAMES_SYNCED };
+
+static int note_durable_steps(struct fault_io *fault, const struct fault_what *what)
+{
+    int *step = fault->context;
+    if (what->call == FAULT_SYNC_ALL && *step == STEP_NONE)
+        *step = STEP_ALL_SYNCED;
+    else if (what->call == FAULT_RENAME && *step == STEP_ALL_SYNCED)
+        *step = STEP_RENAMED;
+    else if (what->call == FAULT_SYNC && *step == STEP_RENAMED)
+        *step = STEP_NAMES_SYNCED;
+    else if (what->call == FAULT_WRITE || what->call == FAULT_LINK || what->call == FAULT_CLONE)
+        *step = STEP_NONE;
+    return 0;
+}
+
+static void all_of_it_is_durable_before_it_is_a_store(void **state)
+{
+    struct fixture *fixture = *state;
+    struct fault_io fault;
+    int step = STEP_NONE;
+    fixture_close(fixture);
+    fault_io_init(&fault);
+    fault.context = &step;
+    fixture->store = must_open_io(fixture->path, 0, &fault.io);
+    fault.hook = note_durable_steps;
+    back_up(fixture, false);
+    fault.hook = NULL;
+    assert_int_equal(step, STEP_NAMES_SYNCED);
+    fixture_close(fixture);
+}
+
 /* ---- while others go on -------------------------------------------------------------------- */
 
 static int delete_u(struct fault_io *fault, const struct fault_what *what)
@@ -551,6 +584,7 @@ int main(void)
         TEST(a_directory_in_the_store_is_refused),
         TEST(a_backup_that_was_stopped_is_no_store),
         TEST(a_missing_segment_is_named),
+        TEST(all_of_it_is_durable_before_it_is_a_store),
         TEST(a_topic_that_is_deleted_meanwhile_is_left_out),
         TEST(processes_that_go_on_do_not_spoil_it),
         TEST(a_backup_written_over_its_store_is_right),
