@@ -23,6 +23,7 @@ static void an_old_client_joins_without_one(void **state)
     struct pair *pair = *state;
     pair->x.old = true;
     actor_join(&pair->x);
+    assert_string_equal(pair->x.asked_id, ""); /* it was not told to come again with one */
     world_pass(&pair->world, DELAY_MS);
     assert_int_equal(pair->x.joins, 1);
     assert_int_equal(pair->x.error, KAFKA_NONE);
