@@ -55,11 +55,17 @@ static bool has_body_room(const struct connection *connection)
     return connection->request_count == 0 || loop->body_bytes < most / loop->broker->loop_count;
 }
 
+/* Answers may be ready behind one that is not, and are not encoded until that is. */
+static bool has_answer_room(const struct connection *connection)
+{
+    return has_output_room(connection) && connection->ready_bytes < CONNECTION_OUTPUT_BYTES;
+}
+
 static bool has_room(const struct connection *connection)
 {
     return connection->request_count < CONNECTION_REQUESTS &&
            connection->work_count < most_works(connection) &&
-           connection->request_bytes < CONNECTION_REQUEST_BYTES && has_output_room(connection) &&
+           connection->request_bytes < CONNECTION_REQUEST_BYTES && has_answer_room(connection) &&
            has_body_room(connection) &&
            (connection->request_count == 0 || !guests_hurry(connection));
 }

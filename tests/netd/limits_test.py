@@ -160,6 +160,27 @@ def memory_of_looks():
             one.close()
 
 
+def memory_of_one():
+    """One connection that asks for much, and takes nothing, or has another answer to wait for before."""
+    for is_first_late in False, True:
+        with Daemon('--set', 'group.initial.rebalance.delay.ms=0') as daemon, Raw(daemon.port) as client:
+            client.create('t')
+            big_group(client, 900000)
+            before = daemon.status('VmHWM')
+            with Raw(daemon.port) as one:
+                if is_first_late:
+                    one.send(raw.FETCH, 4, raw.fetch_body('t', max_wait=60000))
+                asked = [one.send(15, 0, raw.array([raw.string('g')])) for _ in range(60)]
+
+                def grown():
+                    return daemon.status('VmHWM') - before > 30000 * MEMORY
+                ok(not within(grown, 1), 'what is ready behind a late answer, is little' if is_first_late else
+                   'what is ready for one who takes nothing, is little', daemon.status('VmHWM') - before)
+                client.produce('t', batch(b'x'))
+                answers = [one.receive()[0] for _ in range(60 + is_first_late)]
+                equal(answers[is_first_late:], asked, 'all comes in the end')
+
+
 def room_for_looks():
     """Those who take nothing of large answers, and one who asks for its own meanwhile."""
     with Daemon('--set', 'queued.max.response.bytes=20000000', '--set', 'num.network.threads=2',
@@ -356,4 +377,4 @@ def many_questions():
             healthy(daemon, 'others go on when one leaves without its answers')
 
 
-run(half_closed, many_questions, per_address, answer_memory, memory_of_waiting_requests, memory_of_looks, room_for_looks, slow_reader, send_buffer, kept_alive, ends_promptly, storm, slow_loris)
+run(half_closed, many_questions, per_address, answer_memory, memory_of_waiting_requests, memory_of_looks, memory_of_one, room_for_looks, slow_reader, send_buffer, kept_alive, ends_promptly, storm, slow_loris)
