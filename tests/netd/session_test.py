@@ -125,6 +125,26 @@ def others_later():
             equal(sorted(set(seen)), list(range(MANY)), 'each has its turn')
 
 
+def very_many():
+    """An answer has records of so many partitions at most, and those that it has not come next."""
+    partitions, most = 1500, 1024
+    with Daemon() as daemon, Raw(daemon.port) as client:
+        client.create('t', partitions=partitions)
+        all_of_them = [(one, batch(b'x')) for one in range(partitions)]
+        client.call(raw.PRODUCE, 3, raw.produce_body('t', all_of_them, 1))
+        parts = [(one, 0, 1 << 20) for one in range(partitions)]
+        found = [part['size'] > 0 for part in client.fetch('t', parts=parts)['parts']]
+        equal(found, [one < most for one in range(partitions)], 'the first ones')
+        begin = time.monotonic()
+        equal(sum(part['size'] > 0 for part in client.fetch('t', parts=parts, min_bytes=1 << 20,
+                                                            max_wait=LONG_WAIT_MS)['parts']), most,
+              'so many are enough, whatever was waited for')
+        ok(time.monotonic() - begin < AT_ONCE, 'at once')
+        with Session(daemon.port, partitions) as session:
+            equal(sorted(session.next(max_wait=LONG_WAIT_MS)), list(range(most, partitions)),
+                  'a session has the others next time')
+
+
 def unread_records_stay():
     with Daemon() as daemon, Raw(daemon.port) as client:
         client.create('t', partitions=MANY)
@@ -274,5 +294,5 @@ def nobody_rings():
                 equal(session.next(), {}, 'once')
 
 
-run(nobody_rings, from_outside, no_record_is_missed, others_later, unread_records_stay, log_start, deletion, later_topic, enough,
-    time_over, flood, hundred_at_a_time)
+run(nobody_rings, from_outside, no_record_is_missed, others_later, very_many, unread_records_stay, log_start, deletion,
+    later_topic, enough, time_over, flood, hundred_at_a_time)
