@@ -6,6 +6,7 @@
  * segments.
  */
 #include "forge.h"
+#include "meta_reserved.h"
 #include "reserve.h"
 #include "store.h"
 #include "store_fixture.h"
@@ -384,6 +385,24 @@ static void more_offsets_than_are_set_aside_wait_for_index_mdb(void **state)
     assert_int_equal(atomic_load(&slot->reserved_offset), 2 * CHECKPOINT_RESERVED_OFFSETS + 1);
 }
 
+/* Where index.mdb is lost, nobody else knows. */
+static void meta_mdb_knows_of_all_that_is_set_aside(void **state)
+{
+    struct fixture *fixture = *state;
+    struct index_checkpoint checkpoint;
+    MDB_txn *txn;
+    int64_t known = 0;
+    must(reserve_extend(fixture->partition, (int64_t)1 << 40, &fixture->error), &fixture->error);
+    must(db_begin(&fixture->store->index, false, &txn, NULL), NULL);
+    must(index_checkpoint_get(&fixture->store->index, txn, 1, 0, &checkpoint), NULL);
+    db_abortp(&txn);
+    must(db_begin(&fixture->store->meta, false, &txn, NULL), NULL);
+    must(meta_reserved_get(&fixture->store->meta, txn, 1, 0, &known), NULL);
+    db_abortp(&txn);
+    assert_true(checkpoint.reserved_offset > (int64_t)1 << 40);
+    assert_true(known >= checkpoint.reserved_offset);
+}
+
 static void a_checkpoint_does_not_take_back_what_was_set_aside(void **state)
 {
     struct fixture *fixture = *state;
@@ -433,6 +452,7 @@ int main(void)
         TEST(no_offset_is_given_out_twice_however_often_the_index_is_lost),
         TEST(no_offset_is_given_out_twice_where_a_repair_makes_meta_mdb_anew),
         TEST(more_offsets_than_are_set_aside_wait_for_index_mdb),
+        TEST(meta_mdb_knows_of_all_that_is_set_aside),
         TEST(a_checkpoint_does_not_take_back_what_was_set_aside),
         TEST(a_record_beyond_the_reach_of_its_segment_begins_another),
     };
