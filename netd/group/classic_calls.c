@@ -18,11 +18,20 @@ static bool is_other(struct kafka_string said, struct kafka_string ours)
     return said.data && !kafka_string_equal(said, ours);
 }
 
+/* No group of members can have an empty name, though offsets may be committed for it. */
+static int16_t check_there(const struct group *group, struct kafka_string id)
+{
+    if (id.length == 0)
+        return KAFKA_INVALID_GROUP_ID;
+    return group ? KAFKA_NONE : KAFKA_UNKNOWN_MEMBER_ID;
+}
+
 static int16_t sync_check(const struct group *group, const struct group_sync *sync,
                           struct group_member **ret_member)
 {
-    if (!group)
-        return KAFKA_UNKNOWN_MEMBER_ID;
+    int16_t there = check_there(group, sync->group_id);
+    if (there != KAFKA_NONE)
+        return there;
     if (group->state == GROUP_DEAD || group->coordinator->is_stopping)
         return KAFKA_COORDINATOR_NOT_AVAILABLE;
     int16_t error = classic_find_member(group, sync->member_id, sync->instance_id, ret_member);
@@ -103,8 +112,9 @@ int16_t coordinator_heartbeat(struct coordinator *coordinator, const struct grou
 {
     struct group *group = coordinator_find(coordinator, caller->group_id);
     struct group_member *member;
-    if (!group)
-        return KAFKA_UNKNOWN_MEMBER_ID;
+    int16_t there = check_there(group, caller->group_id);
+    if (there != KAFKA_NONE)
+        return there;
     if (group->state == GROUP_DEAD)
         return KAFKA_COORDINATOR_NOT_AVAILABLE;
     if (group->consumer)
@@ -122,8 +132,9 @@ int16_t coordinator_leave(struct coordinator *coordinator, const struct group_ca
 {
     struct group *group = coordinator_find(coordinator, caller->group_id);
     struct group_member *member;
-    if (!group)
-        return KAFKA_UNKNOWN_MEMBER_ID;
+    int16_t there = check_there(group, caller->group_id);
+    if (there != KAFKA_NONE)
+        return there;
     if (group->state == GROUP_DEAD)
         return KAFKA_COORDINATOR_NOT_AVAILABLE;
     if (group->consumer)

@@ -255,6 +255,15 @@ def a_sync_names_its_protocol():
         equal(sync(client, 'consumer', 'range'), 25, 'with both, of no member: error 25')
 
 
+def a_group_without_a_name():
+    generation = struct.pack('>i', 0)
+    with Daemon() as daemon, Raw(daemon.port) as client:
+        for name, api, body in (('Heartbeat', 12, generation + string('m')), ('LeaveGroup', 13, string('m')),
+                                ('SyncGroup', 14, generation + string('m') + array([]))):
+            equal(client.call(api, 0, string('') + body).take('h'), 24, f'{name} of it: error 24')
+            equal(client.call(api, 0, string('g') + body).take('h'), 25, 'of one that is not there: error 25')
+
+
 def an_offset_below_0():
     with Daemon() as daemon, Raw(daemon.port) as client:
         def commit(offset):
@@ -277,4 +286,5 @@ def an_offset_below_0():
 
 if __name__ == '__main__':  # the member to be killed is another process of this very file
     run(offsets_stay, range_assignor, cooperative_sticky, static_members, a_member_dies,
-        the_daemon_dies, administration, a_sync_names_its_protocol, an_offset_below_0)
+        the_daemon_dies, administration, a_sync_names_its_protocol,
+        a_group_without_a_name, an_offset_below_0)
