@@ -33,7 +33,11 @@ class Both:
         folder = self.folder.__enter__()
         must(run(BECK, '--store', folder + '/store', 'store', 'create'))
         self.daemon = Beckd(folder + '/store').start()
-        self.kafka = self.make(folder).__enter__()
+        try:
+            self.kafka = self.make(folder).__enter__()
+        except RuntimeError:
+            self.daemon.end()
+            raise
         return self
 
     def __exit__(self, *_):

@@ -27,7 +27,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import maven
-from programs import MORTAL, PATIENCE, Program, run, wait_until
+from programs import PATIENCE, Program, run, wait_until
 
 FOLDER = os.path.join(maven.ROOT, 'tests', 'clients', 'kafka')
 START_SECONDS = PATIENCE * 4  # a Java program on a slow machine
@@ -132,7 +132,7 @@ class Kafka(Program):
 
     def begin(self):
         # what it has to say of itself, it prints
-        self.launch([*MORTAL, 'sh', '-c', 'exec "$@" >&2', 'sh', *self.java, '-cp', class_path(), 'kafka.Kafka',
+        self.launch(['sh', '-c', 'exec "$@" >&2', 'sh', *self.java, '-cp', class_path(), 'kafka.Kafka',
                      self.configuration])
 
     def wait(self):

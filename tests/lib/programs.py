@@ -114,7 +114,7 @@ class Program:
 
     def launch(self, command):
         self.lines = []
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([*MORTAL, *command], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                         text=True, errors='replace')
         self.reader = threading.Thread(target=self._read, daemon=True)
