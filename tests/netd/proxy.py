@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A proxy between a client and a daemon that loses answers: what the client sent was done."""
+"""A proxy between a client and a daemon that loses or changes answers: what the client sent was done."""
 
 import socket
 import struct
@@ -9,10 +9,12 @@ import raw
 
 
 class Proxy:
-    """Cuts the connection in place of each `lose`th answer to Produce. The daemon may come back at
-    another port: it is asked for its port at each connection."""
+    """Cuts the connection in place of each `lose`th answer to `api` (0: of none). The daemon may come back
+    at another port: it is asked for its port at each connection."""
 
-    def __init__(self, daemon, lose):
+    api = raw.PRODUCE
+
+    def __init__(self, daemon, lose=0):
         self.daemon = daemon
         self.lose = lose
         self.answers = self.lost = 0
@@ -39,14 +41,14 @@ class Proxy:
             except OSError:
                 client.close()
                 continue
-            produces = set()
+            kept = set()
             for pump, one, two in ((self._up, client, server), (self._down, server, client)):
-                threading.Thread(target=self._pump, args=(pump, one, two, produces), daemon=True).start()
+                threading.Thread(target=self._pump, args=(pump, one, two, kept), daemon=True).start()
 
     @staticmethod
-    def _pump(pump, one, two, produces):
+    def _pump(pump, one, two, kept):
         try:
-            pump(one, two, produces)
+            pump(one, two, kept)
         except OSError:
             pass
         for each in (one, two):
@@ -71,28 +73,33 @@ class Proxy:
             body += more
         return head, body
 
-    def _up(self, client, server, produces):
+    def _up(self, client, server, kept):
         while True:
             head, body = self._frame(client)
             api, _, correlation = struct.unpack('>hhi', body[:8])
-            if api == raw.PRODUCE:
-                produces.add(correlation)
+            self._see(api, body)
+            if api == self.api:
+                kept.add(correlation)
             server.sendall(head + body)
 
-    def _down(self, server, client, produces):
+    def _down(self, server, client, kept):
         host = b'127.0.0.1'
         while True:
             head, body = self._frame(server)
-            if struct.unpack('>i', body[:4])[0] in produces:
+            ours = struct.unpack('>i', body[:4])[0] in kept
+            if ours:
                 with self.lock:
                     self.answers += 1
-                    if self.answers % self.lose == 0:
+                    if self.lose and self.answers % self.lose == 0:
                         self.lost += 1
                         raise OSError('lost')
             body = body.replace(host + struct.pack('>i', self.daemon.port),
                                 host + struct.pack('>i', self.port))
-            client.sendall(head + self._change(body, produces))
+            client.sendall(head + (self._change(body) if ours else body))
 
-    def _change(self, body, _):
-        """An answer as it is given on, as long as it was."""
+    def _see(self, api, body):
+        """A request, of any API, before it is given on."""
+
+    def _change(self, body):
+        """An answer to `api` as it is given on, as long as it was."""
         return body

@@ -276,23 +276,18 @@ def forced():
 class Moved(Proxy):
     """To it, a broker that coordinates no group any more, until somebody asks once more who does."""
 
-    FIND, COMMIT, NOT_COORDINATOR = 10, 8, 16
+    api = 8  # OffsetCommit
+    FIND, NOT_COORDINATOR = 10, 16
 
     def __init__(self, daemon):
         self.asked = 0
-        super().__init__(daemon, lose=1 << 30)
+        super().__init__(daemon)
 
-    def _up(self, client, server, kept):
-        while True:
-            head, body = self._frame(client)
-            api, _, correlation = struct.unpack('>hhi', body[:8])
-            self.asked += api == self.FIND and b'\0\1g' in body
-            if api == self.COMMIT:
-                kept.add(correlation)
-            server.sendall(head + body)
+    def _see(self, api, body):
+        self.asked += api == self.FIND and b'\0\1g' in body
 
-    def _change(self, body, kept):
-        if struct.unpack('>i', body[:4])[0] not in kept or self.asked > 1:
+    def _change(self, body):
+        if self.asked > 1:
             return body
         return body[:-2] + struct.pack('>h', self.NOT_COORDINATOR)  # what it ends with, up to version 7
 
