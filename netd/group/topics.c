@@ -181,7 +181,8 @@ int topics_add_names(struct topics_search *search, const struct subscription *su
 static int judge(struct topics_search *search, struct subscribed_regex *regex,
                  const struct group_topic *topic, bool *ret_matches)
 {
-    enum regex_answer answer = verdicts_of(&regex->verdicts, &topic->id);
+    enum regex_answer before = verdicts_of(&regex->verdicts, &topic->id);
+    enum regex_answer answer = before;
     if (answer == REGEX_UNKNOWN)
         answer = regex_try(regex->regex, topic->name, REGEX_FEW_STEPS);
     if (answer == REGEX_DEAR && search->steps_left >= REGEX_MATCH_STEPS) {
@@ -192,6 +193,7 @@ static int judge(struct topics_search *search, struct subscribed_regex *regex,
     }
     if (answer == REGEX_DEAR)
         search->unfinished = true;
+    search->found_late = search->found_late || (before == REGEX_DEAR && answer == REGEX_YES);
     *ret_matches = answer == REGEX_YES;
     return verdicts_note(&regex->verdicts, &topic->id, answer);
 }
@@ -280,14 +282,16 @@ int topics_search_end(struct topics_search *search, int result)
     }
     drop_doubles(search);
     uint64_t digest = digest_of(search);
-    bool others = digest != topics->digest;
+    bool others = digest != topics->digest || search->found_late;
     free(topics->list);
     topics->list = search->list;
     topics->count = search->count;
     topics->digest = digest;
     result = note_matches(search);
-    if (result < 0)
-        topics->count = 0; /* `matches` may be of another list: it is found again, or nothing is */
+    if (result < 0) { /* `matches` may be of another list: it is found again, or nothing is */
+        topics->count = 0;
+        topics->digest = 0;
+    }
     topics->found = result == 0 && !search->unfinished;
     return result < 0 ? result : others;
 }

@@ -84,13 +84,14 @@ struct topics_search {
     uint32_t room;
     uint32_t steps_left; /* for what is dear to match */
     bool unfinished;     /* they did not suffice */
+    bool found_late;     /* one matches that was left to this search: maybe for others, too */
 };
 
 int topics_add_names(struct topics_search *search, const struct subscription *subscription);
 /* Adds what the regular expressions match, and ends the search: 1 where there are others than
- * before, else 0. Where many names are dear to match, some are left to the next search, and do not
- * match until then. `result` is what adding came to; where that or this is a negative errno, they
- * stay what they were. */
+ * before, or others match, else 0. Where many names are dear to match, some are left to the next
+ * search, and do not match until then. `result` is what adding came to; where that or this is a
+ * negative errno, they stay what they were. */
 int topics_search_end(struct topics_search *search, int result);
 
 /* NULL: not among them. */

@@ -17,6 +17,8 @@
 
 /* Steps without end on names of many a's. */
 #define DEAR "(a+a*)+(a+a*)+[bc]"
+/* Some thousand, and then they match. */
+#define DEAR_MATCH "(.*.*z|a*[0-9]+)"
 /* How many names one search tries such a one on. */
 #define A_SEARCH (TOPICS_SEARCH_STEPS / REGEX_MATCH_STEPS)
 
@@ -112,6 +114,26 @@ static void what_is_dear_is_left_to_later_searches_and_then_remembered(void **st
     topics_done(&topics);
 }
 
+/* They are of the list already, by another one: it stays the same, and who has what does not. */
+static void what_matches_only_later_is_told_of(void **state)
+{
+    (void)state;
+    struct topics topics = {0};
+    struct shop shop = {.count = A_SEARCH + 1};
+    struct subscription dear;
+    struct subscription cheap;
+    subscribe(&topics, DEAR_MATCH, &dear);
+    subscribe(&topics, "a*0.*", &cheap);
+    assert_int_equal(search(&topics, &shop), 1);
+    assert_int_equal(count_subscribed(&topics, &dear), A_SEARCH);
+    assert_int_equal(search(&topics, &shop), 1);
+    assert_int_equal(count_subscribed(&topics, &dear), shop.count);
+    assert_int_equal(search(&topics, &shop), 0);
+    subscription_done(&dear);
+    subscription_done(&cheap);
+    topics_done(&topics);
+}
+
 static void a_search_that_fails_forgets_nothing(void **state)
 {
     (void)state;
@@ -136,6 +158,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_matches_is_found),
         cmocka_unit_test(what_is_dear_is_left_to_later_searches_and_then_remembered),
+        cmocka_unit_test(what_matches_only_later_is_told_of),
         cmocka_unit_test(a_search_that_fails_forgets_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
