@@ -63,6 +63,7 @@ static void session_remove(struct fetch_session *session, struct fetch_session_p
     tdelete(partition, &session->tree, compare_partitions);
     TAILQ_REMOVE(&session->partitions, partition, link);
     session->count--;
+    atomic_fetch_sub(&session->all->partition_count, 1);
     partition_free(partition);
 }
 
@@ -98,6 +99,7 @@ static int session_add(struct fetch_session *session, struct kafka_string topic,
     }
     TAILQ_INSERT_TAIL(&session->partitions, partition, link);
     session->count++;
+    atomic_fetch_add(&session->all->partition_count, 1);
     fetch_session_set_due(session, partition, true);
     return 0;
 }
@@ -242,15 +244,26 @@ void fetch_sessions_done(struct fetch_sessions *sessions)
     pthread_mutex_destroy(&sessions->mutex);
 }
 
-/* Under the mutex. */
-static bool sessions_make_room(struct fetch_sessions *sessions, int64_t now_ms)
+/* The one that was not used for the longest time, if that is long enough; NULL: none. Under the
+ * mutex. */
+static struct fetch_session *sessions_find_idle(struct fetch_sessions *sessions, int64_t now_ms)
 {
     struct fetch_session *oldest = TAILQ_FIRST(&sessions->uses);
-    if (sessions->count < sessions->most)
-        return true;
-    if (!oldest || oldest->taken || now_ms - oldest->used_ms < FETCH_SESSION_IDLE_MS)
-        return false;
-    sessions_remove(sessions, oldest);
+    while (oldest && oldest->taken) /* by a fetch that waits long */
+        oldest = TAILQ_NEXT(oldest, by_use);
+    return oldest && now_ms - oldest->used_ms >= FETCH_SESSION_IDLE_MS ? oldest : NULL;
+}
+
+/* For so many more sessions, whose partitions count already. Under the mutex. */
+static bool sessions_make_room(struct fetch_sessions *sessions, uint32_t more, int64_t now_ms)
+{
+    while (sessions->count + more > sessions->most ||
+           atomic_load(&sessions->partition_count) > FETCH_SESSIONS_PARTITIONS_MAX) {
+        struct fetch_session *idle = sessions_find_idle(sessions, now_ms);
+        if (!idle)
+            return false;
+        sessions_remove(sessions, idle);
+    }
     return true;
 }
 
@@ -275,6 +288,7 @@ struct fetch_session *fetch_session_new(struct fetch_sessions *sessions,
         return NULL;
     TAILQ_INIT(&session->partitions);
     TAILQ_INIT(&session->due);
+    session->all = sessions;
     session->bells = sessions->bells;
     hearer_init(&session->hearer, fetch_session_rang);
     session->by_topic_id = by_topic_id;
@@ -283,7 +297,7 @@ struct fetch_session *fetch_session_new(struct fetch_sessions *sessions,
     session->taken = true;
     bool room = session_update(session, body) == 0 && session->count > 0;
     pthread_mutex_lock(&sessions->mutex);
-    room = room && sessions_make_room(sessions, now_ms);
+    room = room && sessions_make_room(sessions, 1, now_ms);
     if (room) {
         session->id = sessions_new_id(sessions);
         LIST_INSERT_HEAD(&sessions->buckets[(uint32_t)session->id % FETCH_SESSIONS_BUCKETS],
@@ -310,6 +324,21 @@ static int16_t session_check(const struct fetch_session *session,
     return session->by_topic_id == by_topic_id ? KAFKA_NONE : KAFKA_FETCH_SESSION_TOPIC_ID_ERROR;
 }
 
+/* What the client changes of a session that is taken. */
+static bool sessions_update(struct fetch_sessions *sessions, struct fetch_session *session,
+                            const struct kafka_fetch_request *body, int64_t now_ms)
+{
+    uint32_t before = session->count;
+    if (session_update(session, body) < 0)
+        return false;
+    if (session->count <= before)
+        return true;
+    pthread_mutex_lock(&sessions->mutex);
+    bool room = sessions_make_room(sessions, 0, now_ms);
+    pthread_mutex_unlock(&sessions->mutex);
+    return room;
+}
+
 int16_t fetch_session_take(struct fetch_sessions *sessions, const struct kafka_fetch_request *body,
                            bool by_topic_id, int64_t now_ms, struct fetch_session **ret_session)
 {
@@ -326,7 +355,7 @@ int16_t fetch_session_take(struct fetch_sessions *sessions, const struct kafka_f
     pthread_mutex_unlock(&sessions->mutex);
     if (error != KAFKA_NONE)
         return error;
-    if (session_update(session, body) < 0) {
+    if (!sessions_update(sessions, session, body, now_ms)) {
         /* It cannot have what the client believes it has: the client begins anew. */
         fetch_session_give(sessions, session);
         fetch_session_close(sessions, body->session_id);

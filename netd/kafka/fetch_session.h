@@ -16,6 +16,7 @@
 #define BECK_NETD_KAFKA_FETCH_SESSION_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
@@ -29,6 +30,8 @@
 #define FETCH_SESSION_IDLE_MS 120000
 /* Partitions in one session; who wants more names them each time. */
 #define FETCH_SESSION_PARTITIONS_MAX 65536
+/* And in all of them: each takes some hundred bytes. */
+#define FETCH_SESSIONS_PARTITIONS_MAX (1U << 20)
 
 #define FETCH_SESSION_LOOK_MS 1000
 
@@ -66,6 +69,7 @@ struct fetch_session {
     bool is_gone; /* closed while it was taken */
     struct fetch_session_partitions partitions;
     struct fetch_session_partitions due; /* of them, in the order in which they are served */
+    struct fetch_sessions *all;
     struct bells *bells;
     struct hearer hearer;  /* whose ears are the partitions' */
     struct fetch *waiting; /* to be told of what rings; for kafka/fetch.c */
@@ -80,7 +84,8 @@ struct fetch_session {
 
 struct fetch_sessions {
     struct bells *bells;
-    pthread_mutex_t mutex; /* for all that follows, and what links sessions */
+    _Atomic uint32_t partition_count; /* of all sessions */
+    pthread_mutex_t mutex;            /* for all that follows, and what links sessions */
     LIST_HEAD(, fetch_session) buckets[FETCH_SESSIONS_BUCKETS];
     TAILQ_HEAD(, fetch_session) uses; /* the longest unused first */
     uint32_t count;

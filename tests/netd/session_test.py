@@ -273,6 +273,24 @@ def hundred_at_a_time():
         equal(daemon.stop(), 0, 'it ends well')
 
 
+def room():
+    """What clients name in sessions is kept as long as those are: it is counted over all of them."""
+    most, each = 1 << 20, 65536
+    with Daemon() as daemon, Raw(daemon.port) as client:
+        def ask(partitions, session=(0, 0)):
+            client.send(raw.FETCH, VERSION, raw.fetch_body('none', version=VERSION, session=session,
+                                                           parts=[(one, 0, 1) for one in partitions]))
+            return client.fetch_answer(client.receive()[1], VERSION)
+        numbers = [ask(range(each))['session'] for _ in range(most // each - 1)] + [ask(range(each - 1))['session']]
+        ok(0 not in numbers, 'sessions of many partitions')
+        answer = ask(range(2))
+        equal((answer['session'], len(answer['parts'])), (0, 2), 'for a further one there is no room: it is served')
+        equal(ask([each], (numbers[-1], 1))['error'], 0, 'the last one grows by one')
+        equal(ask([each + 1], (numbers[-1], 2))['error'], 70, 'and not by two')
+        equal(ask([], (numbers[0], 1))['error'], 0, 'the others stay')
+        ok(ask(range(2))['session'], 'where one has gone there is room')
+
+
 def nobody_rings():
     """All doorbells of the store are taken, by locks on their bytes: sessions look every 10 ms."""
     with tempfile.TemporaryDirectory(prefix='beck-netd-') as own:
@@ -295,4 +313,4 @@ def nobody_rings():
 
 
 run(nobody_rings, from_outside, no_record_is_missed, others_later, very_many, unread_records_stay, log_start, deletion,
-    later_topic, enough, time_over, flood, hundred_at_a_time)
+    later_topic, enough, time_over, flood, hundred_at_a_time, room)
