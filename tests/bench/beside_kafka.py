@@ -49,7 +49,7 @@ sys.path.insert(0, os.path.join(ROOT, 'tests', 'lib'))
 sys.path.insert(0, os.path.join(ROOT, 'tests', 'netd'))
 
 from confluent_kafka.admin import AdminClient, NewTopic  # noqa: E402
-from kafka import Tuned, class_path  # noqa: E402
+from apache_kafka import Tuned, class_path  # noqa: E402
 from programs import Beckd, must, run  # noqa: E402
 
 

@@ -14,8 +14,8 @@ import tempfile
 import time
 
 import raw
+from apache_kafka import Tuned
 from daemon import Daemon
-from kafka import Tuned
 from raw import Raw
 
 

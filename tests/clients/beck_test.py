@@ -7,8 +7,8 @@ import time
 
 import maven
 import tap
+from apache_kafka import Kafka
 from both import Both
-from kafka import Kafka
 from programs import BECK, run
 from tap import equal, ok
 

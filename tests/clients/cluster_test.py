@@ -14,9 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import maven
 import tap
+from apache_kafka import JAVA, START_SECONDS, Cluster, class_path
 from both import Both
 from confluent_kafka.admin import AdminClient
-from kafka import JAVA, START_SECONDS, Cluster, class_path
 from programs import BECK, MORTAL, must, run, wait_until
 from tap import equal, ok
 

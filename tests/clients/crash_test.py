@@ -11,9 +11,9 @@ import sys
 import threading
 import time
 
+import apache_kafka
 import golang
 import javac
-import kafka
 import npm
 import tap
 import venv_of
@@ -75,7 +75,7 @@ class Client:
 def commands(folder, address):
     """The producers, and the members of the group. Where Go is too old, others stand in."""
     python = venv_of.fetch('confluent-kafka', os.path.join(HERE, 'python', 'confluent-kafka.txt'))
-    java = [*javac.compiled(kafka.class_path(), JAVA, os.path.join(folder, 'classes')), 'Going']
+    java = [*javac.compiled(apache_kafka.class_path(), JAVA, os.path.join(folder, 'classes')), 'Going']
     producers = {
         'java': [*java, 'produce', address, 't', 'java'],
         'python': [python, '-E', os.path.join(HERE, 'python', 'produce_on.py'), address, 't', 'python'],

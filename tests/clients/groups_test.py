@@ -11,9 +11,9 @@ import threading
 
 import maven
 import tap
+from apache_kafka import JAVA, START_SECONDS, class_path, java
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
-from kafka import JAVA, START_SECONDS, class_path, java
 from programs import MORTAL, Beckd, Folder, wait_until
 from tap import equal, ok
 

@@ -17,9 +17,9 @@ import signal
 
 import maven
 import tap
+from apache_kafka import Kafka
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
-from kafka import Kafka
 from programs import Beckd, Folder, PATIENCE, beck, must, wait_until
 from tap import equal, ok
 

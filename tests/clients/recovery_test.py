@@ -6,8 +6,8 @@ group comes too late, or in the wrong way. They get the protocol's error, and go
 import os
 import sys
 
+import apache_kafka
 import javac
-import kafka
 import tap
 import venv_of
 from checks import relay
@@ -24,7 +24,7 @@ def serve(name, wanted, command):
 
 
 def java():
-    serve('Java', 10, lambda folder: [*javac.compiled(kafka.class_path(), JAVA, os.path.join(folder, 'classes')), 'Recovery'])
+    serve('Java', 10, lambda folder: [*javac.compiled(apache_kafka.class_path(), JAVA, os.path.join(folder, 'classes')), 'Recovery'])
 
 
 def librdkafka():

@@ -4,8 +4,8 @@
 
 import os
 
+import apache_kafka
 import javac
-import kafka
 import tap
 from checks import relay
 from programs import Beckd, Folder, beck, must
@@ -25,7 +25,7 @@ def serve(folder, java, program, wanted):
 
 def main():
     with Folder() as folder:
-        java = javac.compiled(kafka.class_path(), HERE, os.path.join(folder, 'classes'))
+        java = javac.compiled(apache_kafka.class_path(), HERE, os.path.join(folder, 'classes'))
         tap.run(lambda: serve(folder, java, 'Clients', 50), lambda: serve(folder, java, 'Admin', 50))
 
 

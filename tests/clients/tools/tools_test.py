@@ -7,7 +7,7 @@ import os
 import re
 import time
 
-import kafka
+import apache_kafka
 import maven
 import tap
 from programs import Beckd, Folder
@@ -33,7 +33,7 @@ class World:
 
 
 def tool(name, *arguments, **options):
-    return kafka.java(name, '--bootstrap-server', World.beckd.address, *arguments, **options)
+    return apache_kafka.java(name, '--bootstrap-server', World.beckd.address, *arguments, **options)
 
 
 def did(result, pattern, name):
@@ -75,7 +75,7 @@ def quotas():
     did(tool(CONFIGS, '--describe', '--entity-type', 'clients'),
         rf"client-id 'slow' are .*producer_byte_rate={rate}\.0", 'ConfigCommand --describe of clients')
     begin = time.monotonic()
-    result = kafka.java('org.apache.kafka.tools.ProducerPerformance', '--topic', 'throttled', '--num-records', str(count),
+    result = apache_kafka.java('org.apache.kafka.tools.ProducerPerformance', '--topic', 'throttled', '--num-records', str(count),
                         '--record-size', str(size), '--throughput', '-1', '--print-metrics', '--producer-props',
                         f'bootstrap.servers={World.beckd.address}', 'client.id=slow', 'batch.size=5000')
     seconds = time.monotonic() - begin
@@ -130,7 +130,7 @@ def records():
 
 
 def cluster():
-    did(kafka.java('org.apache.kafka.tools.ClusterTool', 'cluster-id', '--bootstrap-server', World.beckd.address),
+    did(apache_kafka.java('org.apache.kafka.tools.ClusterTool', 'cluster-id', '--bootstrap-server', World.beckd.address),
         r'Cluster ID: \S+', 'ClusterTool cluster-id')
     did(tool('org.apache.kafka.tools.BrokerApiVersionsCommand'), r'Produce\(0\): 0 to 12 \[usable: 12\]',
         'BrokerApiVersionsCommand')
@@ -141,7 +141,7 @@ def cluster():
 
 def throughput():
     server = f'bootstrap.servers={World.beckd.address}'
-    did(kafka.java('org.apache.kafka.tools.ProducerPerformance', '--topic', 'perf', '--num-records', '20000',
+    did(apache_kafka.java('org.apache.kafka.tools.ProducerPerformance', '--topic', 'perf', '--num-records', '20000',
                    '--record-size', '500', '--throughput', '-1', '--producer-props', server),
         r'^20000 records sent', 'ProducerPerformance')
     did(tool('org.apache.kafka.tools.ConsumerPerformance', '--topic', 'perf', '--messages', '20000',
@@ -162,7 +162,7 @@ def verifiable():
 
 
 def main():
-    print("# Kafka's tools: version", kafka.version(), flush=True)
+    print("# Kafka's tools: version", apache_kafka.version(), flush=True)
     with Folder() as folder:
         World.folder = folder
         with Beckd(os.path.join(folder, 'store'), '--set', 'group.initial.rebalance.delay.ms=0') as World.beckd:
